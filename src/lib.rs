@@ -1,0 +1,6 @@
+//! layerforge renders one declarative description of a Linux userland into every shape it is deployed in.
+
+pub mod digest;
+pub mod event;
+pub mod fs;
+pub mod tree;

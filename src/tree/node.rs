@@ -1,0 +1,203 @@
+//! What stands at a path of a tree.
+
+use std::collections::BTreeMap;
+use std::fs::File;
+use std::io::{self, Read};
+use std::os::unix::fs::FileExt;
+use std::path::Path;
+use std::sync::Arc;
+
+use crate::digest::Digest;
+use crate::fs;
+
+/// Extended attributes, by full name (`security.capability`), sorted.
+pub type Xattrs = BTreeMap<Box<[u8]>, Box<[u8]>>;
+
+/// Owner, mode, time and extended attributes of a node.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Meta {
+    /// Permission bits with setuid, setgid and sticky: at most `0o7777`.
+    pub mode: u16,
+    /// Numeric owner.
+    pub uid: u32,
+    /// Numeric group.
+    pub gid: u32,
+    /// Time of last change, in seconds since 1970-01-01 UTC.
+    pub mtime: i64,
+    /// Extended attributes.
+    pub xattrs: Xattrs,
+}
+
+impl Meta {
+    /// Returns metadata owned by root, without extended attributes.
+    pub fn root_owned(mode: u16, mtime: i64) -> Self {
+        Self { mode, uid: 0, gid: 0, mtime, xattrs: Xattrs::new() }
+    }
+}
+
+/// The number of a device (makedev(3)).
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub struct DeviceNumber {
+    /// The driver.
+    pub major: u32,
+    /// The device of that driver.
+    pub minor: u32,
+}
+
+/// What kind of thing a node is.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Kind {
+    /// A regular file.
+    Regular(Content),
+    /// A directory; an opaque one hides what lower trees have in it.
+    Directory {
+        /// Whether lower trees' entries of this directory are hidden.
+        opaque: bool,
+    },
+    /// A symbolic link and what it holds.
+    Symlink(Box<[u8]>),
+    /// A character device.
+    CharacterDevice(DeviceNumber),
+    /// A block device.
+    BlockDevice(DeviceNumber),
+    /// A named pipe.
+    Fifo,
+    /// A socket.
+    Socket,
+    /// Nothing: the path is removed from lower trees.
+    Whiteout,
+}
+
+impl Kind {
+    /// Returns a plain directory.
+    pub fn directory() -> Self {
+        Self::Directory { opaque: false }
+    }
+
+    /// Tells whether this is a directory.
+    pub fn is_directory(&self) -> bool {
+        matches!(self, Self::Directory { .. })
+    }
+
+    /// Returns the word for it in manifests and messages.
+    pub fn word(&self) -> &'static str {
+        match self {
+            Self::Regular(_) => "file",
+            Self::Directory { .. } => "directory",
+            Self::Symlink(_) => "symlink",
+            Self::CharacterDevice(_) => "character-device",
+            Self::BlockDevice(_) => "block-device",
+            Self::Fifo => "fifo",
+            Self::Socket => "socket",
+            Self::Whiteout => "whiteout",
+        }
+    }
+}
+
+/// One node: hard links are several paths with one node.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Node {
+    /// What it is.
+    pub kind: Kind,
+    /// Owner, mode, time and extended attributes.
+    pub meta: Meta,
+}
+
+/// The content of a regular file: what it is, by digest and length, and where its bytes can be had.
+#[derive(Debug, Clone)]
+pub struct Content {
+    /// The digest of the bytes.
+    pub digest: Digest,
+    /// The number of bytes.
+    pub length: u64,
+    /// Where the bytes are.
+    pub source: ContentSource,
+}
+
+/// Two contents are equal when their bytes are; where they come from does not matter.
+impl PartialEq for Content {
+    fn eq(&self, other: &Self) -> bool {
+        (self.digest, self.length) == (other.digest, other.length)
+    }
+}
+
+impl Eq for Content {}
+
+/// Where the bytes of a content are.
+#[derive(Debug, Clone)]
+pub enum ContentSource {
+    /// In memory: rendered text and other small pieces.
+    Inline(Arc<[u8]>),
+    /// A whole file of the host.
+    File(Arc<Path>),
+    /// A part of a file of the host, such as a member of a tar archive.
+    Slice {
+        /// The file.
+        file: Arc<Path>,
+        /// The first byte.
+        offset: u64,
+    },
+}
+
+impl Content {
+    /// Returns the content made of `bytes`.
+    pub fn inline(bytes: impl Into<Arc<[u8]>>) -> Self {
+        let bytes = bytes.into();
+        Self { digest: Digest::of(&bytes), length: bytes.len() as u64, source: ContentSource::Inline(bytes) }
+    }
+
+    /// Reads the file at `path` once and returns it as content.
+    ///
+    /// # Errors
+    /// When it cannot be read.
+    pub fn of_file(path: Arc<Path>) -> fs::Result<Self> {
+        let (digest, length) = Digest::of_stream(fs::open(&path)?).map_err(fs::Error::on("read", &*path))?;
+        Ok(Self { digest, length, source: ContentSource::File(path) })
+    }
+
+    /// Opens the bytes for reading from their beginning to their end.
+    ///
+    /// # Errors
+    /// When the file that holds them cannot be opened.
+    pub fn open(&self) -> fs::Result<ContentReader<'_>> {
+        let source = match &self.source {
+            ContentSource::Inline(bytes) => ReaderSource::Bytes(bytes),
+            ContentSource::File(path) => ReaderSource::Slice { file: fs::open(path)?, offset: 0 },
+            ContentSource::Slice { file, offset } => ReaderSource::Slice { file: fs::open(file)?, offset: *offset },
+        };
+        Ok(ContentReader { source, left: self.length })
+    }
+}
+
+/// Reads the bytes of a [`Content`]. A file that has become shorter since it was hashed is an error of kind
+/// `UnexpectedEof`.
+#[derive(Debug)]
+pub struct ContentReader<'content> {
+    source: ReaderSource<'content>,
+    left: u64,
+}
+
+#[derive(Debug)]
+enum ReaderSource<'content> {
+    Bytes(&'content [u8]),
+    Slice { file: File, offset: u64 },
+}
+
+impl Read for ContentReader<'_> {
+    fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
+        let want = buffer.len().min(usize::try_from(self.left).unwrap_or(usize::MAX));
+        let count = match &mut self.source {
+            ReaderSource::Bytes(bytes) => bytes.read(&mut buffer[..want])?,
+            ReaderSource::Slice { file, offset } => {
+                let count = file.read_at(&mut buffer[..want], *offset)?;
+                *offset += count as u64;
+                count
+            }
+        };
+        if count == 0 && want > 0 {
+            return Err(io::Error::new(io::ErrorKind::UnexpectedEof, "the file became shorter while it was used"));
+        }
+        self.left -= count as u64;
+        Ok(count)
+    }
+}
