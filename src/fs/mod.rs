@@ -221,7 +221,7 @@ mod tests {
         let folder = tempfile::tempdir().unwrap();
         let closed = folder.path().join("tree/closed");
         create_directory(&closed.join("inner")).unwrap();
-        fs::set_permissions(&closed, fs::Permissions::from_mode(0)).unwrap();
+        fs::set_permissions(&closed, fs::Permissions::from_mode(0o000)).unwrap();
         remove_tree(&folder.path().join("tree")).unwrap();
         remove_tree(&folder.path().join("tree")).unwrap();
         assert!(list(folder.path()).unwrap().is_empty());
