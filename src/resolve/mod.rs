@@ -1,0 +1,5 @@
+//! documents → Recipe
+mod filters;
+mod quantity;
+mod template;
+pub use template::{Rendered, Scope, Templates, Used};

@@ -1,0 +1,338 @@
+//! Templates: minijinja, strict, with the filters that configuration files need, and a record of what was used.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::fmt;
+use std::sync::{Arc, Mutex, PoisonError};
+
+use minijinja::syntax::SyntaxConfig;
+use minijinja::value::{Enumerator, Object, ObjectRepr, Value, ValueKind};
+use minijinja::{AutoEscape, Environment, Error, ErrorKind, UndefinedBehavior};
+
+use super::filters;
+use crate::spec::{Place, Problem, Project, Source, nearest};
+
+/// A text that was rendered.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Rendered {
+    /// The text.
+    pub text: String,
+    /// The names that were looked up on the way: `port`, `distro.paths.nologin`.
+    pub used: Used,
+}
+
+/// Names that a rendering looked up, sorted.
+pub type Used = BTreeSet<String>;
+
+/// The values that templates see, by top-level name.
+pub type Scope = BTreeMap<String, Value>;
+
+/// Renders templates and expressions. One engine serves all distros of a profile: each template is read once.
+#[derive(Debug)]
+pub struct Templates {
+    environment: Environment<'static>,
+    sources: Arc<Mutex<BTreeMap<String, Arc<Source>>>>,
+}
+
+impl Templates {
+    /// Returns an engine whose templates include and import others from the folder of their layer, then from the
+    /// project's `templates/`.
+    pub fn new(project: &Arc<Project>) -> Self {
+        let mut environment = Environment::new();
+        environment.set_undefined_behavior(UndefinedBehavior::Strict);
+        environment.set_auto_escape_callback(|_| AutoEscape::None);
+        // A file ends as its template ends, and a line with nothing but a block leaves no empty line.
+        let syntax = SyntaxConfig::builder().keep_trailing_newline(true).trim_blocks(true).lstrip_blocks(true).build();
+        environment.set_syntax(syntax.expect("the delimiters are the usual ones"));
+        filters::add(&mut environment);
+        let sources: Arc<Mutex<BTreeMap<String, Arc<Source>>>> = Arc::default();
+        let joined = Arc::clone(project);
+        environment.set_path_join_callback(move |name, parent| {
+            let beside = parent.strip_prefix("layers/").and_then(|rest| rest.split_once('/'));
+            let own = beside.map(|(layer, _)| format!("layers/{layer}/templates/{name}"));
+            match own.filter(|own| matches!(joined.source(own), Ok(Some(_)))) {
+                Some(own) => own.into(),
+                None => format!("templates/{name}").into(),
+            }
+        });
+        let (loaded, kept) = (Arc::clone(project), Arc::clone(&sources));
+        environment.set_loader(move |name| match loaded.source(name) {
+            Ok(Some((source, _))) => {
+                keep(&kept, name, &source);
+                Ok(Some(source.text.clone()))
+            }
+            Ok(None) => Ok(None),
+            Err(error) => Err(Error::new(ErrorKind::InvalidOperation, error.to_string())),
+        });
+        Self { environment, sources }
+    }
+
+    /// Renders the template `source`, which templates know as `name` (`layers/nginx/templates/nginx.conf.j2`).
+    ///
+    /// # Errors
+    /// A mistake in it or in one it includes, at its place.
+    pub fn render(&self, name: &str, source: &Arc<Source>, scope: &Scope) -> Result<Rendered, Box<Problem>> {
+        keep(&self.sources, name, source);
+        let recorder = Recorder::new(scope);
+        let rendered = self
+            .environment
+            .get_template(name)
+            .and_then(|template| template.render(recorder.root()))
+            .map_err(|error| Box::new(self.problem(&error, &Place::whole(source), scope)))?;
+        Ok(Rendered { text: rendered, used: recorder.used() })
+    }
+
+    /// Renders a text that stands in a document at `place`.
+    ///
+    /// # Errors
+    /// A mistake in it, at its place inside the document where that can be told.
+    pub fn render_text(&self, text: &str, place: &Place, scope: &Scope) -> Result<Rendered, Box<Problem>> {
+        if !text.contains("{{") && !text.contains("{%") && !text.contains("{#") {
+            return Ok(Rendered { text: text.to_owned(), used: Used::new() });
+        }
+        let recorder = Recorder::new(scope);
+        let text = self
+            .environment
+            .render_named_str(INLINE, text, recorder.root())
+            .map_err(|error| Box::new(self.problem_in_text(&error, text, place, scope)))?;
+        Ok(Rendered { text, used: recorder.used() })
+    }
+
+    /// Evaluates an expression that stands in a document at `place`, such as the `when` of a table, to true or false.
+    ///
+    /// # Errors
+    /// A mistake in it.
+    pub fn is_true(&self, text: &str, place: &Place, scope: &Scope) -> Result<(bool, Used), Box<Problem>> {
+        let recorder = Recorder::new(scope);
+        let value = self
+            .environment
+            .compile_expression(text)
+            .and_then(|expression| expression.eval(recorder.root()))
+            .map_err(|error| Box::new(self.problem_in_text(&error, text, place, scope)))?;
+        Ok((value.is_true(), recorder.used()))
+    }
+
+    /// Turns an error in a text of a document into a problem at the very characters, where the document holds the text
+    /// without escapes.
+    fn problem_in_text(&self, error: &Error, text: &str, place: &Place, scope: &Scope) -> Problem {
+        let mut exact = place.clone();
+        if let (Some(range), Some(offset)) = (error.range(), place.text().find(text)) {
+            if error.name().is_none_or(|name| name == INLINE || name.starts_with('<')) {
+                let start = place.span.start + offset;
+                exact.span = start + range.start..start + range.end.max(range.start + 1);
+            }
+        }
+        self.problem(error, &exact, scope)
+    }
+
+    fn problem(&self, error: &Error, otherwise: &Place, scope: &Scope) -> Problem {
+        let place = self.place_of(error).unwrap_or_else(|| otherwise.clone());
+        let expression = expression_around(&place);
+        if error.kind() == ErrorKind::UndefinedError {
+            return undefined(&place, &expression, scope);
+        }
+        if error.kind() == ErrorKind::TemplateNotFound {
+            return Problem::at(&place, error.detail().unwrap_or("a template was not found").to_owned())
+                .rule("templates are looked for in the layer's `templates/` folder, then in the project's");
+        }
+        let message = match error.detail() {
+            Some(detail) => format!("{}: {detail}", error.kind()),
+            None => error.kind().to_string(),
+        };
+        // The innermost cause says most: an error in an included template wraps the real one.
+        match std::error::Error::source(error).and_then(|cause| cause.downcast_ref::<Error>()) {
+            Some(cause) => self.problem(cause, &place, scope),
+            None => Problem::at(&place, message),
+        }
+    }
+
+    fn place_of(&self, error: &Error) -> Option<Place> {
+        let name = error.name()?;
+        let sources = self.sources.lock().unwrap_or_else(PoisonError::into_inner);
+        let source = Arc::clone(sources.get(name)?);
+        let span = match (error.range(), error.line()) {
+            (Some(range), _) => range,
+            (None, Some(line)) => {
+                let start: usize = source.text.split_inclusive('\n').take(line - 1).map(str::len).sum();
+                start..start
+            }
+            (None, None) => 0..0,
+        };
+        Some(Place { source, span })
+    }
+}
+
+/// The name under which a text of a document is rendered.
+const INLINE: &str = "<inline>";
+
+fn keep(sources: &Mutex<BTreeMap<String, Arc<Source>>>, name: &str, source: &Arc<Source>) {
+    sources.lock().unwrap_or_else(PoisonError::into_inner).insert(name.to_owned(), Arc::clone(source));
+}
+
+/// Returns the dotted name that `place` is part of: `distro.paths.nologin`.
+fn expression_around(place: &Place) -> String {
+    let text = &place.source.text;
+    let part = |character: char| character.is_alphanumeric() || character == '_' || character == '.';
+    let start = text.floor_char_boundary(place.span.start);
+    let before = text[..start]
+        .rfind(|character| !part(character))
+        .map_or(0, |index| index + text[index..].chars().next().map_or(1, char::len_utf8));
+    let after = text[start..].find(|character| !part(character)).map_or(text.len(), |index| start + index);
+    let end = text.ceil_char_boundary(place.span.end).max(after);
+    text.get(before..end).unwrap_or_default().to_owned()
+}
+
+/// Says which name is not defined, and which one it was most likely meant to be.
+fn undefined(place: &Place, expression: &str, scope: &Scope) -> Problem {
+    let mut known: Vec<String> = scope.keys().cloned().collect();
+    let mut value: Option<Value> = None;
+    let mut path = String::new();
+    for name in expression.split('.').map(|name| name.trim_end_matches(|c: char| !c.is_alphanumeric() && c != '_')) {
+        let found = match &value {
+            None => scope.get(name).cloned(),
+            Some(value) => value.get_attr(name).ok().filter(|value| !value.is_undefined()),
+        };
+        let written = if path.is_empty() { name.to_owned() } else { format!("{path}.{name}") };
+        let Some(found) = found else {
+            let candidates: Vec<&str> = known.iter().map(String::as_str).collect();
+            let problem = Problem::at(place, format!("`{written}` is not defined")).label("not defined");
+            let prefix = if path.is_empty() { String::new() } else { format!("{path}.") };
+            if let Some(near) = nearest(name, &candidates) {
+                return problem.help(format!("did you mean `{prefix}{near}`?"));
+            }
+            let problem = problem.rule(if path.is_empty() {
+                "templates know the variables, and `distro`, `profile`, `layer`, `user`, `group`, `writable`, `process` \
+                 and `secret`"
+                    .to_owned()
+            } else {
+                format!("`{path}` has: {}", candidates.join(", "))
+            });
+            return if path.is_empty() {
+                problem.help(format!("declare it: `[variable.{name}]` with a `default`"))
+            } else {
+                problem
+            };
+        };
+        known = found.try_iter().map(|keys| keys.map(|key| key.to_string()).collect()).unwrap_or_default();
+        value = Some(found);
+        path = written;
+    }
+    Problem::at(place, format!("`{expression}` is not defined")).label("not defined")
+}
+
+/// Hands the scope to one rendering and writes down what is looked up in it.
+struct Recorder {
+    root: Value,
+    used: Arc<Mutex<Used>>,
+}
+
+impl Recorder {
+    fn new(scope: &Scope) -> Self {
+        let used = Arc::<Mutex<Used>>::default();
+        let root = Watched { inner: Inner::Root(scope.clone()), path: String::new(), used: Arc::clone(&used) };
+        Self { root: Value::from_object(root), used }
+    }
+
+    fn root(&self) -> Value {
+        self.root.clone()
+    }
+
+    fn used(&self) -> Used {
+        std::mem::take(&mut *self.used.lock().unwrap_or_else(PoisonError::into_inner))
+    }
+}
+
+/// A map of the scope that writes down which of its keys are looked up.
+struct Watched {
+    inner: Inner,
+    path: String,
+    used: Arc<Mutex<Used>>,
+}
+
+enum Inner {
+    Root(Scope),
+    Map(Value),
+}
+
+impl fmt::Debug for Watched {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(formatter, "the values of `{}`", self.path)
+    }
+}
+
+impl Object for Watched {
+    fn repr(self: &Arc<Self>) -> ObjectRepr {
+        ObjectRepr::Map
+    }
+
+    fn get_value(self: &Arc<Self>, key: &Value) -> Option<Value> {
+        let name = key.as_str()?;
+        let value = match &self.inner {
+            Inner::Root(scope) => scope.get(name)?.clone(),
+            Inner::Map(map) => map.get_item(key).ok().filter(|value| !value.is_undefined())?,
+        };
+        let path = if self.path.is_empty() { name.to_owned() } else { format!("{}.{name}", self.path) };
+        if value.kind() == ValueKind::Map {
+            return Some(Value::from_object(Self { inner: Inner::Map(value), path, used: Arc::clone(&self.used) }));
+        }
+        self.used.lock().unwrap_or_else(PoisonError::into_inner).insert(path);
+        Some(value)
+    }
+
+    fn enumerate(self: &Arc<Self>) -> Enumerator {
+        let keys: Vec<Value> = match &self.inner {
+            Inner::Root(scope) => scope.keys().map(Value::from).collect(),
+            Inner::Map(map) => map.try_iter().map(Iterator::collect).unwrap_or_default(),
+        };
+        if !self.path.is_empty() {
+            self.used.lock().unwrap_or_else(PoisonError::into_inner).insert(format!("{}.*", self.path));
+        }
+        Enumerator::Values(keys)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::path::Path;
+
+    use super::*;
+
+    fn scope() -> Scope {
+        let paths = BTreeMap::from([("nologin", "/sbin/nologin")]);
+        Scope::from([
+            ("port".into(), Value::from(8080)),
+            ("distro".into(), Value::from(BTreeMap::from([("paths", Value::from(paths))]))),
+        ])
+    }
+
+    fn render(text: &str) -> Result<Rendered, Box<Problem>> {
+        let templates = Templates::new(&Arc::new(Project::open(Path::new("/nowhere"))));
+        let source = Arc::new(Source { name: "x.toml".into(), path: None, text: format!("content = '{text}'") });
+        let span = 10..source.text.len();
+        templates.render_text(text, &Place { source, span }, &scope())
+    }
+
+    #[test]
+    fn records_what_was_used() {
+        let rendered = render("{{ port }} {{ distro.paths.nologin }}").unwrap();
+        assert_eq!(rendered.text, "8080 /sbin/nologin");
+        assert_eq!(rendered.used.into_iter().collect::<Vec<_>>(), ["distro.paths.nologin", "port"]);
+    }
+
+    #[test]
+    fn undefined_names_are_errors_with_the_near_miss() {
+        let problem = render("a {{ prot }}").unwrap_err();
+        assert_eq!(problem.message, "`prot` is not defined");
+        assert_eq!(problem.help.as_deref(), Some("did you mean `port`?"));
+        assert_eq!(problem.place.unwrap().to_string(), "x.toml:1:17");
+        let problem = render("{{ distro.paths.nolgin }}").unwrap_err();
+        assert_eq!(problem.message, "`distro.paths.nolgin` is not defined");
+        assert_eq!(problem.help.as_deref(), Some("did you mean `distro.paths.nologin`?"));
+    }
+
+    #[test]
+    fn mistakes_of_syntax_have_their_place() {
+        let problem = render("{% if port %}").unwrap_err();
+        assert!(problem.message.starts_with("syntax error"), "{}", problem.message);
+        assert!(problem.place.unwrap().to_string().starts_with("x.toml:1:"));
+    }
+}

@@ -1,0 +1,33 @@
+//! What users write: TOML documents that remember where every value stands.
+//!
+//! Comes in: the files of a project and the program's own data. Goes out: one typed document per file, still as written.
+//! Always holds: a key that is not known is an error; every value knows its file, line and column; nothing has been
+//! given a default yet.
+
+mod distro;
+mod document;
+mod embedded;
+mod entry;
+mod merge;
+mod problem;
+mod project;
+mod runtime;
+mod source;
+mod value;
+
+pub use distro::{CommandsTable, DistroDocument, FactsTable, Family, Init, Libc, ReleaseTable};
+pub use document::{
+    DistroTable, GroupTable, LayerDocument, OutputTables, PackageOrigin, PackageTable, ProfileDocument, RootfsTable,
+    Tables, TarCompression, TarTable, Tier, TriggerTable, UserTable, VariableTable, VariableType,
+};
+pub use embedded::Embedded;
+pub use entry::{Condition, Conditional, DirectoryTable, FileTable, LinkTable, RemoveTable};
+pub use merge::Merge;
+pub use problem::{Problem, Severity, nearest};
+pub use project::{Folder, FolderEntry, FolderEntryKind, Observed, Origin, Project, SpecError};
+pub use runtime::{
+    JobTable, JobTime, LimitsTable, LogDestination, MetricsTable, Need, ProbeTable, ProcessTable, Restart, SecretTable,
+    WritableKind, WritableTable,
+};
+pub use source::{Located, Place, Source, Table, parse};
+pub use value::{Account, EnvironmentName, Identifier, InvalidValue, Mode, Name, Number, Scalar};
