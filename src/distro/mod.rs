@@ -112,6 +112,8 @@ pub struct Distro {
     /// Modes of well-known directories that are not 0755.
     #[serde(skip)]
     pub directories: BTreeMap<String, Mode>,
+    /// Symbolic links of the base image to directories.
+    pub symlinks: BTreeMap<String, String>,
     /// Commands of the plain base image, still templates, by purpose.
     #[serde(skip)]
     pub commands: BTreeMap<&'static str, Vec<Located<String>>>,
@@ -196,6 +198,7 @@ pub fn describe(
         paths: texts(&facts.paths),
         users: texts(&facts.users),
         directories: facts.directories.iter().map(|(path, mode)| (path.value.clone(), mode.value)).collect(),
+        symlinks: facts.symlinks.iter().map(|(path, target)| (path.value.clone(), target.value.clone())).collect(),
         commands,
         name: name.to_string(),
         lineage,

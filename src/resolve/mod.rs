@@ -1,5 +1,351 @@
-//! documents → Recipe
+//! From documents to a recipe: everything a profile leaves open is decided for one distro.
+//!
+//! Comes in: a [`Library`] (a profile, what it extends, its layers) and a [`Request`]. Goes out: a [`Recipe`]. Always
+//! holds: defaults are applied here and nowhere else; every name that is used was declared; every problem of a profile
+//! is collected, so that a user sees all of them at once.
+
+mod conflicts;
+mod contract;
+mod entries;
 mod filters;
+mod library;
 mod quantity;
+mod recipe;
+mod resolver;
 mod template;
+mod variables;
+
+use std::collections::BTreeMap;
+use std::path::PathBuf;
+
+pub use library::{LayerSource, Library};
+pub use recipe::{
+    Account, Action, Contract, Entry, FileContent, HandOver, Job, Layer, Limits, Origin, OriginPlace, Package, Probe,
+    Process, Profile, Question, Recipe, RootfsOutput, Secret, User, Variable, Writable,
+};
 pub use template::{Rendered, Scope, Templates, Used};
+pub use variables::Setting;
+
+use crate::distro::{self, Distro, Wish};
+use crate::spec::{
+    Conditional, DistroTable, Located, Merge, Name, Place, Problem, SpecError, Tables, TarCompression, Tier, UserTable,
+};
+use recipe::Outputs;
+use resolver::Resolver;
+
+/// What a profile is resolved for.
+#[derive(Debug, Clone)]
+pub struct Request {
+    /// The distro, as the profile names it.
+    pub distro: Located<Name>,
+    /// What the profile says about it.
+    pub table: DistroTable,
+    /// Another release or architecture.
+    pub wish: Wish,
+    /// Values of variables from outside, the strongest last.
+    pub settings: Vec<Setting>,
+    /// The time of every file, when the caller says so; the profile's own `epoch`, or 0, otherwise.
+    pub epoch: Option<i64>,
+}
+
+/// Resolves the profile of `library` for one distro.
+///
+/// # Errors
+/// Every problem that was found, or the file that could not be read.
+pub fn resolve(library: &Library, request: &Request) -> Result<Recipe, SpecError> {
+    let distro = distro::describe(&library.project, &request.distro, &request.table, &request.wish)?;
+    let mut tables = Tables::default();
+    for layer in &library.layers {
+        tables.merge_with(named_tables(&layer.tables));
+    }
+    tables.merge_with(named_tables(&library.tables));
+    let variables = variables::decide(&tables.variable, &request.settings).map_err(SpecError::Problems)?;
+    let mut resolver = Resolver {
+        library,
+        distro,
+        scope: Scope::new(),
+        users: BTreeMap::new(),
+        groups: BTreeMap::new(),
+        problems: Vec::new(),
+        used: Used::new(),
+    };
+    for (name, variable) in &variables {
+        resolver.define(name, &variable.value);
+    }
+    let recipe = resolver.recipe(request, &tables, variables);
+    if resolver.problems.is_empty() { Ok(recipe) } else { Err(SpecError::Problems(resolver.problems)) }
+}
+
+/// Returns the tables whose names mean the same thing in every layer; entries belong to one layer and stay there.
+fn named_tables(tables: &Tables) -> Tables {
+    Tables {
+        file: BTreeMap::new(),
+        link: BTreeMap::new(),
+        directory: BTreeMap::new(),
+        remove: BTreeMap::new(),
+        ..tables.clone()
+    }
+}
+
+impl Resolver<'_> {
+    fn recipe(&mut self, request: &Request, tables: &Tables, variables: BTreeMap<String, Variable>) -> Recipe {
+        let distro = self.distro.clone();
+        self.define("distro", &distro);
+        let profile = self.profile(request);
+        self.define("profile", &profile);
+        self.accounts(tables);
+        let contract = self.contract(tables);
+        let image = self.render(&distro.image).unwrap_or_default();
+        let layers = self.layers(&contract);
+        let packages = self.packages(tables);
+        let mut triggers = BTreeMap::new();
+        for (name, table) in &tables.trigger {
+            if self.holds(table.condition()) {
+                match &table.command {
+                    Some(command) => drop(triggers.insert(name.to_string(), self.render_all(command))),
+                    None => self.missing(&name.place, &format!("the trigger `{}`", **name), "command"),
+                }
+            }
+        }
+        let outputs = self.outputs(&contract);
+        Recipe {
+            profile,
+            image,
+            variables,
+            layers,
+            packages,
+            users: std::mem::take(&mut self.users),
+            groups: std::mem::take(&mut self.groups),
+            triggers,
+            contract,
+            outputs,
+            used: std::mem::take(&mut self.used),
+            distro,
+        }
+    }
+
+    fn profile(&mut self, request: &Request) -> Profile {
+        let document = &self.library.profile;
+        let mut labels = BTreeMap::new();
+        for (name, value) in &document.labels {
+            if let Some(value) = self.render(value) {
+                labels.insert(name.value.clone(), value);
+            }
+        }
+        Profile {
+            name: self.library.name.clone(),
+            version: document.version.as_ref().and_then(|version| self.render(version)).unwrap_or_else(|| "0".into()),
+            summary: document.summary.as_ref().and_then(|summary| self.render(summary)).unwrap_or_default(),
+            epoch: request.epoch.or(document.epoch.as_ref().map(|epoch| epoch.value)).unwrap_or(0),
+            labels,
+        }
+    }
+
+    /// Resolves users and groups and makes them known to templates.
+    fn accounts(&mut self, tables: &Tables) {
+        for (name, table) in &tables.group {
+            let Some(gid) = &table.gid else {
+                self.missing(&name.place, &format!("the group `{}`", **name), "gid");
+                continue;
+            };
+            if let Some(gid) = self.number(Some(gid), ID_RANGE) {
+                self.groups.insert(name.to_string(), gid as u32);
+            }
+        }
+        for (name, table) in &tables.user {
+            if let Some(user) = self.user(name, table) {
+                if let Some((other, _)) = self.users.iter().find(|(_, known)| known.uid == user.uid) {
+                    let message = format!("the users `{other}` and `{}` have the same uid {}", **name, user.uid);
+                    self.problems.push(Problem::at(&name.place, message).rule("each user has a uid of its own"));
+                }
+                self.users.insert(name.to_string(), user);
+            }
+        }
+        let (users, groups) = (self.users.clone(), self.groups.clone());
+        self.define("user", users);
+        self.define("group", groups);
+    }
+
+    fn user(&mut self, name: &Located<Name>, table: &UserTable) -> Option<User> {
+        let Some(uid) = &table.uid else {
+            self.missing(&name.place, &format!("the user `{}`", **name), "uid");
+            return None;
+        };
+        let uid = self.number(Some(uid), ID_RANGE)? as u32;
+        let gid = self.number(table.gid.as_ref(), ID_RANGE).map_or(uid, |gid| gid as u32);
+        for group in table.groups.iter().flatten() {
+            if !self.groups.contains_key(group.as_str()) {
+                let known: Vec<String> = self.groups.keys().cloned().collect();
+                let problem = Problem::at(&group.place, format!("unknown group `{}`", **group))
+                    .rule("groups are declared as `[group.NAME]`");
+                self.problems.push(problem.suggest(group, "declared groups", known.iter().map(String::as_str)));
+            }
+        }
+        let home = table.home.as_ref().and_then(|home| self.path(home)).map(|home| home.to_string());
+        let shell = table.shell.as_ref().and_then(|shell| self.path(shell)).map(|shell| shell.to_string());
+        let nologin = self.distro.paths.get("nologin").cloned();
+        Some(User {
+            uid,
+            gid,
+            groups: table.groups.iter().flatten().map(ToString::to_string).collect(),
+            home: home.unwrap_or_else(|| "/nonexistent".into()),
+            shell: shell.or(nologin).unwrap_or_else(|| "/bin/false".into()),
+            comment: table.comment.as_ref().and_then(|comment| self.render(comment)).unwrap_or_default(),
+        })
+    }
+
+    fn packages(&mut self, tables: &Tables) -> BTreeMap<String, Package> {
+        let mut packages = BTreeMap::new();
+        for (name, table) in &tables.package {
+            if !self.holds(table.condition()) {
+                continue;
+            }
+            let names = match self.distro.nearest(&table.names) {
+                Some(names) => names.clone(),
+                None => vec![Located::new(name.to_string(), name.place.clone())],
+            };
+            let names = self.render_all(&names);
+            packages.insert(name.to_string(), Package { names, place: name.place.clone() });
+        }
+        packages
+    }
+
+    /// Resolves the layers; the tables of the profile itself become the last one.
+    fn layers(&mut self, contract: &Contract) -> Vec<Layer> {
+        let mut layers = Vec::new();
+        for source in &self.library.layers {
+            self.define("layer", BTreeMap::from([("name", source.name.as_str()), ("tier", source.tier.word())]));
+            let entries = self.layer_entries(source);
+            let tree = self.tree_of(source);
+            layers.push(Layer { name: source.name.clone(), tier: source.tier, entries, tree });
+        }
+        let name = format!("profile:{}", self.library.name);
+        self.define("layer", BTreeMap::from([("name", name.as_str()), ("tier", Tier::Overlay.word())]));
+        let mut entries = self.profile_entries(&self.library.tables, &mut layers);
+        self.mount_points(contract, &layers, &mut entries);
+        layers.push(Layer { name, tier: Tier::Overlay, entries, tree: None });
+        self.check_layers(&layers);
+        layers
+    }
+
+    fn tree_of(&mut self, source: &LayerSource) -> Option<PathBuf> {
+        let tree = source.tree.as_ref()?;
+        let rendered = self.render(tree)?;
+        match self.project().path_in(&source.folder, &rendered) {
+            Ok(Some(path)) => Some(path),
+            Ok(None) => {
+                self.problems.push(
+                    Problem::at(&tree.place, format!("`{rendered}` does not exist"))
+                        .rule("`tree` is a directory or tar archive, relative to the layer's folder"),
+                );
+                None
+            }
+            Err(SpecError::Problems(problems)) => {
+                self.problems.extend(problems);
+                None
+            }
+            Err(SpecError::File(error)) => {
+                self.problems.push(Problem::at(&tree.place, format!("{error}: {}", error.source)));
+                None
+            }
+        }
+    }
+
+    /// Adds a directory for each writable path, so that there is something to mount on and volumes get its owner.
+    fn mount_points(&mut self, contract: &Contract, layers: &[Layer], entries: &mut Vec<Entry>) {
+        for writable in contract.writables.values() {
+            let known = |entry: &Entry| entry.path == writable.path;
+            let described = entries.iter().chain(layers.iter().flat_map(|layer| &layer.entries)).any(known);
+            let volatile = ["/run", "/dev", "/proc", "/sys"]
+                .iter()
+                .any(|top| top.parse().is_ok_and(|top| writable.path.is_below(&top) || writable.path == top));
+            if described || volatile || self.distro.directories.contains_key(&writable.path.to_string()) {
+                continue;
+            }
+            entries.push(Entry {
+                path: writable.path.clone(),
+                action: Action::Directory,
+                mode: writable.mode,
+                uid: writable.owner.uid,
+                gid: writable.owner.gid,
+                origin: Origin { place: OriginPlace::Text(writable.place.clone()), section: None, template: None },
+                used: Used::new(),
+            });
+        }
+        entries.sort_by(|one, other| one.path.cmp(&other.path));
+    }
+
+    fn outputs(&mut self, contract: &Contract) -> Outputs {
+        let tables = &self.library.profile.output;
+        let rootfs = tables.rootfs.as_ref().map(|table| {
+            let written = table.process.as_ref().map(|name| (name.value.to_string(), Some(&name.place)));
+            self.started_process(contract, written)
+        });
+        let tar = tables
+            .tar
+            .as_ref()
+            .map(|table| table.compression.as_ref().map_or(TarCompression::None, |compression| compression.value));
+        Outputs { rootfs, tar }
+    }
+
+    /// Decides which process an image starts: the one that is named, or the only one.
+    fn started_process(&mut self, contract: &Contract, written: Option<(String, Option<&Place>)>) -> RootfsOutput {
+        let names: Vec<&str> = contract.processes.keys().map(String::as_str).collect();
+        match (written, names.as_slice()) {
+            (Some((name, _)), names) if names.contains(&name.as_str()) => RootfsOutput { process: Some(name) },
+            (Some((name, place)), names) => {
+                let message = format!("unknown process `{name}`");
+                let problem = place.map_or_else(|| Problem::anywhere(&message), |place| Problem::at(place, &message));
+                self.problems.push(problem.suggest(&name, "declared processes", names.iter().copied()));
+                RootfsOutput { process: None }
+            }
+            (None, []) => RootfsOutput { process: None },
+            (None, [only]) => RootfsOutput { process: Some((*only).to_owned()) },
+            (None, several) => {
+                self.problems.push(
+                    Problem::at(&Place::whole(&self.library.source), "which process does the image start?")
+                        .rule("an image starts one process")
+                        .help(format!(
+                            "say so under `[output.rootfs]`: `process = \"{}\"`",
+                            several.join("\"` or `\"")
+                        )),
+                );
+                RootfsOutput { process: None }
+            }
+        }
+    }
+}
+
+/// The numbers a user or group may have; the last one means "leave as it is" to chown(2).
+const ID_RANGE: std::ops::RangeInclusive<i64> = 1..=4_294_967_294;
+
+/// Returns what a profile would render to if it declared `[output.rootfs]`.
+///
+/// # Errors
+/// When it does not say which of several processes the image starts.
+pub fn default_rootfs(recipe: &Recipe) -> Result<RootfsOutput, SpecError> {
+    let names: Vec<&String> = recipe.contract.processes.keys().collect();
+    match names.as_slice() {
+        [] => Ok(RootfsOutput { process: None }),
+        [only] => Ok(RootfsOutput { process: Some((*only).clone()) }),
+        several => Err(Problem::anywhere(format!(
+            "the profile `{}` has {} processes and does not say which one an image starts",
+            recipe.profile.name,
+            several.len()
+        ))
+        .help("add `[output.rootfs]` with `process = \"…\"` to the profile")
+        .into()),
+    }
+}
+
+/// Returns the distro of a request, for messages and paths: with a suffix for what is not its default.
+pub fn target_name(distro: &Distro) -> String {
+    let mut name = distro.name.clone();
+    if !distro.default_release {
+        name = format!("{name}-{}", distro.release);
+    }
+    if distro.architecture != distro::Architecture::host() {
+        name = format!("{name}-{}", distro.architecture);
+    }
+    name
+}

@@ -106,6 +106,9 @@ pub struct FactsTable {
     /// Modes of well-known directories that are not 0755, so that a path below them does not change them.
     #[serde(default)]
     pub directories: Table<String, Located<Mode>>,
+    /// Symbolic links of the base image to directories, which nothing may replace or stand below.
+    #[serde(default)]
+    pub symlinks: Table<String, Located<String>>,
     /// Commands of the plain base image.
     #[serde(default)]
     pub commands: CommandsTable,
@@ -124,7 +127,7 @@ pub struct CommandsTable {
 }
 
 merge_fields!(ReleaseTable { codename, version_id, aliases, mirrors, facts });
-merge_fields!(FactsTable { image, libc, init, merged_usr, paths, users, directories, commands });
+merge_fields!(FactsTable { image, libc, init, merged_usr, paths, users, directories, symlinks, commands });
 merge_fields!(CommandsTable { probe_http, probe_tcp, update_ca });
 merge_fields!(DistroDocument {
     title,

@@ -91,6 +91,12 @@ impl<T> Deref for Located<T> {
     }
 }
 
+impl<T: fmt::Display> fmt::Display for Located<T> {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        self.value.fmt(formatter)
+    }
+}
+
 impl<T: fmt::Debug> fmt::Debug for Located<T> {
     fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(formatter, "{:?} at {}", self.value, self.place)

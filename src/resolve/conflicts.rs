@@ -1,0 +1,125 @@
+//! What may not stand together: checks over all layers of a recipe.
+
+use std::collections::BTreeMap;
+
+use super::recipe::{Action, Entry, FileContent, Layer, OriginPlace};
+use super::resolver::Resolver;
+use crate::fs;
+use crate::spec::{Problem, Tier};
+use crate::tree::TreePath;
+
+impl Resolver<'_> {
+    /// Checks the entries of all layers against each other and against the base image.
+    pub(super) fn check_layers(&mut self, layers: &[Layer]) {
+        for entry in layers.iter().flat_map(|layer| &layer.entries) {
+            self.check_reserved(entry);
+            self.check_base_links(entry);
+        }
+        for tier in [Tier::Base, Tier::Distro, Tier::Application, Tier::Overlay] {
+            let mut seen: BTreeMap<&TreePath, (&Layer, &Entry)> = BTreeMap::new();
+            for layer in layers.iter().filter(|layer| layer.tier == tier && !is_profile(layer)) {
+                for entry in &layer.entries {
+                    match seen.get(&entry.path) {
+                        Some((other_layer, other)) if !agree(other, entry) => {
+                            self.problems.push(conflict(other_layer, other, layer, entry));
+                        }
+                        _ => drop(seen.insert(&entry.path, (layer, entry))),
+                    }
+                }
+            }
+        }
+    }
+
+    /// Refuses names that container engines take for something else.
+    fn check_reserved(&mut self, entry: &Entry) {
+        if entry.path.name().is_some_and(|name| name.starts_with(b".wh.")) {
+            self.problems.push(
+                problem_of(entry, format!("`{}` has a reserved name", entry.path))
+                    .rule("names that begin with `.wh.` mean removals in container images (OCI image-spec, layer.md)")
+                    .help(format!(
+                        "to remove a path of a lower layer, say `[remove.\"{}\"]`",
+                        without_whiteout(&entry.path)
+                    )),
+            );
+        }
+    }
+
+    /// Refuses paths at or below a symbolic link of the base image: a copy would put a directory in its place.
+    fn check_base_links(&mut self, entry: &Entry) {
+        for (link, target) in &self.distro.symlinks {
+            let Ok(link_path) = link.parse::<TreePath>() else { continue };
+            let same_link = matches!(&entry.action, Action::Link(own) if **own == *target.as_bytes());
+            let at = entry.path == link_path && !same_link && !matches!(entry.action, Action::Remove);
+            if !at && !entry.path.is_below(&link_path) {
+                continue;
+            }
+            let rest = entry.path.to_string()[link.len()..].to_owned();
+            let real = format!("/{}{rest}", target.trim_start_matches('/'));
+            let title = format!("{} {}", self.distro.title, self.distro.release);
+            self.problems.push(
+                problem_of(entry, format!("`{}` would replace the link `{link}` of the base image", entry.path))
+                    .rule(format!(
+                        "in {title} `{link}` is a link to `{target}`; a directory in its place breaks the image"
+                    ))
+                    .help(format!("write `{real}` instead")),
+            );
+            return;
+        }
+    }
+}
+
+fn without_whiteout(path: &TreePath) -> String {
+    path.to_string().replacen("/.wh.", "/", 1)
+}
+
+/// The tables of a profile form the top of the overlay tier: they may replace anything.
+fn is_profile(layer: &Layer) -> bool {
+    layer.name.starts_with("profile:")
+}
+
+/// Tells whether two entries of one path may stand in layers of one tier: order decides about directories and removals
+/// only, everything else must come out the same.
+fn agree(one: &Entry, other: &Entry) -> bool {
+    match (&one.action, &other.action) {
+        (Action::Directory, Action::Directory) | (Action::Remove, _) | (_, Action::Remove) => true,
+        (Action::Link(one), Action::Link(other)) => one == other,
+        (Action::File(first), Action::File(second)) => {
+            (one.mode, one.uid, one.gid) == (other.mode, other.uid, other.gid) && same_bytes(first, second)
+        }
+        _ => false,
+    }
+}
+
+fn same_bytes(one: &FileContent, other: &FileContent) -> bool {
+    let bytes = |content: &FileContent| match content {
+        FileContent::Rendered(bytes) => Some(bytes.to_vec()),
+        FileContent::Embedded(file) => Some(file.bytes.to_vec()),
+        // A file that cannot be read is reported when it is needed; here it is different from everything.
+        FileContent::Host(path) => fs::read(path).ok(),
+    };
+    let (one, other) = (bytes(one), bytes(other));
+    one.is_some() && one == other
+}
+
+fn conflict(first_layer: &Layer, first: &Entry, second_layer: &Layer, second: &Entry) -> Problem {
+    let (one, other) = (&first_layer.name, &second_layer.name);
+    let problem = problem_of(second, format!("the layers `{one}` and `{other}` disagree about `{}`", second.path))
+        .rule(format!("both are of the {} tier, where no layer may replace a path of another", first_layer.tier.word()))
+        .help("let one of them go, move one layer to a higher tier, or say it in the profile");
+    match &first.origin.place {
+        OriginPlace::Text(place) => problem.related(place, format!("the layer `{one}` says this")),
+        OriginPlace::File(name) => {
+            let mut problem = problem;
+            problem.message = format!("{} (`{name}`)", problem.message);
+            problem
+        }
+    }
+}
+
+/// Returns a problem at the place of an entry.
+fn problem_of(entry: &Entry, message: String) -> Problem {
+    match &entry.origin.place {
+        OriginPlace::Text(place) => Problem::at(place, message),
+        OriginPlace::File(name) => Problem::anywhere(format!("{name}: {message}")),
+    }
+}

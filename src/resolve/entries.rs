@@ -1,0 +1,513 @@
+//! From tables and file trees to the entries of a layer.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
+use globset::{GlobBuilder, GlobMatcher};
+use rayon::prelude::*;
+
+use super::library::LayerSource;
+use super::recipe::{Action, Entry, FileContent, Origin, OriginPlace};
+use super::resolver::Resolver;
+use super::template::Used;
+use crate::spec::{
+    self, Conditional, DirectoryTable, FileTable, Folder, FolderEntry, FolderEntryKind, Located, Mode, Place, Problem,
+    Tables,
+};
+use crate::tree::TreePath;
+
+/// The entries of one layer, by path.
+type Entries = BTreeMap<TreePath, Entry>;
+
+/// A table that only sets owner and mode of paths that come from elsewhere.
+pub(super) struct Attributes {
+    matcher: GlobMatcher,
+    pattern: String,
+    directories: bool,
+    mode: Option<Located<Mode>>,
+    owner: Option<Located<spec::Account>>,
+    group: Option<Located<spec::Account>>,
+    place: Place,
+}
+
+/// Where a layer's own files are, and how templates name them.
+pub(super) struct Home<'layer> {
+    /// The folder that `source` is relative to.
+    pub(super) folder: &'layer Folder,
+    /// The prefix of its templates' names, such as `layers/nginx/`; empty for a profile.
+    pub(super) prefix: String,
+}
+
+impl Resolver<'_> {
+    /// Returns the entries of a layer, its own tables of owners and modes applied.
+    pub(super) fn layer_entries(&mut self, layer: &LayerSource) -> Vec<Entry> {
+        let home = Home { folder: &layer.folder, prefix: format!("layers/{}/", layer.name) };
+        let mut entries = Entries::new();
+        let sections = std::iter::once(String::new()).chain(self.distro.lineage.clone().into_iter().rev());
+        for section in sections {
+            if let Some(tree) = layer.trees.get(&section) {
+                self.tree_entries(&home, &section, tree, &mut entries);
+            }
+        }
+        let attributes = self.table_entries(&home, &layer.tables, &mut entries);
+        for attribute in attributes {
+            if !self.apply(&attribute, &mut [&mut entries]) {
+                self.unmatched(&attribute, &format!("the layer `{}`", layer.name));
+            }
+        }
+        entries.into_values().collect()
+    }
+
+    /// Returns the entries of the profile's own tables; its tables of owners and modes are applied to every layer.
+    pub(super) fn profile_entries(&mut self, tables: &Tables, layers: &mut [super::recipe::Layer]) -> Vec<Entry> {
+        let folder = self.project().folder();
+        let home = Home { folder: &folder, prefix: String::new() };
+        let mut own = Entries::new();
+        let attributes = self.table_entries(&home, tables, &mut own);
+        if attributes.is_empty() {
+            return own.into_values().collect();
+        }
+        let by_path = |entries: Vec<Entry>| entries.into_iter().map(|entry| (entry.path.clone(), entry)).collect();
+        let mut all: Vec<Entries> =
+            layers.iter_mut().map(|layer| by_path(std::mem::take(&mut layer.entries))).collect();
+        all.push(own);
+        for attribute in attributes {
+            if !self.apply(&attribute, &mut all.iter_mut().collect::<Vec<_>>()) {
+                self.unmatched(&attribute, "any layer of the profile");
+            }
+        }
+        let own = all.pop().unwrap_or_default();
+        for (layer, entries) in layers.iter_mut().zip(all) {
+            layer.entries = entries.into_values().collect();
+        }
+        own.into_values().collect()
+    }
+
+    /// Adds what stands in a file tree. Rendering is spread over threads; the result does not depend on them.
+    fn tree_entries(&mut self, home: &Home<'_>, section: &str, tree: &[FolderEntry], entries: &mut Entries) {
+        let made: Vec<_> = tree.par_iter().map(|file| self.tree_entry(home, section, file)).collect();
+        for result in made {
+            match result {
+                Ok(entry) => drop(entries.insert(entry.path.clone(), entry)),
+                Err(problem) => self.problems.push(*problem),
+            }
+        }
+    }
+
+    fn tree_entry(&self, home: &Home<'_>, section: &str, file: &FolderEntry) -> Result<Entry, Box<Problem>> {
+        let fault = |message: String| Box::new(Problem::anywhere(format!("`{}`: {message}", file.name)));
+        let mut used = Used::new();
+        let mut path = file.path.clone();
+        let template = path.strip_suffix(b".j2").map(<[u8]>::to_vec);
+        let is_file = matches!(file.kind, FolderEntryKind::File { .. } | FolderEntryKind::Embedded(_));
+        if let (Some(without), true) = (&template, is_file) {
+            path.clone_from(without);
+        }
+        if path.windows(2).any(|pair| pair == b"{{") {
+            let text = String::from_utf8(path).map_err(|_| fault("a name with `{{` must be UTF-8".into()))?;
+            let place =
+                Place::whole(&Arc::new(spec::Source { name: file.name.clone(), path: None, text: text.clone() }));
+            let place = Place { span: 0..text.len(), ..place };
+            let rendered = self.library.templates.render_text(&text, &place, &self.scope)?;
+            used.extend(rendered.used);
+            path = rendered.text.into_bytes();
+        }
+        let path = TreePath::from_relative(&path).map_err(|error| fault(error.to_string()))?;
+        let folder_name = if section.is_empty() { "files".to_owned() } else { format!("files.{section}") };
+        let mut rendered_from = None;
+        let (action, executable) = match &file.kind {
+            FolderEntryKind::EmptyDirectory => (Action::Directory, true),
+            FolderEntryKind::Symlink(target) => (Action::Link(target.clone()), true),
+            FolderEntryKind::File { .. } | FolderEntryKind::Embedded(_) if template.is_some() => {
+                let relative = format!("{folder_name}/{}", String::from_utf8_lossy(&file.path));
+                let source = self.library.project.source_in(home.folder, &relative).map_err(first_problem)?;
+                let source = source.ok_or_else(|| fault("it went away while it was read".into()))?;
+                let rendered =
+                    self.library.templates.render(&format!("{}{relative}", home.prefix), &source, &self.scope)?;
+                used.extend(rendered.used);
+                rendered_from = Some(Place::whole(&source));
+                (Action::File(FileContent::Rendered(rendered.text.into_bytes().into())), is_executable(&file.kind))
+            }
+            kind => (Action::File(content_of(kind)), is_executable(kind)),
+        };
+        let mode = match action {
+            Action::Link(_) => 0o777,
+            _ if executable => 0o755,
+            _ => 0o644,
+        };
+        let section = (!section.is_empty()).then(|| folder_name);
+        let origin = Origin { place: OriginPlace::File(file.name.clone()), section, template: rendered_from };
+        Ok(Entry { path, action, mode, uid: 0, gid: 0, origin, used })
+    }
+
+    /// Adds what the tables say; returns those that only set owners and modes, the most general first.
+    fn table_entries(&mut self, home: &Home<'_>, tables: &Tables, entries: &mut Entries) -> Vec<Attributes> {
+        let mut attributes = Vec::new();
+        for (key, table) in &tables.file {
+            if let Some((path, used)) = self.counted_path(key, table.condition()) {
+                if table.template.is_none() && table.source.is_none() && table.content.is_none() {
+                    attributes.extend(self.attributes(key, &path, Attribute::of_file(table)));
+                } else if let Some(path) = self.literal_path(key, &path) {
+                    self.file_entry(home, key, path, table, used, entries);
+                }
+            }
+        }
+        for (key, table) in &tables.directory {
+            if let Some((path, used)) = self.counted_path(key, table.condition()) {
+                if is_pattern(&path) {
+                    attributes.extend(self.attributes(key, &path, Attribute::of_directory(table)));
+                } else if let Some(path) = self.literal_path(key, &path) {
+                    let account = self.account(table.owner.as_ref(), table.group.as_ref());
+                    let mode = table.mode.as_ref().map_or(0o755, |mode| mode.0);
+                    let origin = table_origin(key);
+                    let entry = Entry {
+                        path,
+                        action: Action::Directory,
+                        mode,
+                        uid: account.uid,
+                        gid: account.gid,
+                        origin,
+                        used,
+                    };
+                    self.add(entry, entries);
+                }
+            }
+        }
+        for (key, table) in &tables.link {
+            if let Some((path, mut used)) = self.counted_path(key, table.condition()) {
+                let Some(target) = &table.target else {
+                    self.missing(&key.place, &format!("the link `{}`", **key), "target");
+                    continue;
+                };
+                let before = std::mem::take(&mut self.used);
+                let rendered = self.render(target);
+                used.append(&mut self.used);
+                self.used = before;
+                let (Some(path), Some(target)) = (self.literal_path(key, &path), rendered) else { continue };
+                let action = Action::Link(target.into_bytes().into());
+                self.add(Entry { path, action, mode: 0o777, uid: 0, gid: 0, origin: table_origin(key), used }, entries);
+            }
+        }
+        for (key, table) in &tables.remove {
+            if let Some((path, used)) = self.counted_path(key, table.condition()) {
+                let Some(path) = self.literal_path(key, &path) else { continue };
+                let entry =
+                    Entry { path, action: Action::Remove, mode: 0, uid: 0, gid: 0, origin: table_origin(key), used };
+                self.add(entry, entries);
+            }
+        }
+        // The longest pattern is the most exact, and a path without pattern is more exact than any.
+        attributes.sort_by_key(|attribute| (!is_pattern(&attribute.pattern), attribute.pattern.len()));
+        attributes
+    }
+
+    fn add(&mut self, entry: Entry, entries: &mut Entries) {
+        if let Some(other) = entries.get(&entry.path) {
+            let problem = match &entry.origin.place {
+                OriginPlace::Text(place) => Problem::at(place, format!("`{}` is described twice", entry.path)),
+                OriginPlace::File(_) => Problem::anywhere(format!("`{}` is described twice", entry.path)),
+            };
+            let problem = problem.rule("one layer describes each path once: in one table, or in one file tree");
+            self.problems.push(match &other.origin.place {
+                OriginPlace::Text(place) => problem.related(place, "here too"),
+                OriginPlace::File(name) => problem.help(format!("it also comes from `{name}`: remove one of them")),
+            });
+            return;
+        }
+        entries.insert(entry.path.clone(), entry);
+    }
+
+    fn file_entry(
+        &mut self,
+        home: &Home<'_>,
+        key: &Located<String>,
+        path: TreePath,
+        table: &FileTable,
+        mut used: Used,
+        entries: &mut Entries,
+    ) {
+        let made = match (&table.template, &table.source, &table.content) {
+            (Some(name), None, None) => self.from_template(home, name),
+            (None, Some(name), None) => self.from_source(home, name),
+            (None, None, Some(text)) => {
+                self.library.templates.render_text(text, &text.place, &self.scope).map(|rendered| Made {
+                    content: FileContent::Rendered(rendered.text.into_bytes().into()),
+                    executable: false,
+                    template: rendered.used.iter().next().map(|_| text.place.clone()),
+                    used: rendered.used,
+                })
+            }
+            (template, source, content) => {
+                let places: Vec<_> =
+                    [template, source, content].into_iter().flatten().map(|text| &text.place).collect();
+                Err(Box::new(
+                    Problem::at(places[0], format!("the file `{}` has more than one content", **key))
+                        .related(places[1], "the other one")
+                        .rule("a file has exactly one of `template`, `source` and `content`"),
+                ))
+            }
+        };
+        match made {
+            Ok(made) => {
+                used.extend(made.used);
+                let account = self.account(table.owner.as_ref(), table.group.as_ref());
+                let default = if made.executable { 0o755 } else { 0o644 };
+                let mode = table.mode.as_ref().map_or(default, |mode| mode.0);
+                let origin = Origin { template: made.template, ..table_origin(key) };
+                let action = Action::File(made.content);
+                self.add(Entry { path, action, mode, uid: account.uid, gid: account.gid, origin, used }, entries);
+            }
+            Err(problem) => self.problems.push(*problem),
+        }
+    }
+
+    fn from_template(&self, home: &Home<'_>, name: &Located<String>) -> Result<Made, Box<Problem>> {
+        let project = &self.library.project;
+        let own = format!("templates/{}", **name);
+        let found = match home.prefix.is_empty() {
+            true => None,
+            false => project.source_in(home.folder, &own).map_err(first_problem)?,
+        };
+        let (source, full_name) = match found {
+            Some(source) => (source, format!("{}{own}", home.prefix)),
+            None => match project.source(&own).map_err(first_problem)? {
+                Some((source, _)) => (source, own),
+                None => return Err(Box::new(self.unknown_file(home, name, "template", "templates"))),
+            },
+        };
+        let rendered = self.library.templates.render(&full_name, &source, &self.scope)?;
+        Ok(Made {
+            content: FileContent::Rendered(rendered.text.into_bytes().into()),
+            executable: false,
+            template: Some(Place::whole(&source)),
+            used: rendered.used,
+        })
+    }
+
+    fn from_source(&self, home: &Home<'_>, name: &Located<String>) -> Result<Made, Box<Problem>> {
+        let rendered = self.library.templates.render_text(name, &name.place, &self.scope)?;
+        let found = self.library.project.file_in(home.folder, &rendered.text);
+        let found = found.map_err(|error| {
+            let mut problem = *first_problem(error);
+            problem.place.get_or_insert_with(|| name.place.clone());
+            Box::new(problem)
+        })?;
+        match found {
+            Some(kind) => Ok(Made {
+                content: content_of(&kind),
+                executable: is_executable(&kind),
+                template: None,
+                used: rendered.used,
+            }),
+            None => Err(Box::new(self.unknown_file(home, name, "source", ""))),
+        }
+    }
+
+    fn unknown_file(&self, home: &Home<'_>, name: &Located<String>, what: &str, below: &str) -> Problem {
+        let folder = match home.folder {
+            Folder::Local(path) => path.join(below).display().to_string(),
+            Folder::Embedded(path) => format!("builtin:{path}/{below}"),
+        };
+        let parent = name.rsplit_once('/').map_or("", |(parent, _)| parent);
+        let listed = match home.folder {
+            Folder::Local(path) => Folder::Local(path.join(below).join(parent)),
+            Folder::Embedded(path) => Folder::Embedded(format!("{path}/{below}")),
+        };
+        let names = self.library.project.children(&listed, "").unwrap_or_default();
+        Problem::at(&name.place, format!("the {what} `{}` does not exist", **name))
+            .rule(format!("a {what} is a file below `{}`", folder.trim_end_matches('/')))
+            .suggest(name.rsplit('/').next().unwrap_or(name), "files there", names.iter().map(String::as_str))
+    }
+
+    /// Renders the path of a table that counts; nothing when it does not count or its path cannot be rendered.
+    fn counted_path(&mut self, key: &Located<String>, condition: spec::Condition<'_>) -> Option<(String, Used)> {
+        let (counts, mut used) = self.counts(condition);
+        // What a condition looked up is used even when it says no.
+        self.used.extend(used.iter().cloned());
+        if !counts {
+            return None;
+        }
+        match self.library.templates.render_text(key, &key.place, &self.scope) {
+            Ok(rendered) => {
+                used.extend(rendered.used);
+                Some((rendered.text, used))
+            }
+            Err(problem) => {
+                self.problems.push(*problem);
+                None
+            }
+        }
+    }
+
+    fn literal_path(&mut self, key: &Located<String>, path: &str) -> Option<TreePath> {
+        let parsed = path.parse::<TreePath>();
+        let message = match parsed {
+            Ok(path) if !path.is_root() => return Some(path),
+            Ok(_) => "`/` is always there and cannot be described".to_owned(),
+            Err(error) => error.to_string(),
+        };
+        self.problems
+            .push(Problem::at(&key.place, message).rule("a path is absolute and clean, such as `/etc/app.conf`"));
+        None
+    }
+
+    fn attributes(&mut self, key: &Located<String>, path: &str, attribute: Attribute<'_>) -> Option<Attributes> {
+        if attribute.mode.is_none() && attribute.owner.is_none() && attribute.group.is_none() {
+            self.problems.push(Problem::at(&key.place, format!("the table of `{path}` says nothing")).rule(
+                "a file has `template`, `source` or `content`, or sets `mode`, `owner` or `group` of a path of a tree",
+            ));
+            return None;
+        }
+        let glob = GlobBuilder::new(path).literal_separator(true).backslash_escape(true).build();
+        match glob {
+            Ok(glob) if path.starts_with('/') => Some(Attributes {
+                matcher: glob.compile_matcher(),
+                pattern: path.to_owned(),
+                directories: attribute.directories,
+                mode: attribute.mode.cloned(),
+                owner: attribute.owner.cloned(),
+                group: attribute.group.cloned(),
+                place: key.place.clone(),
+            }),
+            Ok(_) => {
+                self.problems
+                    .push(Problem::at(&key.place, format!("`{path}` is not absolute: it must begin with `/`")));
+                None
+            }
+            Err(error) => {
+                self.problems.push(Problem::at(&key.place, format!("`{path}` is no pattern: {}", error.kind())).rule(
+                    "`*` stands for a part of a name, `**` for any number of directories, `[ab]` for one of them",
+                ));
+                None
+            }
+        }
+    }
+
+    /// Sets owner and mode of what an attribute matches; tells whether it matched anything.
+    fn apply(&mut self, attribute: &Attributes, all: &mut [&mut Entries]) -> bool {
+        let account = (attribute.owner.is_some() || attribute.group.is_some())
+            .then(|| self.account(attribute.owner.as_ref(), attribute.group.as_ref()));
+        let mut matched = false;
+        for entries in all {
+            if attribute.directories {
+                add_implied(attribute, entries);
+            }
+            for (path, entry) in entries.iter_mut() {
+                let kind = match entry.action {
+                    Action::File(_) => !attribute.directories,
+                    Action::Directory => attribute.directories,
+                    Action::Link(_) | Action::Remove => false,
+                };
+                if !kind || !attribute.matcher.is_match(path.to_string()) {
+                    continue;
+                }
+                matched = true;
+                if let Some(mode) = &attribute.mode {
+                    entry.mode = mode.0;
+                }
+                if let Some(account) = account {
+                    if attribute.owner.is_some() {
+                        entry.uid = account.uid;
+                    }
+                    entry.gid = account.gid;
+                }
+            }
+        }
+        matched
+    }
+
+    fn unmatched(&mut self, attribute: &Attributes, whole: &str) {
+        let kind = if attribute.directories { "directory" } else { "file" };
+        self.problems.push(
+            Problem::at(&attribute.place, format!("`{}` matches no {kind} of {whole}", attribute.pattern))
+                .rule("a table without content sets owner and mode of paths that come from file trees")
+                .help(if attribute.directories {
+                    "correct the pattern, or remove the table"
+                } else {
+                    "correct the path, or give the file a `template`, `source` or `content`"
+                }),
+        );
+    }
+}
+
+/// Makes directories that only exist because something is in them entries of their own, where a pattern matches them.
+fn add_implied(attribute: &Attributes, entries: &mut Entries) {
+    let implied: std::collections::BTreeSet<TreePath> = entries
+        .values()
+        .filter(|entry| !matches!(entry.action, Action::Remove))
+        .flat_map(|entry| entry.path.ancestors())
+        .filter(|path| !path.is_root() && attribute.matcher.is_match(path.to_string()))
+        .collect();
+    for path in implied {
+        entries.entry(path.clone()).or_insert_with(|| Entry {
+            path,
+            action: Action::Directory,
+            mode: 0o755,
+            uid: 0,
+            gid: 0,
+            origin: Origin { place: OriginPlace::Text(attribute.place.clone()), section: None, template: None },
+            used: Used::new(),
+        });
+    }
+}
+
+/// The keys that set owner and mode, of whichever table.
+struct Attribute<'table> {
+    directories: bool,
+    mode: Option<&'table Located<Mode>>,
+    owner: Option<&'table Located<spec::Account>>,
+    group: Option<&'table Located<spec::Account>>,
+}
+
+impl<'table> Attribute<'table> {
+    fn of_file(table: &'table FileTable) -> Self {
+        let FileTable { mode, owner, group, .. } = table;
+        Self { directories: false, mode: mode.as_ref(), owner: owner.as_ref(), group: group.as_ref() }
+    }
+
+    fn of_directory(table: &'table DirectoryTable) -> Self {
+        let DirectoryTable { mode, owner, group, .. } = table;
+        Self { directories: true, mode: mode.as_ref(), owner: owner.as_ref(), group: group.as_ref() }
+    }
+}
+
+/// The content of a file and what it was made from.
+struct Made {
+    content: FileContent,
+    executable: bool,
+    template: Option<Place>,
+    used: Used,
+}
+
+fn is_pattern(path: &str) -> bool {
+    path.contains(['*', '?', '['])
+}
+
+fn table_origin(key: &Located<String>) -> Origin {
+    Origin { place: OriginPlace::Text(key.place.clone()), section: None, template: None }
+}
+
+fn content_of(kind: &FolderEntryKind) -> FileContent {
+    match kind {
+        FolderEntryKind::File { path, .. } => FileContent::Host(Arc::clone(path)),
+        FolderEntryKind::Embedded(file) => FileContent::Embedded(file),
+        FolderEntryKind::Symlink(_) | FolderEntryKind::EmptyDirectory => FileContent::Rendered(Arc::default()),
+    }
+}
+
+fn is_executable(kind: &FolderEntryKind) -> bool {
+    match kind {
+        FolderEntryKind::File { executable, .. } => *executable,
+        FolderEntryKind::Embedded(file) => file.executable,
+        FolderEntryKind::Symlink(_) | FolderEntryKind::EmptyDirectory => false,
+    }
+}
+
+/// Turns an error of reading the project into one problem.
+fn first_problem(error: spec::SpecError) -> Box<Problem> {
+    match error {
+        spec::SpecError::Problems(mut problems) if !problems.is_empty() => Box::new(problems.swap_remove(0)),
+        spec::SpecError::Problems(_) => Box::new(Problem::anywhere("the project cannot be read")),
+        spec::SpecError::File(error) => Box::new(Problem::anywhere(format!("{error}: {}", error.source))),
+    }
+}

@@ -1,0 +1,256 @@
+//! A profile with everything it extends, and the layers it stacks: read once, resolved for many distros.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
+use crate::spec::{
+    DistroTable, Folder, FolderEntry, LayerDocument, Located, Merge, Name, Place, Problem, ProfileDocument, Project,
+    Source, SpecError, Tables, Tier, parse,
+};
+
+use super::template::Templates;
+
+/// A profile and its layers, as written.
+#[derive(Debug)]
+pub struct Library {
+    /// Where everything was read from.
+    pub project: Arc<Project>,
+    /// The name of the profile.
+    pub name: String,
+    /// The file of the profile.
+    pub source: Arc<Source>,
+    /// The profile over all that it extends.
+    pub profile: ProfileDocument,
+    /// The tables of the profile over those that it extends.
+    pub tables: Tables,
+    /// Layers from the lowest to the highest.
+    pub layers: Vec<LayerSource>,
+    /// Renders templates of all of them.
+    pub templates: Templates,
+}
+
+/// A layer, as written.
+#[derive(Debug)]
+pub struct LayerSource {
+    /// The name of its folder.
+    pub name: String,
+    /// Its folder.
+    pub folder: Folder,
+    /// Its `layer.toml`.
+    pub source: Arc<Source>,
+    /// Where it stands in the stack.
+    pub tier: Tier,
+    /// What it is for.
+    pub summary: Option<Located<String>>,
+    /// A directory or archive to take as it is.
+    pub tree: Option<Located<String>>,
+    /// Its tables.
+    pub tables: Tables,
+    /// Its file trees: `files/` under the empty name, `files.DISTRO/` under DISTRO.
+    pub trees: BTreeMap<String, Vec<FolderEntry>>,
+    /// The layers it requires.
+    requires: Vec<Located<Name>>,
+    /// The layers it cannot stand beside.
+    conflicts: Vec<Located<Name>>,
+}
+
+impl Library {
+    /// Reads the profile `name` (a name in `profiles/`, or a path of a TOML file) with all it extends, and its layers.
+    ///
+    /// # Errors
+    /// When a file is missing, cannot be read, or is not what it should be.
+    pub fn load(project: Arc<Project>, name: &str) -> Result<Self, SpecError> {
+        let (source, mut profile) = load_profile(&project, name, None, &mut Vec::new())?;
+        let tables = profile.take_tables();
+        let file_name = name.rsplit('/').next().unwrap_or(name);
+        let own_name = match &profile.name {
+            Some(written) => written.to_string(),
+            None => file_name.strip_suffix(".toml").unwrap_or(file_name).to_owned(),
+        };
+        let layers = load_layers(&project, profile.layers.as_deref().unwrap_or_default())?;
+        let templates = Templates::new(&project);
+        let library = Self { project, name: own_name, source, profile, tables, layers, templates };
+        library.check_trees()?;
+        Ok(library)
+    }
+
+    /// Returns the distros that the profile names; every described one when it names none.
+    ///
+    /// # Errors
+    /// When the folder of descriptions cannot be listed.
+    pub fn distros(&self) -> Result<BTreeMap<Located<Name>, DistroTable>, SpecError> {
+        if !self.profile.distro.is_empty() {
+            return Ok(self.profile.distro.clone());
+        }
+        let described = self.project.names("distros", ".toml")?;
+        let whole = Place::whole(&self.source);
+        let named = |name: String| Some((Located::new(name.parse().ok()?, whole.clone()), DistroTable::default()));
+        Ok(described.into_keys().filter_map(named).collect())
+    }
+
+    /// Tells whether `name` is a distro that the profile names or that has a description.
+    fn knows_distro(&self, name: &str) -> Result<bool, SpecError> {
+        Ok(self.profile.distro.contains_key(name) || self.project.names("distros", ".toml")?.contains_key(name))
+    }
+
+    /// Refuses names of distros that nobody knows, in tables and as names of file trees: they would silently count for
+    /// nothing.
+    fn check_trees(&self) -> Result<(), SpecError> {
+        let known = self.project.names("distros", ".toml")?;
+        let names: Vec<&str> =
+            known.keys().map(String::as_str).chain(self.profile.distro.keys().map(|name| name.as_str())).collect();
+        for layer in &self.layers {
+            for section in layer.trees.keys().filter(|section| !section.is_empty()) {
+                if !self.knows_distro(section)? {
+                    return Err(Problem::at(
+                        &Place::whole(&layer.source),
+                        format!("`files.{section}/` of the layer `{}` is for no known distro", layer.name),
+                    )
+                    .rule("`files.DISTRO/` names a distro of the profile or one with a description")
+                    .suggest(section, "known distros", names.iter().copied())
+                    .into());
+                }
+            }
+        }
+        Ok(())
+    }
+}
+
+/// Reads a profile and lays it over those it extends. `stack` holds the profiles being read, to find circles.
+fn load_profile(
+    project: &Project,
+    name: &str,
+    asked_at: Option<&Place>,
+    stack: &mut Vec<String>,
+) -> Result<(Arc<Source>, ProfileDocument), SpecError> {
+    let relative = if name.ends_with(".toml") { name.to_owned() } else { format!("profiles/{name}.toml") };
+    let Some((source, _)) = project.source(&relative)? else {
+        return Err(unknown_profile(project, name, asked_at)?.into());
+    };
+    if stack.contains(&relative) {
+        let place = asked_at.cloned().unwrap_or_else(|| Place::whole(&source));
+        return Err(Problem::at(&place, format!("the profile `{name}` extends itself"))
+            .rule(format!("profiles cannot extend each other in a circle: {} → {relative}", stack.join(" → ")))
+            .into());
+    }
+    stack.push(relative);
+    let document: ProfileDocument = parse(&source)?;
+    let mut merged = ProfileDocument::default();
+    for parent in document.extends.iter().flatten() {
+        merged.merge_with(load_profile(project, parent, Some(&parent.place), stack)?.1);
+    }
+    stack.pop();
+    merged.merge_with(document);
+    Ok((source, merged))
+}
+
+fn unknown_profile(project: &Project, name: &str, asked_at: Option<&Place>) -> Result<Problem, SpecError> {
+    let known = project.names("profiles", ".toml")?;
+    let problem = match asked_at {
+        Some(place) => Problem::at(place, format!("unknown profile `{name}`")),
+        None => Problem::anywhere(format!("unknown profile `{name}`")),
+    };
+    Ok(problem.rule("a profile is a name in `profiles/` or a path that ends in `.toml`").suggest(
+        name,
+        "profiles here",
+        known.keys().map(String::as_str),
+    ))
+}
+
+/// Reads the layers that are asked for and those they require, and puts them in order: by tier, within a tier a
+/// required layer before the one that requires it, otherwise as written.
+fn load_layers(project: &Project, asked: &[Located<Name>]) -> Result<Vec<LayerSource>, SpecError> {
+    let mut layers: Vec<LayerSource> = Vec::new();
+    for name in asked {
+        add_layer(project, name, &mut layers, &mut Vec::new())?;
+    }
+    let mut problems = Vec::new();
+    for layer in &layers {
+        for conflict in &layer.conflicts {
+            if layers.iter().any(|other| other.name == ***conflict) {
+                problems.push(
+                    Problem::at(&conflict.place, format!("the layers `{}` and `{}` conflict", layer.name, **conflict))
+                        .help("leave one of them out of `layers`"),
+                );
+            }
+        }
+    }
+    if !problems.is_empty() {
+        return Err(SpecError::Problems(problems));
+    }
+    layers.sort_by_key(|layer| layer.tier);
+    Ok(layers)
+}
+
+/// Adds a layer after those it requires. `stack` holds the layers being added, to find circles.
+fn add_layer(
+    project: &Project,
+    name: &Located<Name>,
+    layers: &mut Vec<LayerSource>,
+    stack: &mut Vec<String>,
+) -> Result<(), SpecError> {
+    if layers.iter().any(|layer| layer.name == ***name) {
+        return Ok(());
+    }
+    if stack.iter().any(|other| *other == ***name) {
+        return Err(Problem::at(&name.place, format!("the layer `{}` requires itself", **name))
+            .rule(format!("layers cannot require each other in a circle: {} → {}", stack.join(" → "), **name))
+            .into());
+    }
+    stack.push(name.to_string());
+    let layer = load_layer(project, name)?;
+    for required in &layer.requires {
+        add_layer(project, required, layers, stack)?;
+    }
+    stack.pop();
+    layers.push(layer);
+    Ok(())
+}
+
+fn load_layer(project: &Project, name: &Located<Name>) -> Result<LayerSource, SpecError> {
+    let Some((folder, _)) = project.layer_folder(name)? else {
+        let known = project.names("layers", "/layer.toml")?;
+        return Err(Problem::at(&name.place, format!("unknown layer `{}`", **name))
+            .rule("a layer is a folder `layers/NAME/` with a `layer.toml`")
+            .suggest(name, "layers here", known.keys().map(String::as_str))
+            .into());
+    };
+    let Some(source) = project.source_in(&folder, "layer.toml")? else {
+        return Err(Problem::at(&name.place, format!("the layer `{}` has no `layer.toml`", **name))
+            .rule("a layer is a folder `layers/NAME/` with a `layer.toml`")
+            .help("write one that says at least `tier = \"application\"`")
+            .into());
+    };
+    let mut document: LayerDocument = parse(&source)?;
+    let Some(tier) = document.tier.as_ref().map(|tier| tier.value) else {
+        return Err(Problem::at(&Place::whole(&source), format!("the layer `{}` has no `tier`", **name))
+            .rule("a layer says where it stands: `tier = \"base\"`, `\"distro\"`, `\"application\"` or `\"overlay\"`")
+            .into());
+    };
+    let tables = document.take_tables();
+    Ok(LayerSource {
+        name: name.to_string(),
+        tier,
+        tables,
+        trees: load_trees(project, &folder)?,
+        summary: document.summary,
+        tree: document.tree,
+        requires: document.requires.unwrap_or_default(),
+        conflicts: document.conflicts.unwrap_or_default(),
+        folder,
+        source,
+    })
+}
+
+fn load_trees(project: &Project, folder: &Folder) -> Result<BTreeMap<String, Vec<FolderEntry>>, SpecError> {
+    let mut trees = BTreeMap::new();
+    for child in project.children(folder, "files")? {
+        let section = match child.strip_prefix("files") {
+            Some("") => String::new(),
+            Some(rest) if rest.starts_with('.') => rest[1..].to_owned(),
+            _ => continue,
+        };
+        trees.insert(section, project.walk(folder, &child)?);
+    }
+    Ok(trees)
+}
