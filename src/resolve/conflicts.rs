@@ -2,9 +2,8 @@
 
 use std::collections::BTreeMap;
 
-use super::recipe::{Action, Entry, FileContent, Layer, OriginPlace};
+use super::recipe::{Action, Entry, Layer, OriginPlace};
 use super::resolver::Resolver;
-use crate::fs;
 use crate::spec::{Problem, Tier};
 use crate::tree::TreePath;
 
@@ -84,21 +83,10 @@ fn agree(one: &Entry, other: &Entry) -> bool {
         (Action::Directory, Action::Directory) | (Action::Remove, _) | (_, Action::Remove) => true,
         (Action::Link(one), Action::Link(other)) => one == other,
         (Action::File(first), Action::File(second)) => {
-            (one.mode, one.uid, one.gid) == (other.mode, other.uid, other.gid) && same_bytes(first, second)
+            (one.mode, one.uid, one.gid) == (other.mode, other.uid, other.gid) && first == second
         }
         _ => false,
     }
-}
-
-fn same_bytes(one: &FileContent, other: &FileContent) -> bool {
-    let bytes = |content: &FileContent| match content {
-        FileContent::Rendered(bytes) => Some(bytes.to_vec()),
-        FileContent::Embedded(file) => Some(file.bytes.to_vec()),
-        // A file that cannot be read is reported when it is needed; here it is different from everything.
-        FileContent::Host(path) => fs::read(path).ok(),
-    };
-    let (one, other) = (bytes(one), bytes(other));
-    one.is_some() && one == other
 }
 
 fn conflict(first_layer: &Layer, first: &Entry, second_layer: &Layer, second: &Entry) -> Problem {

@@ -7,14 +7,14 @@ use globset::{GlobBuilder, GlobMatcher};
 use rayon::prelude::*;
 
 use super::library::LayerSource;
-use super::recipe::{Action, Entry, FileContent, Origin, OriginPlace};
+use super::recipe::{Action, Entry, Origin, OriginPlace};
 use super::resolver::Resolver;
 use super::template::Used;
 use crate::spec::{
     self, Conditional, DirectoryTable, FileTable, Folder, FolderEntry, FolderEntryKind, Located, Mode, Place, Problem,
     Tables,
 };
-use crate::tree::TreePath;
+use crate::tree::{Content, TreePath};
 
 /// The entries of one layer, by path.
 type Entries = BTreeMap<TreePath, Entry>;
@@ -126,9 +126,9 @@ impl Resolver<'_> {
                     self.library.templates.render(&format!("{}{relative}", home.prefix), &source, &self.scope)?;
                 used.extend(rendered.used);
                 rendered_from = Some(Place::whole(&source));
-                (Action::File(FileContent::Rendered(rendered.text.into_bytes().into())), is_executable(&file.kind))
+                (Action::File(Content::inline(rendered.text.into_bytes())), is_executable(&file.kind))
             }
-            kind => (Action::File(content_of(kind)), is_executable(kind)),
+            kind => (Action::File(self.content_of(kind)?), is_executable(kind)),
         };
         let mode = match action {
             Action::Link(_) => 0o777,
@@ -231,7 +231,7 @@ impl Resolver<'_> {
             (None, Some(name), None) => self.from_source(home, name),
             (None, None, Some(text)) => {
                 self.library.templates.render_text(text, &text.place, &self.scope).map(|rendered| Made {
-                    content: FileContent::Rendered(rendered.text.into_bytes().into()),
+                    content: Content::inline(rendered.text.into_bytes()),
                     executable: false,
                     template: rendered.used.iter().next().map(|_| text.place.clone()),
                     used: rendered.used,
@@ -277,7 +277,7 @@ impl Resolver<'_> {
         };
         let rendered = self.library.templates.render(&full_name, &source, &self.scope)?;
         Ok(Made {
-            content: FileContent::Rendered(rendered.text.into_bytes().into()),
+            content: Content::inline(rendered.text.into_bytes()),
             executable: false,
             template: Some(Place::whole(&source)),
             used: rendered.used,
@@ -294,12 +294,22 @@ impl Resolver<'_> {
         })?;
         match found {
             Some(kind) => Ok(Made {
-                content: content_of(&kind),
+                content: self.content_of(&kind)?,
                 executable: is_executable(&kind),
                 template: None,
                 used: rendered.used,
             }),
             None => Err(Box::new(self.unknown_file(home, name, "source", ""))),
+        }
+    }
+
+    fn content_of(&self, kind: &FolderEntryKind) -> Result<Content, Box<Problem>> {
+        match kind {
+            FolderEntryKind::File { path, .. } => {
+                self.library.project.content(path).map_err(|error| first_problem(error.into()))
+            }
+            FolderEntryKind::Embedded(file) => Ok(Content::inline(file.bytes)),
+            FolderEntryKind::Symlink(_) | FolderEntryKind::EmptyDirectory => Ok(Content::inline([])),
         }
     }
 
@@ -473,7 +483,7 @@ impl<'table> Attribute<'table> {
 
 /// The content of a file and what it was made from.
 struct Made {
-    content: FileContent,
+    content: Content,
     executable: bool,
     template: Option<Place>,
     used: Used,
@@ -485,14 +495,6 @@ fn is_pattern(path: &str) -> bool {
 
 fn table_origin(key: &Located<String>) -> Origin {
     Origin { place: OriginPlace::Text(key.place.clone()), section: None, template: None }
-}
-
-fn content_of(kind: &FolderEntryKind) -> FileContent {
-    match kind {
-        FolderEntryKind::File { path, .. } => FileContent::Host(Arc::clone(path)),
-        FolderEntryKind::Embedded(file) => FileContent::Embedded(file),
-        FolderEntryKind::Symlink(_) | FolderEntryKind::EmptyDirectory => FileContent::Rendered(Arc::default()),
-    }
 }
 
 fn is_executable(kind: &FolderEntryKind) -> bool {

@@ -20,7 +20,7 @@ use std::path::PathBuf;
 
 pub use library::{LayerSource, Library};
 pub use recipe::{
-    Account, Action, Contract, Entry, FileContent, HandOver, Job, Layer, Limits, Origin, OriginPlace, Package, Probe,
+    Account, Action, Contract, Entry, HandOver, Job, Layer, Limits, Origin, OriginPlace, Outputs, Package, Probe,
     Process, Profile, Question, Recipe, RootfsOutput, Secret, User, Variable, Writable,
 };
 pub use template::{Rendered, Scope, Templates, Used};
@@ -30,7 +30,6 @@ use crate::distro::{self, Distro, Wish};
 use crate::spec::{
     Conditional, DistroTable, Located, Merge, Name, Place, Problem, SpecError, Tables, TarCompression, Tier, UserTable,
 };
-use recipe::Outputs;
 use resolver::Resolver;
 
 /// What a profile is resolved for.

@@ -1,18 +1,15 @@
 //! A profile resolved for one distro: what is meant, nothing left to decide but what package indexes decide.
 
 use std::collections::BTreeMap;
-use std::path::{Path, PathBuf};
-use std::sync::Arc;
+use std::path::PathBuf;
 use std::time::Duration;
 
 use serde::{Serialize, Serializer};
 
 use super::template::Used;
 use crate::distro::Distro;
-use crate::spec::{
-    Embedded, JobTime, LogDestination, Need, Place, Restart, Scalar, TarCompression, Tier, WritableKind,
-};
-use crate::tree::TreePath;
+use crate::spec::{JobTime, LogDestination, Need, Place, Restart, Scalar, TarCompression, Tier, WritableKind};
+use crate::tree::{Content, TreePath};
 
 /// A profile resolved for one distro.
 #[derive(Debug, Clone)]
@@ -108,24 +105,13 @@ pub struct Entry {
 #[derive(Debug, Clone)]
 pub enum Action {
     /// A regular file.
-    File(FileContent),
+    File(Content),
     /// A directory.
     Directory,
     /// A symbolic link and what it holds.
     Link(Box<[u8]>),
     /// Nothing shall be there.
     Remove,
-}
-
-/// Where the bytes of a file come from.
-#[derive(Debug, Clone)]
-pub enum FileContent {
-    /// A rendered text.
-    Rendered(Arc<[u8]>),
-    /// A file of the project.
-    Host(Arc<Path>),
-    /// A file of the program.
-    Embedded(&'static Embedded),
 }
 
 /// Where an entry was written.

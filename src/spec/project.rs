@@ -11,6 +11,7 @@ use super::embedded::{self, Embedded};
 use super::problem::Problem;
 use super::source::Source;
 use crate::fs;
+use crate::tree::Content;
 
 /// A failure to read a project.
 #[derive(Debug, thiserror::Error)]
@@ -294,6 +295,14 @@ impl Project {
                 Ok(embedded::below(&prefix).iter().map(entry).collect())
             }
         }
+    }
+
+    /// Returns the content of a file that [`Project::walk`] or [`Project::file_in`] found.
+    ///
+    /// # Errors
+    /// When it cannot be read.
+    pub fn content(&self, path: &Arc<Path>) -> fs::Result<Content> {
+        Content::of_file(Arc::clone(path))
     }
 
     /// Writes down what stands at `path` and returns its metadata.
