@@ -6,11 +6,15 @@
 
 mod node;
 mod path;
+mod scan;
+mod xattrs;
 
 use std::collections::BTreeMap;
 
 pub use node::{Content, ContentReader, ContentSource, DeviceNumber, Kind, Meta, Node, Xattrs};
 pub use path::{InvalidPath, TreePath};
+pub use scan::{ScanError, scan};
+pub use xattrs::Incomplete;
 
 /// The place of a node in its tree. Several paths with one id are hard links.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
