@@ -4,12 +4,17 @@
 //! written from. Always holds: owners, modes, links and extended attributes are exact, whoever runs the program; what
 //! stands above a path is a directory; the bytes of large files stay where they are.
 
+mod canonical;
+mod diff;
 mod node;
+mod overlay;
 mod path;
 
 use std::collections::BTreeMap;
 
+pub use diff::{Aspect, Change, ChangeKind, Difference, diff, diff_without_times};
 pub use node::{Content, ContentReader, ContentSource, DeviceNumber, Kind, Meta, Node, Xattrs};
+pub use overlay::{Merged, Stack, StackError, StackLayer};
 pub use path::{InvalidPath, TreePath};
 
 /// The place of a node in its tree. Several paths with one id are hard links.
@@ -129,6 +134,16 @@ impl Tree {
     /// Returns every path with the id of its node, sorted.
     pub fn ids(&self) -> impl ExactSizeIterator<Item = (&TreePath, NodeId)> {
         self.paths.iter().map(|(path, id)| (path, *id))
+    }
+
+    /// Returns every path with its node, sorted; for a hard link also the first path of its node, when that is another.
+    pub fn links(&self) -> impl ExactSizeIterator<Item = (&TreePath, &Node, Option<&TreePath>)> {
+        let mut first: Vec<Option<&TreePath>> = vec![None; self.nodes.len()];
+        self.paths.iter().map(move |(path, id)| {
+            let earlier = first[id.0 as usize];
+            first[id.0 as usize] = earlier.or(Some(path));
+            (path, self.node(*id), earlier)
+        })
     }
 
     /// Returns everything below `path`, sorted.
