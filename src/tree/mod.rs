@@ -9,6 +9,8 @@ mod diff;
 mod node;
 mod overlay;
 mod path;
+mod scan;
+mod xattrs;
 
 use std::collections::BTreeMap;
 
@@ -16,6 +18,8 @@ pub use diff::{Aspect, Change, ChangeKind, Difference, diff, diff_without_times}
 pub use node::{Content, ContentReader, ContentSource, DeviceNumber, Kind, Meta, Node, Xattrs};
 pub use overlay::{Merged, Stack, StackError, StackLayer};
 pub use path::{InvalidPath, TreePath};
+pub use scan::{ScanError, scan};
+pub use xattrs::Incomplete;
 
 /// The place of a node in its tree. Several paths with one id are hard links.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]

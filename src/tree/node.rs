@@ -44,6 +44,11 @@ pub struct DeviceNumber {
     pub minor: u32,
 }
 
+impl DeviceNumber {
+    /// The number of the character device that is a whiteout to overlayfs.
+    pub const WHITEOUT: Self = Self { major: 0, minor: 0 };
+}
+
 /// What kind of thing a node is.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Kind {
@@ -101,6 +106,13 @@ pub struct Node {
     pub kind: Kind,
     /// Owner, mode, time and extended attributes.
     pub meta: Meta,
+}
+
+impl Node {
+    /// Returns a whiteout; its metadata is always the same, for it says nothing.
+    pub fn whiteout() -> Self {
+        Self { kind: Kind::Whiteout, meta: Meta::root_owned(0, 0) }
+    }
 }
 
 /// The content of a regular file: what it is, by digest and length, and where its bytes can be had.
