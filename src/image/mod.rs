@@ -1,0 +1,3 @@
+//! Tree → bytes.
+mod manifest;
+pub use manifest::{GENERATOR, Manifest, ManifestEntry, ManifestError, ManifestHead};

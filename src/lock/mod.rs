@@ -1,0 +1,271 @@
+//! The lock: what a profile asks of the outside world, and what it was given.
+//!
+//! Comes in: recipes of every distro of a profile, and the lock file beside it. Goes out: a [`Lock`], the differences to
+//! the one on disk, and its canonical text. Always holds: equal locks are equal files, byte for byte; a lock that asks
+//! for something else than the profile is stale.
+
+use std::collections::BTreeMap;
+use std::fmt;
+use std::path::{Path, PathBuf};
+
+use serde::{Deserialize, Serialize};
+
+use crate::digest::Digest;
+use crate::fs;
+use crate::resolve::Recipe;
+use crate::spec::Family;
+
+/// The version of the file's form.
+const VERSION: u32 = 1;
+
+/// The first lines of every lock file.
+const HEADER: &str = "\
+# What this profile asks of the outside world, and what it was given. `layerforge render` renews this file when the
+# profile asks for something else; `layerforge render --locked` refuses to. It belongs into version control.
+
+";
+
+/// A failure to read or keep a lock.
+#[derive(Debug, thiserror::Error)]
+pub enum LockError {
+    /// The file is not a lock of this version.
+    #[error("`{}` is no lock file of this version of layerforge: {reason}", path.display())]
+    Malformed {
+        /// The file.
+        path: PathBuf,
+        /// What is wrong with it.
+        reason: String,
+    },
+    /// The profile asks for something else than the lock, and the lock must not change.
+    #[error("`{}` is stale: {}", path.display(), listed(differences))]
+    Stale {
+        /// The file.
+        path: PathBuf,
+        /// What the profile asks for now.
+        differences: Vec<Difference>,
+    },
+    /// There is no lock, and none may be written.
+    #[error("`{}` does not exist", path.display())]
+    Missing {
+        /// Where it should be.
+        path: PathBuf,
+    },
+    /// A file could not be read or written.
+    #[error(transparent)]
+    File(#[from] fs::Error),
+}
+
+/// One thing that a profile asks for and its lock does not, or the other way round.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub struct Difference {
+    /// The target: `debian`, `debian-bookworm`.
+    pub target: String,
+    /// What is different: `image`, `packages`.
+    pub what: &'static str,
+    /// What the lock says; nothing when it says nothing.
+    pub locked: Option<String>,
+    /// What the profile asks for; nothing when it does not.
+    pub wanted: Option<String>,
+}
+
+impl fmt::Display for Difference {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Self { target, what, .. } = self;
+        match (&self.locked, &self.wanted) {
+            (Some(locked), Some(wanted)) => write!(formatter, "{what} of {target}: `{locked}` became `{wanted}`"),
+            (None, Some(wanted)) => write!(formatter, "{what} of {target}: `{wanted}` is new"),
+            (Some(locked), None) => write!(formatter, "{what} of {target}: `{locked}` is gone"),
+            (None, None) => write!(formatter, "{what} of {target}"),
+        }
+    }
+}
+
+fn listed(differences: &[Difference]) -> String {
+    differences.iter().map(ToString::to_string).collect::<Vec<_>>().join("; ")
+}
+
+/// What was asked for and what was given, for every target of a profile.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Lock {
+    version: u32,
+    /// The profile.
+    pub profile: String,
+    /// The digest of all that is asked for.
+    inputs: Digest,
+    /// What is asked for, by target.
+    #[serde(default)]
+    pub target: BTreeMap<String, Target>,
+}
+
+/// What is asked for and given for one release of a distro.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Target {
+    /// The family of its package manager.
+    pub family: Family,
+    /// The release.
+    pub release: String,
+    /// The base image.
+    pub image: Image,
+    /// Packages, by the distribution's own names, sorted.
+    pub packages: Vec<String>,
+}
+
+/// A base image.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Image {
+    /// The reference that is asked for.
+    pub reference: String,
+}
+
+impl Lock {
+    /// Returns the lock that asks for what `recipes` need.
+    pub fn of<'recipe>(profile: &str, recipes: impl IntoIterator<Item = &'recipe Recipe>) -> Self {
+        let target = recipes.into_iter().map(|recipe| (target_of(recipe), Target::of(recipe))).collect();
+        Self { version: VERSION, profile: profile.to_owned(), inputs: inputs(&target), target }
+    }
+
+    /// Reads the lock at `path`; nothing when there is none.
+    ///
+    /// # Errors
+    /// When it cannot be read or is no lock.
+    pub fn read(path: &Path) -> Result<Option<Self>, LockError> {
+        let text = match fs::read_to_string(path) {
+            Ok(text) => text,
+            Err(error) if error.is_not_found() => return Ok(None),
+            Err(error) => return Err(error.into()),
+        };
+        let malformed = |reason: String| LockError::Malformed { path: path.to_owned(), reason };
+        let lock: Self = toml::from_str(&text).map_err(|error| malformed(error.to_string().trim_end().to_owned()))?;
+        if lock.version != VERSION {
+            return Err(malformed(format!("its version is {}, expected {VERSION}", lock.version)));
+        }
+        if lock.inputs != inputs(&lock.target) {
+            return Err(malformed("`inputs` does not fit the rest: it was edited or merged by hand".into()));
+        }
+        Ok(Some(lock))
+    }
+
+    /// Returns the canonical text.
+    pub fn to_text(&self) -> String {
+        let body = toml::to_string(self).expect("a lock has only tables, strings and numbers");
+        format!("{HEADER}{body}")
+    }
+
+    /// Returns what `wanted` asks for and this lock does not. Targets that only this lock has do not count: they were
+    /// rendered with another release.
+    pub fn differences(&self, wanted: &Self) -> Vec<Difference> {
+        let mut differences = Vec::new();
+        for (name, target) in &wanted.target {
+            let Some(locked) = self.target.get(name) else {
+                let wanted = Some(format!("{} {}", name, target.release));
+                differences.push(Difference { target: name.clone(), what: "target", locked: None, wanted });
+                continue;
+            };
+            let mut differ = |what, locked: Option<String>, wanted: Option<String>| {
+                if locked != wanted {
+                    differences.push(Difference { target: name.clone(), what, locked, wanted });
+                }
+            };
+            differ("release", Some(locked.release.clone()), Some(target.release.clone()));
+            differ("image", Some(locked.image.reference.clone()), Some(target.image.reference.clone()));
+            for package in locked.packages.iter().filter(|package| !target.packages.contains(package)) {
+                differ("package", Some(package.clone()), None);
+            }
+            for package in target.packages.iter().filter(|package| !locked.packages.contains(package)) {
+                differ("package", None, Some(package.clone()));
+            }
+        }
+        differences
+    }
+
+    /// Takes what `wanted` asks for; targets that only this lock has stay.
+    pub fn renew(&mut self, wanted: Self) {
+        self.profile = wanted.profile;
+        self.target.extend(wanted.target);
+        self.inputs = inputs(&self.target);
+    }
+}
+
+impl Target {
+    fn of(recipe: &Recipe) -> Self {
+        let mut packages: Vec<String> = recipe.packages.values().flat_map(|package| package.names.clone()).collect();
+        packages.sort();
+        packages.dedup();
+        Self {
+            family: recipe.distro.family,
+            release: recipe.distro.release.clone(),
+            image: Image { reference: recipe.image.clone() },
+            packages,
+        }
+    }
+}
+
+/// Returns the name of the target of a recipe: the distro, with the release when it is not the profile's.
+fn target_of(recipe: &Recipe) -> String {
+    let distro = &recipe.distro;
+    if distro.default_release { distro.name.clone() } else { format!("{}-{}", distro.name, distro.release) }
+}
+
+fn inputs(target: &BTreeMap<String, Target>) -> Digest {
+    Digest::of(serde_json::to_vec(target).expect("a lock has only maps, strings and numbers"))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn lock(packages: &[&str]) -> Lock {
+        let target = Target {
+            family: Family::Apk,
+            release: "3.22".into(),
+            image: Image { reference: "example.org/alpine:3.22".into() },
+            packages: packages.iter().map(ToString::to_string).collect(),
+        };
+        let target = BTreeMap::from([("alpine".to_owned(), target)]);
+        Lock { version: VERSION, profile: "web".into(), inputs: inputs(&target), target }
+    }
+
+    #[test]
+    fn the_text_reads_back() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("web.lock");
+        assert_eq!(Lock::read(&path).unwrap(), None);
+        fs::write_atomic(&path, lock(&["nginx"]).to_text().as_bytes()).unwrap();
+        assert_eq!(Lock::read(&path).unwrap(), Some(lock(&["nginx"])));
+    }
+
+    #[test]
+    fn the_text_is_canonical() {
+        insta::assert_snapshot!(lock(&["brotli", "nginx"]).to_text());
+    }
+
+    #[test]
+    fn edits_by_hand_are_noticed() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("web.lock");
+        let edited = lock(&["nginx"]).to_text().replace("nginx", "apache2");
+        fs::write_atomic(&path, edited.as_bytes()).unwrap();
+        assert!(Lock::read(&path).unwrap_err().to_string().contains("edited or merged by hand"));
+    }
+
+    #[test]
+    fn differences_say_what_changed() {
+        let told: Vec<_> =
+            lock(&["nginx", "curl"]).differences(&lock(&["nginx", "brotli"])).iter().map(ToString::to_string).collect();
+        assert_eq!(told, ["package of alpine: `curl` is gone", "package of alpine: `brotli` is new"]);
+    }
+
+    #[test]
+    fn other_releases_stay_when_a_lock_is_renewed() {
+        let mut old = lock(&["nginx"]);
+        let edge = old.target["alpine"].clone();
+        old.target.insert("alpine-edge".into(), edge);
+        old.renew(lock(&["curl"]));
+        assert_eq!(old.target.keys().collect::<Vec<_>>(), ["alpine", "alpine-edge"]);
+        assert_eq!(old.target["alpine"].packages, ["curl"]);
+        assert!(old.differences(&lock(&["curl"])).is_empty());
+    }
+}
