@@ -10,6 +10,7 @@ mod node;
 mod overlay;
 mod path;
 mod scan;
+mod tar;
 mod xattrs;
 
 use std::collections::BTreeMap;
@@ -19,6 +20,7 @@ pub use node::{Content, ContentReader, ContentSource, DeviceNumber, Kind, Meta, 
 pub use overlay::{Merged, Stack, StackError, StackLayer};
 pub use path::{InvalidPath, TreePath};
 pub use scan::{ScanError, scan};
+pub use tar::{TarError, TarFault, read_tar};
 pub use xattrs::Incomplete;
 
 /// The place of a node in its tree. Several paths with one id are hard links.
@@ -79,7 +81,8 @@ impl Tree {
         Ok(id)
     }
 
-    /// Makes `path` another name of the node at `target`.
+    /// Makes `path` another name of the node at `target`; a second whiteout when that is one, for there is nothing to
+    /// share.
     ///
     /// # Errors
     /// When no node stands at `target`, it is a directory, or something above `path` is not a directory.
@@ -89,6 +92,9 @@ impl Tree {
         let Some(id) = node else {
             return Err(TreeError::NoLinkTarget { path, target: target.clone() });
         };
+        if self.node(id).kind == Kind::Whiteout {
+            return self.insert(path, Node::whiteout()).map(drop);
+        }
         self.remove_below(&path);
         self.paths.insert(path, id);
         Ok(())

@@ -7,7 +7,7 @@ use std::os::unix::fs::FileExt;
 use std::path::Path;
 use std::sync::Arc;
 
-use crate::digest::Digest;
+use crate::digest::{Digest, Hasher};
 use crate::fs;
 
 /// Extended attributes, by full name (`security.capability`), sorted.
@@ -179,6 +179,23 @@ impl Content {
         };
         Ok(ContentReader { source, left: self.length })
     }
+}
+
+/// Returns the digest of `length` bytes of `file` from `offset` on. A file that ends before is an error of kind
+/// `UnexpectedEof`.
+pub(super) fn digest_slice(file: &File, mut offset: u64, length: u64) -> io::Result<Digest> {
+    // A small file gets a small buffer: clearing a large one takes longer than hashing what is in it.
+    const CHUNK: u64 = 128 * 1024;
+    let mut hasher = Hasher::new();
+    let mut buffer = vec![0; length.min(CHUNK) as usize];
+    let end = offset + length;
+    while offset < end {
+        let piece = &mut buffer[..CHUNK.min(end - offset) as usize];
+        file.read_exact_at(piece, offset)?;
+        hasher.update(piece);
+        offset += piece.len() as u64;
+    }
+    Ok(hasher.finish().0)
 }
 
 /// Reads the bytes of a [`Content`]. A file that has become shorter since it was hashed is an error of kind

@@ -15,9 +15,9 @@ use std::sync::Arc;
 use rayon::prelude::*;
 use rustix::fs::{CWD, Mode, OFlags};
 
+use super::node::digest_slice;
 use super::xattrs::{Incomplete, Sorted, is_foreign};
 use super::{Content, ContentSource, DeviceNumber, InvalidPath, Kind, Meta, Node, Tree, TreePath};
-use crate::digest::Digest;
 use crate::fs;
 
 /// The most bytes that Linux gives for the names of a file's extended attributes, or for one value (xattr(7)).
@@ -160,12 +160,14 @@ fn read_content(host: &Path, stat: &Metadata) -> Result<Content, ScanError> {
     let flags = OFlags::RDONLY | OFlags::NOFOLLOW | OFlags::NONBLOCK | OFlags::CLOEXEC;
     let file = rustix::fs::open(host, flags, Mode::empty()).map(File::from);
     let file = file.map_err(fs::Error::on("open", host))?;
-    let (digest, length) = Digest::of_stream(&file).map_err(fs::Error::on("read", host))?;
+    let length = stat.len();
+    let digest = digest_slice(&file, 0, length);
     let after = file.metadata().map_err(fs::Error::on("look at", host))?;
     let version = |stat: &Metadata| (stat.dev(), stat.ino(), stat.len(), stat.mtime(), stat.mtime_nsec());
-    if version(&after) != version(stat) || length != stat.len() {
+    if version(&after) != version(stat) {
         return Err(ScanError::Changed { path: host.to_owned() });
     }
+    let digest = digest.map_err(fs::Error::on("read", host))?;
     Ok(Content { digest, length, source: ContentSource::File(Arc::from(host)) })
 }
 
