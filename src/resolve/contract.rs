@@ -20,6 +20,7 @@ impl Resolver<'_> {
         let writables = self.writables(tables);
         self.define("writable", &writables);
         let mut contract = Contract { secrets, writables, ..Contract::default() };
+        let shared = self.environment(&tables.environment);
         // Ports first: the command of one process may name the port of another.
         let ports = self.ports(tables);
         self.define(
@@ -29,14 +30,16 @@ impl Resolver<'_> {
         for (name, table) in &tables.process {
             if self.holds(table.condition()) {
                 let ports = ports.get(name.as_str()).cloned().unwrap_or_default();
-                if let Some(process) = self.process(name, table, ports, &contract) {
+                if let Some(mut process) = self.process(name, table, ports, &contract) {
+                    process.environment = with_shared(&shared, process.environment);
                     contract.processes.insert(name.to_string(), process);
                 }
             }
         }
         for (name, table) in &tables.job {
             if self.holds(table.condition()) {
-                if let Some(job) = self.job(name, table, &contract) {
+                if let Some(mut job) = self.job(name, table, &contract) {
+                    job.environment = with_shared(&shared, job.environment);
                     contract.jobs.insert(name.to_string(), job);
                 }
             }
@@ -344,4 +347,9 @@ impl Resolver<'_> {
     pub(super) fn missing(&mut self, place: &Place, what: &str, key: &str) {
         self.problems.push(Problem::at(place, format!("{what} has no `{key}`")).help(format!("add `{key} = …`")));
     }
+}
+
+/// Lays the variables of one process over those that all share.
+fn with_shared(shared: &BTreeMap<String, String>, own: BTreeMap<String, String>) -> BTreeMap<String, String> {
+    shared.clone().into_iter().chain(own).collect()
 }

@@ -12,6 +12,8 @@ mod library;
 mod quantity;
 mod recipe;
 mod resolver;
+#[cfg(test)]
+mod shipped;
 mod template;
 mod variables;
 

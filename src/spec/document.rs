@@ -7,7 +7,7 @@ use super::entry::{DirectoryTable, FileTable, LinkTable, RemoveTable, conditiona
 use super::merge::{Merge, merge_fields};
 use super::runtime::{JobTable, ProcessTable, SecretTable, WritableTable};
 use super::source::{Located, Table};
-use super::value::{Identifier, Name, Number, Scalar};
+use super::value::{EnvironmentName, Identifier, Name, Number, Scalar};
 
 /// Defines a document that has, besides its own keys, the tables that profiles and layers share. serde's `flatten`
 /// would say the same, but loses the position of mistakes.
@@ -48,6 +48,9 @@ macro_rules! document {
             /// Paths that stay writable.
             #[serde(default)]
             pub writable: Table<Identifier, WritableTable>,
+            /// Environment variables of every process and job; their own win. Values are rendered as templates.
+            #[serde(default)]
+            pub environment: Table<EnvironmentName, Located<String>>,
             /// Programs that stay.
             #[serde(default)]
             pub process: Table<Name, ProcessTable>,
@@ -73,6 +76,7 @@ macro_rules! document {
                     remove: std::mem::take(&mut self.remove),
                     trigger: std::mem::take(&mut self.trigger),
                     writable: std::mem::take(&mut self.writable),
+                    environment: std::mem::take(&mut self.environment),
                     process: std::mem::take(&mut self.process),
                     job: std::mem::take(&mut self.job),
                     secret: std::mem::take(&mut self.secret),
@@ -82,8 +86,8 @@ macro_rules! document {
             /// Puts the shared tables back.
             pub fn put_tables(&mut self, tables: Tables) {
                 let Tables {
-                    variable, package, user, group, file, link, directory, remove, trigger, writable, process, job,
-                    secret,
+                    variable, package, user, group, file, link, directory, remove, trigger, writable, environment,
+                    process, job, secret,
                 } = tables;
                 self.variable = variable;
                 self.package = package;
@@ -95,6 +99,7 @@ macro_rules! document {
                 self.remove = remove;
                 self.trigger = trigger;
                 self.writable = writable;
+                self.environment = environment;
                 self.process = process;
                 self.job = job;
                 self.secret = secret;
@@ -169,6 +174,8 @@ pub struct Tables {
     pub trigger: Table<Name, TriggerTable>,
     /// Paths that stay writable.
     pub writable: Table<Identifier, WritableTable>,
+    /// Environment variables of every process and job.
+    pub environment: Table<EnvironmentName, Located<String>>,
     /// Programs that stay.
     pub process: Table<Name, ProcessTable>,
     /// Programs that run to their end.
@@ -375,6 +382,7 @@ merge_fields!(Tables {
     remove,
     trigger,
     writable,
+    environment,
     process,
     job,
     secret,
