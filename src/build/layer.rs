@@ -1,0 +1,53 @@
+//! From the entries of a layer to its tree.
+
+use std::path::Path;
+
+use super::BuildError;
+use crate::resolve::{Action, Entry, Layer};
+use crate::tree::{Kind, Meta, Node, Tree, TreePath, read_tar, scan};
+
+/// Makes the tree of `layer`: what it imports, and its entries over that. Every time becomes `epoch`; a time inside an
+/// archive stays when it is earlier. Decompressed archives are kept in `archives`.
+pub(super) fn layer(layer: &Layer, epoch: i64, archives: &Path) -> Result<Tree, BuildError> {
+    let mut tree = match &layer.tree {
+        Some(path) => import(path, epoch, archives)?,
+        None => Tree::new(),
+    };
+    for entry in &layer.entries {
+        let node = node(entry, epoch, &tree);
+        tree.insert(entry.path.clone(), node)
+            .map_err(|source| BuildError::Layer { layer: layer.name.clone(), at: entry.origin.place.to_string(), source })?;
+    }
+    Ok(tree)
+}
+
+fn import(path: &Path, epoch: i64, archives: &Path) -> Result<Tree, BuildError> {
+    let directory = path.is_dir();
+    let mut tree = if directory { scan(path)? } else { read_tar(path, archives)? };
+    // The root of an import is the root of the image, which has its own owner and mode.
+    tree.remove_root();
+    let paths: Vec<TreePath> = tree.iter().map(|(path, _)| path.clone()).collect();
+    for path in paths {
+        if let Some(node) = tree.get_mut(&path) {
+            // Files on disk have the time of their checkout, which says nothing; those of an archive are part of it.
+            node.meta.mtime = if directory { epoch } else { node.meta.mtime.min(epoch) };
+        }
+    }
+    Ok(tree)
+}
+
+fn node(entry: &Entry, epoch: i64, below: &Tree) -> Node {
+    let mut meta = Meta::root_owned(entry.mode, epoch);
+    (meta.uid, meta.gid) = (entry.uid, entry.gid);
+    let kind = match &entry.action {
+        Action::File(content) => Kind::Regular(content.clone()),
+        Action::Link(target) => Kind::Symlink(target.clone()),
+        Action::Remove => return Node::whiteout(),
+        Action::Directory => {
+            // An import may have made the directory opaque; saying its mode does not take that back.
+            let opaque = matches!(below.get(&entry.path).map(|node| &node.kind), Some(Kind::Directory { opaque: true }));
+            Kind::Directory { opaque }
+        }
+    };
+    Node { kind, meta }
+}

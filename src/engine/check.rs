@@ -1,0 +1,283 @@
+//! Looks for mistakes and waste in all profiles of a project, for every distro.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::path::PathBuf;
+use std::sync::Arc;
+
+use rayon::prelude::*;
+use serde::Serialize;
+
+use super::select::Selection;
+use crate::digest::Digest;
+use crate::error::Error;
+use crate::resolve::{Action, Entry, Library, OriginPlace, Recipe, Used, target_name};
+use crate::spec::{Folder, FolderEntryKind, Origin, Place, Problem, Project, SpecError};
+use crate::tree::TreePath;
+
+/// What was found.
+#[derive(Debug, Default)]
+pub struct CheckReport {
+    /// The profiles that were checked, with their targets.
+    pub profiles: BTreeMap<String, Vec<String>>,
+    /// Everything that is wrong, worst first.
+    pub problems: Vec<Problem>,
+    /// Files whose content stands in several places.
+    pub duplicates: Vec<Duplicate>,
+    /// Paths of a layer that a higher one replaces.
+    pub shadowed: Vec<Shadowed>,
+}
+
+/// One content that stands in several files of layers.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Serialize)]
+pub struct Duplicate {
+    /// The files, sorted.
+    pub files: Vec<String>,
+    /// Bytes that one copy would save.
+    pub bytes: u64,
+    /// Where the one copy should stand.
+    pub hoist: String,
+}
+
+/// A path of a layer that no target of a profile shows.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Serialize)]
+pub struct Shadowed {
+    /// The profile.
+    pub profile: String,
+    /// The path.
+    pub path: TreePath,
+    /// The layer whose word does not count.
+    pub layer: String,
+    /// The layer that replaces it.
+    pub by: String,
+    /// In which targets.
+    pub targets: Vec<String>,
+}
+
+/// What the profiles of a project use of it.
+#[derive(Default)]
+struct Usage {
+    layers: BTreeSet<String>,
+    files: BTreeSet<PathBuf>,
+}
+
+/// Checks one profile, or every profile of the project when `selection` names none.
+///
+/// # Errors
+/// When a file cannot be read. What users wrote wrong is in the report.
+pub fn check(project: &Arc<Project>, selection: &Selection) -> Result<CheckReport, Error> {
+    let whole = selection.profile.is_none();
+    let names = match &selection.profile {
+        Some(profile) => vec![profile.clone()],
+        None => project_profiles(project)?,
+    };
+    let mut report = CheckReport::default();
+    let mut usage = Usage::default();
+    let mut contents = Contents::default();
+    for name in names {
+        let one = Selection { profile: Some(name.clone()), ..selection.clone() };
+        match one.library(project).and_then(|library| Ok((one.recipes(&library)?, library))) {
+            Ok((recipes, library)) => {
+                report.profiles.insert(name, recipes.iter().map(|recipe| target_name(&recipe.distro)).collect());
+                usage.layers.extend(library.layers.iter().map(|layer| layer.name.clone()));
+                unused_variables(&library, &recipes, &mut report.problems);
+                shadowed(&library, &recipes, &mut report.shadowed);
+                contents.collect(project, &library)?;
+            }
+            Err(Error::Spec(SpecError::Problems(problems))) => {
+                let new: Vec<_> = problems.into_iter().filter(|problem| !report.problems.contains(problem)).collect();
+                report.problems.extend(new);
+            }
+            Err(error) => return Err(error),
+        }
+    }
+    let failed = !report.problems.is_empty();
+    usage.files.extend(project.observed_files());
+    if whole && !failed {
+        unused_layers(project, &usage, &mut report.problems)?;
+        unused_files(project, &usage, &mut report.problems)?;
+    }
+    report.duplicates = contents.duplicates();
+    report.problems.sort_by_key(|problem| std::cmp::Reverse(problem.severity));
+    Ok(report)
+}
+
+/// Returns the profiles of the project itself; the program's own when it has none.
+fn project_profiles(project: &Project) -> Result<Vec<String>, Error> {
+    let names = project.names("profiles", ".toml")?;
+    let local = names.values().any(|origin| *origin == Origin::Project);
+    Ok(names.into_iter().filter(|(_, origin)| !local || *origin == Origin::Project).map(|(name, _)| name).collect())
+}
+
+/// Reports variables that no target of the profile looks up.
+fn unused_variables(library: &Library, recipes: &[Recipe], problems: &mut Vec<Problem>) {
+    let mut used = Used::new();
+    for recipe in recipes {
+        used.extend(recipe.used.iter().cloned());
+        for entry in recipe.layers.iter().flat_map(|layer| &layer.entries) {
+            used.extend(entry.used.iter().cloned());
+        }
+    }
+    let declared: BTreeMap<&String, &Place> =
+        recipes.iter().flat_map(|recipe| &recipe.variables).map(|(name, variable)| (name, &variable.place)).collect();
+    for (name, place) in declared.into_iter().filter(|(name, _)| !used.contains(*name)) {
+        let problem = Problem::at(place, format!("the variable `{name}` is not used by the profile `{}`", library.name))
+            .warning()
+            .help("remove it, or use it in a template, a condition or a table");
+        if !problems.contains(&problem) {
+            problems.push(problem);
+        }
+    }
+}
+
+/// Reports paths that are described but never seen.
+fn shadowed(library: &Library, recipes: &[Recipe], found: &mut Vec<Shadowed>) {
+    let mut by_words: BTreeMap<(TreePath, String, String), Vec<String>> = BTreeMap::new();
+    for recipe in recipes {
+        let mut seen: BTreeMap<&TreePath, (&str, &Entry)> = BTreeMap::new();
+        for layer in &recipe.layers {
+            for entry in &layer.entries {
+                if let Some((lower, below)) = seen.insert(&entry.path, (&layer.name, entry)) {
+                    if !matches!((&below.action, &entry.action), (Action::Directory, Action::Directory)) {
+                        let words = (entry.path.clone(), lower.to_owned(), layer.name.clone());
+                        by_words.entry(words).or_default().push(target_name(&recipe.distro));
+                    }
+                }
+            }
+        }
+    }
+    for ((path, layer, by), targets) in by_words {
+        found.push(Shadowed { profile: library.name.clone(), path, layer, by, targets });
+    }
+}
+
+fn unused_layers(project: &Project, usage: &Usage, problems: &mut Vec<Problem>) -> Result<(), Error> {
+    for (name, origin) in project.names("layers", "/layer.toml")? {
+        if origin == Origin::Project && !usage.layers.contains(&name) {
+            let path = project.root().join("layers").join(&name);
+            problems.push(
+                Problem::anywhere(format!("the layer `{}` is in no profile", path.display()))
+                    .warning()
+                    .help("remove it, or name it in the `layers` of a profile"),
+            );
+        }
+    }
+    Ok(())
+}
+
+/// Reports files of layers and templates that nothing reads.
+fn unused_files(project: &Project, usage: &Usage, problems: &mut Vec<Problem>) -> Result<(), Error> {
+    let mut files = Vec::new();
+    for (name, origin) in project.names("layers", "/layer.toml")? {
+        if origin == Origin::Project && usage.layers.contains(&name) {
+            files.extend(project.walk(&project.folder(), &format!("layers/{name}"))?);
+        }
+    }
+    files.extend(project.walk(&project.folder(), "templates")?);
+    for file in files {
+        if let FolderEntryKind::File { path, .. } = &file.kind {
+            let documentation = path.extension().is_some_and(|extension| extension == "md");
+            if !usage.files.contains(&**path) && !documentation {
+                problems.push(
+                    Problem::anywhere(format!("the file `{}` is used by no profile", file.name))
+                        .warning()
+                        .help("remove it, or name it as `template`, `source` or `tree`"),
+                );
+            }
+        }
+    }
+    Ok(())
+}
+
+/// The contents of all layers, as they stand on disk or in the program.
+#[derive(Default)]
+struct Contents {
+    /// For each content the files that hold it, and its length.
+    files: BTreeMap<Digest, (u64, BTreeSet<LayerFile>)>,
+    layers: BTreeSet<String>,
+}
+
+/// A file of a layer's tree.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
+struct LayerFile {
+    name: String,
+    layer: String,
+    section: String,
+    path: Vec<u8>,
+}
+
+impl Contents {
+    fn collect(&mut self, project: &Project, library: &Library) -> Result<(), Error> {
+        for layer in library.layers.iter().filter(|layer| !self.layers.contains(&layer.name)).collect::<Vec<_>>() {
+            self.layers.insert(layer.name.clone());
+            let files: Vec<_> =
+                layer.trees.iter().flat_map(|(section, tree)| tree.iter().map(move |file| (section, file))).collect();
+            let read: Vec<_> = files
+                .par_iter()
+                .map(|(section, file)| Ok((section, file, digest(project, &layer.folder, &file.kind)?)))
+                .collect::<Result<Vec<_>, Error>>()?;
+            for (section, file, content) in read {
+                let Some((digest, length)) = content else { continue };
+                let place = LayerFile {
+                    name: file.name.clone(),
+                    layer: layer.name.clone(),
+                    section: (**section).clone(),
+                    path: file.path.clone(),
+                };
+                self.files.entry(digest).or_insert((length, BTreeSet::new())).1.insert(place);
+            }
+        }
+        Ok(())
+    }
+
+    fn duplicates(&self) -> Vec<Duplicate> {
+        let several = self.files.values().filter(|(length, files)| *length > 0 && files.len() > 1);
+        let mut duplicates: Vec<_> = several
+            .map(|(length, files)| Duplicate {
+                files: files.iter().map(|file| file.name.clone()).collect(),
+                bytes: length * (files.len() as u64 - 1),
+                hoist: hoist(files),
+            })
+            .collect();
+        duplicates.sort_by(|one, other| other.bytes.cmp(&one.bytes).then_with(|| one.files.cmp(&other.files)));
+        duplicates
+    }
+}
+
+/// Says where the one copy of files with equal content should stand.
+fn hoist(files: &BTreeSet<LayerFile>) -> String {
+    let layers: BTreeSet<&str> = files.iter().map(|file| file.layer.as_str()).collect();
+    let paths: BTreeSet<&[u8]> = files.iter().map(|file| file.path.as_slice()).collect();
+    match (layers.iter().next(), layers.len(), paths.iter().next(), paths.len()) {
+        (Some(layer), 1, Some(path), 1) => {
+            format!("`layers/{layer}/files/{}`, for all distros", String::from_utf8_lossy(path))
+        }
+        (Some(layer), 1, ..) => {
+            format!("one template in `layers/{layer}/templates/`, named by a `[file]` table for each path")
+        }
+        (_, _, Some(path), 1) => {
+            let names: Vec<_> = layers.iter().map(|layer| format!("`{layer}`")).collect();
+            let path = String::from_utf8_lossy(path);
+            format!("a layer that {} require, as `files/{path}`", names.join(" and "))
+        }
+        _ => "one template in `templates/`, named by a `[file]` table for each path".into(),
+    }
+}
+
+fn digest(project: &Project, _folder: &Folder, kind: &FolderEntryKind) -> Result<Option<(Digest, u64)>, Error> {
+    Ok(match kind {
+        FolderEntryKind::File { path, .. } => {
+            let content = project.content(path)?;
+            Some((content.digest, content.length))
+        }
+        FolderEntryKind::Embedded(file) => Some((Digest::of(file.bytes), file.bytes.len() as u64)),
+        FolderEntryKind::Symlink(_) | FolderEntryKind::EmptyDirectory => None,
+    })
+}
+
+/// Returns where an entry was written, for messages.
+pub(super) fn origin_of(entry: &Entry) -> String {
+    match &entry.origin.place {
+        OriginPlace::Text(place) => place.to_string(),
+        OriginPlace::File(name) => name.clone(),
+    }
+}

@@ -1,0 +1,79 @@
+//! Every way a command can fail, with the exit code of each.
+//!
+//! Comes in: the errors of the stages. Goes out: one [`Error`] with an exit code and what to do about it. Always holds:
+//! 1 a build failed, 2 the command line is wrong, 3 a profile or layer is invalid, 4 the lock is stale or packages cannot
+//! be resolved, 5 something could not be fetched or verified.
+
+use crate::build::BuildError;
+use crate::fs;
+use crate::image::{DestinationError, ManifestError};
+use crate::lock::LockError;
+use crate::spec::SpecError;
+
+/// A command that failed.
+#[derive(Debug, thiserror::Error)]
+pub enum Error {
+    /// The command line asks for something that does not go together.
+    #[error("{message}")]
+    Usage {
+        /// What is wrong.
+        message: String,
+        /// What to do.
+        hint: Option<String>,
+    },
+    /// A profile, layer, template or distro description is wrong.
+    #[error(transparent)]
+    Spec(#[from] SpecError),
+    /// The lock is stale, missing or malformed.
+    #[error(transparent)]
+    Lock(#[from] LockError),
+    /// A tree could not be built.
+    #[error(transparent)]
+    Build(#[from] BuildError),
+    /// A destination could not be written.
+    #[error(transparent)]
+    Destination(#[from] DestinationError),
+    /// A rendered folder cannot be understood.
+    #[error("`{path}`: {source}")]
+    Manifest {
+        /// The manifest.
+        path: String,
+        /// What is wrong with it.
+        source: ManifestError,
+    },
+    /// A file could not be read or written.
+    #[error(transparent)]
+    File(#[from] fs::Error),
+}
+
+impl Error {
+    /// Returns an error of the command line.
+    pub fn usage(message: impl Into<String>) -> Self {
+        Self::Usage { message: message.into(), hint: None }
+    }
+
+    /// Returns the exit code of the program.
+    pub fn exit_code(&self) -> u8 {
+        match self {
+            Self::Build(_) | Self::Destination(_) | Self::Manifest { .. } | Self::File(_) => 1,
+            Self::Usage { .. } => 2,
+            Self::Spec(SpecError::Problems(_)) => 3,
+            Self::Spec(SpecError::File(_)) => 1,
+            Self::Lock(LockError::File(_)) => 1,
+            Self::Lock(_) => 4,
+        }
+    }
+
+    /// Returns what to do about it, when the message does not say so itself.
+    pub fn hint(&self) -> Option<String> {
+        match self {
+            Self::Usage { hint, .. } => hint.clone(),
+            Self::Lock(LockError::Stale { .. } | LockError::Missing { .. }) => {
+                Some("render without `--locked` to renew it, then commit it with the profile".into())
+            }
+            Self::Lock(LockError::Malformed { .. }) => Some("remove it and render again".into()),
+            Self::Destination(error) => error.hint(),
+            _ => None,
+        }
+    }
+}
