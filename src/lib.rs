@@ -3,4 +3,6 @@
 pub mod digest;
 pub mod event;
 pub mod fs;
+pub mod image;
+pub mod store;
 pub mod tree;
