@@ -1,12 +1,13 @@
 //! layerforge renders one declarative description of a Linux userland into every shape it is deployed in.
 
 pub mod digest;
-pub mod distro;
-pub mod event;
 pub mod fs;
-pub mod image;
-pub mod lock;
-pub mod plan;
-pub mod resolve;
-pub mod spec;
+pub mod event;
+pub mod store;
 pub mod tree;
+pub mod spec;
+pub mod distro;
+pub mod resolve;
+pub mod lock;
+pub mod image;
+pub mod plan;

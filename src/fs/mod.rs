@@ -3,11 +3,19 @@
 //! Comes in: paths. Goes out: bytes, or an [`Error`] that says what was tried on which path. Always holds: a file
 //! written by [`write_atomic`] is there whole or not at all.
 
+mod folder;
+mod remove;
+mod stamp;
+
 use std::fs::{self, File, Metadata};
 use std::io::{self, Write};
 use std::path::{Path, PathBuf};
 
 use rustix::fs::{CWD, RenameFlags};
+
+pub use folder::{FileId, Folder, set_file_mode, set_file_time};
+pub use remove::remove_tree;
+pub use stamp::{Stamp, Timestamp};
 
 /// A file system operation that failed.
 #[derive(Debug, thiserror::Error)]
@@ -26,6 +34,13 @@ impl Error {
     /// Returns a function that puts `action` and `path` before an error of the system, for `map_err`.
     pub fn on<E: Into<io::Error>>(action: &'static str, path: impl Into<PathBuf>) -> impl FnOnce(E) -> Self {
         move |source| Self { action, path: path.into(), source: source.into() }
+    }
+
+    /// Tells whether the path cannot be reached: it or one above it is missing, no directory, or closed to this user.
+    pub fn is_unreachable(&self) -> bool {
+        use rustix::io::Errno;
+        let errno = Errno::from_io_error(&self.source);
+        errno.is_some_and(|errno| [Errno::NOENT, Errno::NOTDIR, Errno::LOOP, Errno::ACCESS].contains(&errno))
     }
 
     /// Tells whether the path was not there.
@@ -164,35 +179,6 @@ pub fn write_atomic(path: &Path, bytes: &[u8]) -> Result<bool> {
     written.map(|()| true)
 }
 
-/// Removes the tree at `path`, opening directories that deny their owner access on the way. Nothing happens when
-/// nothing is there; symbolic links are removed, never followed.
-///
-/// # Errors
-/// When something in it cannot be removed.
-#[expect(clippy::disallowed_methods, reason = "this is the function to use instead")]
-pub fn remove_tree(path: &Path) -> Result<()> {
-    match fs::remove_dir_all(path) {
-        Ok(()) => Ok(()),
-        Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(()),
-        Err(error) if error.kind() == io::ErrorKind::NotADirectory => remove_file(path),
-        Err(error) if error.kind() == io::ErrorKind::PermissionDenied => {
-            open_up(path)?;
-            fs::remove_dir_all(path).map_err(Error::on("remove", path))
-        }
-        Err(error) => Err(Error::on("remove", path)(error)),
-    }
-}
-
-/// Gives the owner full access to every directory of the tree at `path`.
-fn open_up(path: &Path) -> Result<()> {
-    use std::os::unix::fs::PermissionsExt;
-    if !lstat(path)?.is_dir() {
-        return Ok(());
-    }
-    fs::set_permissions(path, fs::Permissions::from_mode(0o700)).map_err(Error::on("change the mode of", path))?;
-    list(path)?.iter().try_for_each(|name| open_up(&path.join(name)))
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -213,17 +199,5 @@ mod tests {
         assert!(write_atomic(&path, b"two").unwrap());
         assert_eq!(read(&path).unwrap(), b"two");
         assert_eq!(list(folder.path()).unwrap(), ["file"], "no temporary file stays");
-    }
-
-    #[test]
-    fn closed_directories_are_removed_too() {
-        use std::os::unix::fs::PermissionsExt;
-        let folder = tempfile::tempdir().unwrap();
-        let closed = folder.path().join("tree/closed");
-        create_directory(&closed.join("inner")).unwrap();
-        fs::set_permissions(&closed, fs::Permissions::from_mode(0o000)).unwrap();
-        remove_tree(&folder.path().join("tree")).unwrap();
-        remove_tree(&folder.path().join("tree")).unwrap();
-        assert!(list(folder.path()).unwrap().is_empty());
     }
 }

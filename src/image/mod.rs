@@ -1,3 +1,17 @@
-//! Tree → bytes.
+//! Outputs: how trees become files of the host.
+//!
+//! Comes in: trees and texts. Goes out: artifacts in a destination folder. Always holds: artifacts appear whole, at
+//! once, and nothing that somebody else put into the destination is lost.
+
+mod destination;
+mod directory;
 mod manifest;
+mod tar;
+
+pub use destination::{
+    Artifact, Body, Committed, Destination, DestinationError, Edit, EditKind, Options, Output, Rendered, Standing,
+    Witness,
+};
+pub use directory::{Layout, Old, carried_by_copy};
 pub use manifest::{GENERATOR, Manifest, ManifestEntry, ManifestError, ManifestHead};
+pub use tar::{WriteTarError, write_tar, write_tar_selected};

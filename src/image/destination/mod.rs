@@ -1,0 +1,332 @@
+//! The folder that a render writes into.
+//!
+//! Comes in: artifacts, by output kind. Goes out: the folder with these artifacts, and a record of them in the store.
+//! Always holds, whatever happens to the process:
+//!
+//! - A reader finds the old result or the new one. The new one is made beside it, with hard links to what did not change,
+//!   and exchanged in one step; the old one is removed later. Where the folder itself cannot be exchanged (it is a mount
+//!   point, its parent may not be written, or it holds directories of others), its children are switched one after the
+//!   other, each in one step, and an interrupted switch is completed by the next run.
+//! - One process at a time works on a folder (flock(2) on the folder itself).
+//! - What layerforge did not write is kept; what was changed by hand is replaced only when that is asked for.
+//! - Links inside the folder are not followed. A destination that is a link to a folder is that folder.
+//!
+//! A power cut is not a kill: nothing is flushed to the device, the next render finds damaged files by their stamps.
+
+mod artifact;
+mod commit;
+mod edit;
+mod stage;
+mod switch;
+
+use std::fmt;
+use std::io::Write;
+use std::os::unix::ffi::OsStrExt;
+use std::path::{Path, PathBuf};
+use std::sync::OnceLock;
+
+use self::edit::Judgement;
+use crate::digest::Digest;
+use crate::event::{Event, Reporter};
+use crate::fs::{self, Folder, Stamp};
+use crate::store::{Entry, Listing, Record, Store, Written};
+use crate::tree::Tree;
+
+use super::directory::Layout;
+
+pub use commit::Committed;
+pub use edit::{Edit, EditKind};
+
+/// The permission bits of artifacts that are files.
+const FILE_MODE: u32 = 0o644;
+/// How many paths a message names.
+const NAMED: usize = 10;
+
+/// What is to be written for one output kind. Other kinds' artifacts in the destination stay as they are.
+#[derive(Debug)]
+pub struct Output<'run> {
+    /// The name of the kind: `rootfs`.
+    pub kind: &'run str,
+    /// Its artifacts. Where children have to be switched one by one, this is the order.
+    pub artifacts: Vec<Artifact<'run>>,
+}
+
+/// A child of the destination.
+#[derive(Debug)]
+pub struct Artifact<'run> {
+    /// Its name: one name, not a path, not beginning with a dot.
+    pub name: &'run str,
+    /// What is in it.
+    pub body: Body<'run>,
+}
+
+/// What is in an artifact.
+pub enum Body<'run> {
+    /// A directory made from a tree, which is complete.
+    Directory(&'run Tree),
+    /// A file with these bytes.
+    Bytes(&'run [u8]),
+    /// A file with what the function writes. It may be called twice and has to write the same then.
+    Writer(&'run (dyn Fn(&mut dyn Write) -> std::io::Result<()> + Sync)),
+}
+
+impl fmt::Debug for Body<'_> {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        formatter.write_str(match self {
+            Self::Directory(_) => "Directory",
+            Self::Bytes(_) => "Bytes",
+            Self::Writer(_) => "Writer",
+        })
+    }
+}
+
+/// The whole result of a render.
+#[derive(Debug)]
+pub struct Rendered<'run> {
+    /// The digest of what decides the result and is no file: arguments, variables, the program's version.
+    pub key: Digest,
+    /// Every path that was read, listed or looked for.
+    pub inputs: Listing,
+    /// What is to be written.
+    pub outputs: Vec<Output<'run>>,
+    /// The modification time of artifacts that are files, in seconds since 1970-01-01 UTC.
+    pub seconds: i64,
+}
+
+/// What a manifest in a destination says layerforge wrote there for one output kind; it stands in for a lost record.
+#[derive(Debug)]
+pub struct Witness {
+    /// The name of the kind.
+    pub kind: String,
+    /// Artifacts that are directories.
+    pub directories: Vec<(String, Tree)>,
+    /// Artifacts that are files, the manifest included, each with the digest of its bytes and their number.
+    pub files: Vec<(String, Digest, u64)>,
+}
+
+/// How a destination is taken.
+pub struct Options<'run> {
+    /// Where records are kept.
+    pub store: &'run Store,
+    /// Whether what was changed by hand, or made by somebody else under an artifact's name, is replaced.
+    pub force: bool,
+    /// Reads the manifest of a destination, given the folder; asked when the store has no record.
+    pub witness: &'run (dyn Fn(&Path) -> Vec<Witness> + Sync),
+    /// Hears of waiting, and of what does not stop the work.
+    pub reporter: &'run dyn Reporter,
+}
+
+impl fmt::Debug for Options<'_> {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        formatter.debug_struct("Options").field("store", &self.store).field("force", &self.force).finish_non_exhaustive()
+    }
+}
+
+/// How a destination compares with what a render would do.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Standing {
+    /// The last render had the same key and inputs, and its result is there untouched: there is nothing to do.
+    Unchanged,
+    /// Something is different; the first inputs that are, as far as that is the reason.
+    Changed(Vec<PathBuf>),
+}
+
+/// A destination that cannot be written.
+#[derive(Debug, thiserror::Error)]
+pub enum DestinationError {
+    /// The folder has children and none of them is known to be layerforge's.
+    #[error(
+        "`{}` holds files that layerforge did not write ({names}): choose another folder, or add its own with `--force`",
+        path.display()
+    )]
+    Foreign {
+        /// The folder.
+        path: PathBuf,
+        /// The first names in it, as a phrase.
+        names: String,
+    },
+    /// Something was changed by hand since the last render.
+    #[error("`{}` was changed by hand since the last render; `--force` restores it{}", path.display(), edit::Lines(edits))]
+    Edited {
+        /// The folder.
+        path: PathBuf,
+        /// What was changed, sorted.
+        edits: Vec<Edit>,
+    },
+    /// The path is something else than a folder.
+    #[error("`{}` is not a directory: choose another destination or move it away", path.display())]
+    NotADirectory {
+        /// The path.
+        path: PathBuf,
+    },
+    /// The name that is needed for the work is taken.
+    #[error("`{}` is in the way and layerforge did not make it: move it away", path.display())]
+    InTheWay {
+        /// The path.
+        path: PathBuf,
+    },
+    /// A file was changed between being read and the result being complete.
+    #[error("`{}` was changed while it was used: render again", path.display())]
+    InputChanged {
+        /// The file.
+        path: PathBuf,
+    },
+    /// The file system refused something.
+    #[error(transparent)]
+    File(#[from] fs::Error),
+}
+
+type Result<T> = std::result::Result<T, DestinationError>;
+
+/// A destination folder that this process alone works on.
+#[derive(Debug)]
+pub struct Destination<'run> {
+    path: PathBuf,
+    folder: Folder,
+    options: &'run Options<'run>,
+    record: Option<Record>,
+    /// What layerforge wrote here, by record or witness.
+    known: Vec<Written>,
+    judgement: OnceLock<Judgement>,
+}
+
+impl<'run> Destination<'run> {
+    /// Takes the folder at `path`, creating it when it is missing, waiting when another render works on it, and cleaning
+    /// up after one that was killed.
+    ///
+    /// # Errors
+    /// When it is no folder, is somebody else's (without force), or the file system refuses.
+    pub fn lock(path: &Path, options: &'run Options<'run>) -> Result<Self> {
+        let (path, folder) = open_locked(path, options.reporter)?;
+        stage::recover(&path, &folder, options)?;
+        let record = options.store.record(&path);
+        let names = fs::list(&path)?;
+        let known = match &record {
+            // Nothing can be changed in what is not there.
+            _ if names.is_empty() => Vec::new(),
+            Some(record) => record.outputs.clone(),
+            None => witnessed((options.witness)(&path), &folder)?,
+        };
+        if known.is_empty() && !names.is_empty() && !options.force {
+            let mut shown: Vec<_> = names.iter().take(3).map(|name| format!("`{}`", name.display())).collect();
+            shown.extend((names.len() > 3).then(|| format!("{} more", names.len() - 3)));
+            return Err(DestinationError::Foreign { path, names: shown.join(", ") });
+        }
+        Ok(Self { path, folder, options, record, known, judgement: OnceLock::new() })
+    }
+
+    /// Returns the real path of the folder.
+    pub fn path(&self) -> &Path {
+        &self.path
+    }
+
+    /// Returns what the last render left in the store.
+    pub fn record(&self) -> Option<&Record> {
+        self.record.as_ref()
+    }
+
+    /// Compares the folder and the inputs of its last render with what is there now, by their stamps.
+    ///
+    /// # Errors
+    /// When the file system refuses.
+    pub fn standing(&self, key: &Digest) -> Result<Standing> {
+        let Some(record) = self.record.as_ref().filter(|record| record.key == Some(*key)) else {
+            return Ok(Standing::Changed(Vec::new()));
+        };
+        let (inputs, outputs) = rayon::join(|| record.inputs.differences(&self.folder), || self.differences());
+        let (mut inputs, outputs) = (inputs?, outputs?);
+        let untouched = self.judge(outputs)?.is_untouched() && !self.known.is_empty();
+        if inputs.is_empty() && untouched {
+            return Ok(Standing::Unchanged);
+        }
+        inputs.truncate(NAMED);
+        Ok(Standing::Changed(inputs))
+    }
+
+    /// Returns what was changed by hand in the folder since the last render, sorted.
+    ///
+    /// # Errors
+    /// When the file system refuses.
+    pub fn edits(&self) -> Result<&[Edit]> {
+        Ok(&self.judgement()?.edits)
+    }
+
+    fn differences(&self) -> fs::Result<Vec<Vec<PathBuf>>> {
+        self.known.iter().map(|written| written.listing.differences(&self.folder)).collect()
+    }
+
+    fn judgement(&self) -> Result<&Judgement> {
+        match self.judgement.get() {
+            Some(judgement) => Ok(judgement),
+            None => self.judge(self.differences()?),
+        }
+    }
+
+    fn judge(&self, differences: Vec<Vec<PathBuf>>) -> Result<&Judgement> {
+        let judgement = edit::judge(&self.folder, &self.known, differences)?;
+        Ok(self.judgement.get_or_init(|| judgement))
+    }
+}
+
+/// Opens and locks the folder that stands at `path` once the lock is held; returns its real path with it.
+fn open_locked(path: &Path, reporter: &dyn Reporter) -> Result<(PathBuf, Folder)> {
+    loop {
+        let path = real_path(path)?;
+        let folder = Folder::open(&path)?;
+        folder.lock(|| {
+            let message = format!("another render works on `{}`: waiting for it", path.display());
+            reporter.report(Event::Warning { message, hint: None });
+        })?;
+        // Whoever had the lock has put another folder in its place, most likely.
+        match Folder::open(&path).and_then(|now| Ok(now.id()? == folder.id()?)) {
+            Ok(true) => return Ok((path, folder)),
+            Ok(false) => {}
+            Err(error) if error.is_unreachable() => {}
+            Err(error) => return Err(error.into()),
+        }
+    }
+}
+
+/// Creates what is missing of `path` and returns it without symbolic links.
+fn real_path(path: &Path) -> Result<PathBuf> {
+    if let Err(error) = fs::create_directory(path) {
+        let taken = fs::exists(path).unwrap_or(false) && Folder::open(path).is_err_and(|error| error.is_unreachable());
+        return Err(if taken { DestinationError::NotADirectory { path: path.to_owned() } } else { error.into() });
+    }
+    Ok(std::fs::canonicalize(path).map_err(fs::Error::on("find", path))?)
+}
+
+/// Returns the listings that witnesses stand for. Manifests have no times: those on disk are taken.
+fn witnessed(witnesses: Vec<Witness>, folder: &Folder) -> Result<Vec<Written>> {
+    let written = witnesses.into_iter().map(|witness| {
+        let mut entries = Vec::new();
+        let mut directories = Vec::new();
+        for (name, tree) in &witness.directories {
+            let layout = Layout::of(tree);
+            entries.push(artifact_entry(name, layout.root_stamp(), None));
+            directories.extend(layout.listing(name));
+        }
+        for (name, digest, size) in &witness.files {
+            entries.push(artifact_entry(name, Stamp::expected(Stamp::REGULAR | FILE_MODE, *size, 0), Some(*digest)));
+        }
+        directories.push(crate::store::Directory { path: Box::default(), entries });
+        let mut listing = Listing::from_unsorted(directories);
+        listing.take_times(folder)?;
+        Ok(Written { kind: witness.kind, listing })
+    });
+    written.collect()
+}
+
+fn artifact_entry(name: &str, stamp: Stamp, digest: Option<Digest>) -> Entry {
+    Entry { name: name.as_bytes().into(), stamp: Some(stamp), digest, shared: false }
+}
+
+/// Returns the names of the artifacts that were written for a kind.
+fn artifacts(written: &Written) -> impl Iterator<Item = &[u8]> {
+    written.listing.directory(b"").into_iter().flat_map(|root| root.entries.iter().map(|entry| &*entry.name))
+}
+
+/// Returns the first name of a path relative to the destination: the artifact that it belongs to.
+fn artifact_of(path: &Path) -> &[u8] {
+    path.as_os_str().as_bytes().split(|&byte| byte == b'/').next().unwrap_or_default()
+}

@@ -1,0 +1,61 @@
+//! Gathering what a render reads.
+
+use std::os::unix::ffi::OsStrExt;
+use std::path::Path;
+use std::sync::{Mutex, PoisonError};
+
+use super::listing::split;
+use super::{Directory, Entry, Listing};
+use crate::digest::Digest;
+use crate::fs::Stamp;
+
+/// Takes every path that a render depends on, from several threads.
+///
+/// Paths are absolute. A stamp has to be taken before the file is read or the directory listed, so that a change in
+/// between is seen the next time. Of a symbolic link that is followed, both the link and what it leads to are inputs.
+#[derive(Debug, Default)]
+pub struct Inputs {
+    seen: Mutex<Vec<Directory>>,
+}
+
+impl Inputs {
+    /// Returns a collection of nothing.
+    pub fn new() -> Self {
+        Self::default()
+    }
+
+    /// Takes a file that was read, with the digest of what it held.
+    pub fn file(&self, path: &Path, stamp: Stamp, digest: Digest) {
+        self.take(path, Some(stamp), Some(digest));
+    }
+
+    /// Takes something of which no content matters but that it is there as it is: a directory that was listed, or a
+    /// symbolic link that was followed.
+    pub fn seen(&self, path: &Path, stamp: Stamp) {
+        self.take(path, Some(stamp), None);
+    }
+
+    /// Takes a path that was looked for and was not there.
+    pub fn absent(&self, path: &Path) {
+        self.take(path, None, None);
+    }
+
+    /// Returns all of it.
+    pub fn into_listing(self) -> Listing {
+        Listing::from_unsorted(self.seen.into_inner().unwrap_or_else(PoisonError::into_inner))
+    }
+
+    fn take(&self, path: &Path, stamp: Option<Stamp>, digest: Option<Digest>) {
+        let (directory, name) = split(path.as_os_str().as_bytes());
+        // The root has no name; it always exists.
+        if name.is_empty() {
+            return;
+        }
+        let entry = Entry { name: name.into(), stamp, digest, shared: false };
+        let mut seen = self.seen.lock().unwrap_or_else(PoisonError::into_inner);
+        match seen.last_mut().filter(|last| &*last.path == directory) {
+            Some(last) => last.entries.push(entry),
+            None => seen.push(Directory { path: directory.into(), entries: vec![entry] }),
+        }
+    }
+}

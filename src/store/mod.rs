@@ -1,0 +1,192 @@
+//! The cache folder.
+//!
+//! Comes in: the path of the folder. Goes out: records of earlier renders and content that was expensive to make. Always
+//! holds: an entry appears whole by rename; losing the whole folder at any moment costs time and nothing else.
+
+mod format;
+mod inputs;
+mod listing;
+mod record;
+
+use std::fs::File;
+use std::os::unix::ffi::OsStrExt;
+use std::path::{Path, PathBuf};
+use std::sync::atomic::{AtomicU32, Ordering};
+
+use crate::digest::Digest;
+use crate::fs::{self, Folder, Stamp, Timestamp};
+
+pub use inputs::Inputs;
+pub use listing::{Directory, Entry, Listing};
+pub use record::{Record, Written};
+
+/// How far a file's time of change has to lie before a render to be trusted, in milliseconds: more than any clock tick.
+const TICK: u32 = 20;
+
+/// The age from which a temporary file is taken for abandoned, in seconds.
+const ABANDONED: i64 = 24 * 60 * 60;
+
+/// The parts of the cache folder. A part whose layout changes gets a new number: older and newer programs then share one
+/// folder without reading each other's entries.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Bucket {
+    /// `records-1/HEX`: what the last render into a destination saw and wrote; HEX is the SHA-256 of its path.
+    Records,
+    /// `archives-1/HEX`: a decompressed archive; HEX is the SHA-256 of the compressed one.
+    Archives,
+}
+
+impl Bucket {
+    fn name(self) -> &'static str {
+        match self {
+            Self::Records => "records-1",
+            Self::Archives => "archives-1",
+        }
+    }
+}
+
+/// A cache folder that can be written. Any number of processes may use one folder at once.
+#[derive(Debug)]
+pub struct Store {
+    path: PathBuf,
+    opened: Timestamp,
+    temporary: bool,
+}
+
+impl Store {
+    /// Opens the cache folder at `path`, creating what is missing.
+    ///
+    /// # Errors
+    /// When it cannot be created or written. [`Store::temporary`] stands in for it then.
+    pub fn open(path: &Path) -> fs::Result<Self> {
+        for bucket in [Bucket::Records, Bucket::Archives] {
+            fs::create_directory(&path.join(bucket.name()))?;
+        }
+        let clock = path.join(format!(".clock.{}", unique()));
+        let opened = Stamp::of_file(&fs::create(&clock)?, &clock);
+        fs::remove_file(&clock)?;
+        let store = Self { path: path.to_owned(), opened: opened?.changed.before(TICK), temporary: false };
+        store.sweep()?;
+        Ok(store)
+    }
+
+    /// Removes temporary files that killed processes left.
+    fn sweep(&self) -> fs::Result<()> {
+        let folder = Folder::open(&self.path)?;
+        for (name, _) in folder.children()? {
+            let old = |stamp: Stamp| stamp.changed.seconds < self.opened.seconds - ABANDONED;
+            if name.starts_with(b".") && folder.stamp(&name)?.is_some_and(old) {
+                folder.remove_tree(&name)?;
+            }
+        }
+        Ok(())
+    }
+
+    /// Makes an empty cache folder in the directory `parent` that goes away with the value.
+    ///
+    /// # Errors
+    /// When it cannot be created.
+    pub fn temporary(parent: &Path) -> fs::Result<Self> {
+        let name = format!("layerforge-{}", unique());
+        let parent_folder = Folder::open(parent)?;
+        parent_folder.remove_tree(name.as_bytes())?;
+        parent_folder.create_folder(name.as_bytes(), 0o700)?;
+        let mut store = Self::open(&parent.join(name))?;
+        store.temporary = true;
+        Ok(store)
+    }
+
+    /// Returns the moment since which changes of files are not told apart from reading them: shortly before the store
+    /// was opened, by the file system's clock.
+    pub fn opened(&self) -> Timestamp {
+        self.opened
+    }
+
+    /// Returns what the last render into `destination` left; nothing when there is none or it is damaged.
+    /// `destination` is the real path, without links.
+    pub fn record(&self, destination: &Path) -> Option<Record> {
+        format::decode(&fs::read(&self.record_path(destination)).ok()?)
+    }
+
+    /// Keeps `record` for the next render into `destination`.
+    ///
+    /// # Errors
+    /// When it cannot be written; the one that was there is still there then.
+    pub fn keep_record(&self, destination: &Path, record: &Record) -> fs::Result<()> {
+        self.write(&self.record_path(destination), |file, path| {
+            std::io::Write::write_all(file, &format::encode(record)).map_err(fs::Error::on("write", path))
+        })
+    }
+
+    /// Removes what is kept for `destination`.
+    ///
+    /// # Errors
+    /// When it is there and cannot be removed.
+    pub fn forget_record(&self, destination: &Path) -> fs::Result<()> {
+        match fs::remove_file(&self.record_path(destination)) {
+            Err(error) if !error.is_not_found() => Err(error),
+            _ => Ok(()),
+        }
+    }
+
+    /// Returns the path of the decompressed form of the archive with the given digest, made by `fill` when it is not
+    /// there yet. `fill` gets the file and its path for messages; the caller has verified what it writes.
+    ///
+    /// # Errors
+    /// The error of `fill`, or of the file system.
+    pub fn archive(
+        &self,
+        digest: &Digest,
+        fill: impl FnOnce(&mut File, &Path) -> fs::Result<()>,
+    ) -> fs::Result<PathBuf> {
+        let path = self.path.join(Bucket::Archives.name()).join(digest.hex());
+        if !fs::exists(&path)? {
+            self.write(&path, fill)?;
+        }
+        Ok(path)
+    }
+
+    fn record_path(&self, destination: &Path) -> PathBuf {
+        let name = Digest::of(destination.as_os_str().as_bytes()).hex();
+        self.path.join(Bucket::Records.name()).join(name)
+    }
+
+    fn write(&self, path: &Path, fill: impl FnOnce(&mut File, &Path) -> fs::Result<()>) -> fs::Result<()> {
+        let temporary = self.path.join(format!(".new.{}", unique()));
+        let written = fs::create(&temporary).and_then(|mut file| fill(&mut file, path));
+        let renamed = written.and_then(|()| fs::rename(&temporary, path));
+        if renamed.is_err() {
+            // The first error is the one to report; what could not be written may not be removable either.
+            fs::remove_file(&temporary).ok();
+        }
+        renamed
+    }
+}
+
+impl Drop for Store {
+    fn drop(&mut self) {
+        if self.temporary {
+            // It lies in a directory for temporary files; there is nobody to tell and nothing to mend.
+            fs::remove_tree(&self.path).ok();
+        }
+    }
+}
+
+/// Returns the bytes of a record, for keeping it elsewhere than in a store.
+pub fn encode_record(record: &Record) -> Vec<u8> {
+    format::encode(record)
+}
+
+/// Returns the record that bytes of [`encode_record`] hold, or nothing when they are damaged or of another version.
+pub fn decode_record(bytes: &[u8]) -> Option<Record> {
+    format::decode(bytes)
+}
+
+/// Returns a name that no other thread or living process uses for a temporary file.
+fn unique() -> String {
+    static COUNT: AtomicU32 = AtomicU32::new(0);
+    format!("{}.{}", std::process::id(), COUNT.fetch_add(1, Ordering::Relaxed))
+}
+
+#[cfg(test)]
+mod tests;
