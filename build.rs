@@ -1,6 +1,8 @@
 //! Puts the program's own profiles, layers, templates and distro descriptions into the program, with the executable
 //! bit of each file, as one sorted table: `embedded.rs` in the build folder, read by `src/spec/embedded.rs`.
 
+#![expect(clippy::disallowed_methods, reason = "a build script cannot use the library's own file system")]
+
 use std::fmt::Write as _;
 use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};

@@ -1,5 +1,6 @@
 //! layerforge renders one declarative description of a Linux userland into every shape it is deployed in.
 
+pub mod cli;
 pub mod digest;
 pub mod fs;
 pub mod event;

@@ -37,11 +37,18 @@ impl Resolver<'_> {
             }
         }
         for (name, table) in &tables.job {
+<<<<<<< HEAD
             if self.holds(table.condition()) {
                 if let Some(mut job) = self.job(name, table, &contract) {
                     job.environment = with_shared(&shared, job.environment);
                     contract.jobs.insert(name.to_string(), job);
                 }
+=======
+            if self.holds(table.condition())
+                && let Some(job) = self.job(name, table, &contract)
+            {
+                contract.jobs.insert(name.to_string(), job);
+>>>>>>> diagnostics
             }
         }
         contract
@@ -299,13 +306,13 @@ impl Resolver<'_> {
             cpu_weight: self.number(table.cpu_weight.as_ref(), 1..=10_000).map(i64::unsigned_abs),
             open_files: self.number(table.open_files.as_ref(), 3..=1_048_576).map(i64::unsigned_abs),
         };
-        if let (Some(high), Some(max), Some(place)) = (limits.memory_high, limits.memory_max, &table.memory_high) {
-            if high > max {
-                self.problems.push(
-                    Problem::at(&place.place, "`memory_high` is above `memory_max`")
-                        .rule("a process is slowed down at `memory_high` before it is killed at `memory_max`"),
-                );
-            }
+        if let (Some(high), Some(max), Some(place)) = (limits.memory_high, limits.memory_max, &table.memory_high)
+            && high > max
+        {
+            self.problems.push(
+                Problem::at(&place.place, "`memory_high` is above `memory_max`")
+                    .rule("a process is slowed down at `memory_high` before it is killed at `memory_max`"),
+            );
         }
         limits
     }

@@ -135,7 +135,7 @@ impl Resolver<'_> {
             _ if executable => 0o755,
             _ => 0o644,
         };
-        let section = (!section.is_empty()).then(|| folder_name);
+        let section = (!section.is_empty()).then_some(folder_name);
         let origin = Origin { place: OriginPlace::File(file.name.clone()), section, template: rendered_from };
         Ok(Entry { path, action, mode, uid: 0, gid: 0, origin, used })
     }
@@ -147,8 +147,10 @@ impl Resolver<'_> {
             if let Some((path, used)) = self.counted_path(key, table.condition()) {
                 if table.template.is_none() && table.source.is_none() && table.content.is_none() {
                     attributes.extend(self.attributes(key, &path, Attribute::of_file(table)));
-                } else if let Some(path) = self.literal_path(key, &path) {
-                    self.file_entry(home, key, path, table, used, entries);
+                } else if let Some(path) = self.literal_path(key, &path)
+                    && let Some(entry) = self.file_entry(home, key, path, table, used)
+                {
+                    self.add(entry, entries);
                 }
             }
         }
@@ -224,11 +226,10 @@ impl Resolver<'_> {
         path: TreePath,
         table: &FileTable,
         mut used: Used,
-        entries: &mut Entries,
-    ) {
+    ) -> Option<Entry> {
         let made = match (&table.template, &table.source, &table.content) {
-            (Some(name), None, None) => self.from_template(home, name),
-            (None, Some(name), None) => self.from_source(home, name),
+            (Some(name), None, None) => self.template_content(home, name),
+            (None, Some(name), None) => self.source_content(home, name),
             (None, None, Some(text)) => {
                 self.library.templates.render_text(text, &text.place, &self.scope).map(|rendered| Made {
                     content: Content::inline(rendered.text.into_bytes()),
@@ -255,13 +256,16 @@ impl Resolver<'_> {
                 let mode = table.mode.as_ref().map_or(default, |mode| mode.0);
                 let origin = Origin { template: made.template, ..table_origin(key) };
                 let action = Action::File(made.content);
-                self.add(Entry { path, action, mode, uid: account.uid, gid: account.gid, origin, used }, entries);
+                Some(Entry { path, action, mode, uid: account.uid, gid: account.gid, origin, used })
             }
-            Err(problem) => self.problems.push(*problem),
+            Err(problem) => {
+                self.problems.push(*problem);
+                None
+            }
         }
     }
 
-    fn from_template(&self, home: &Home<'_>, name: &Located<String>) -> Result<Made, Box<Problem>> {
+    fn template_content(&self, home: &Home<'_>, name: &Located<String>) -> Result<Made, Box<Problem>> {
         let project = &self.library.project;
         let own = format!("templates/{}", **name);
         let found = match home.prefix.is_empty() {
@@ -284,7 +288,7 @@ impl Resolver<'_> {
         })
     }
 
-    fn from_source(&self, home: &Home<'_>, name: &Located<String>) -> Result<Made, Box<Problem>> {
+    fn source_content(&self, home: &Home<'_>, name: &Located<String>) -> Result<Made, Box<Problem>> {
         let rendered = self.library.templates.render_text(name, &name.place, &self.scope)?;
         let found = self.library.project.file_in(home.folder, &rendered.text);
         let found = found.map_err(|error| {

@@ -115,11 +115,11 @@ impl Templates {
     /// without escapes.
     fn problem_in_text(&self, error: &Error, text: &str, place: &Place, scope: &Scope) -> Problem {
         let mut exact = place.clone();
-        if let (Some(range), Some(offset)) = (error.range(), place.text().find(text)) {
-            if error.name().is_none_or(|name| name == INLINE || name.starts_with('<')) {
-                let start = place.span.start + offset;
-                exact.span = start + range.start..start + range.end.max(range.start + 1);
-            }
+        if let (Some(range), Some(offset)) = (error.range(), place.text().find(text))
+            && error.name().is_none_or(|name| name == INLINE || name.starts_with('<'))
+        {
+            let start = place.span.start + offset;
+            exact.span = start + range.start..start + range.end.max(range.start + 1);
         }
         self.problem(error, &exact, scope)
     }

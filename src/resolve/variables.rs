@@ -7,8 +7,11 @@ use regex::Regex;
 use super::recipe::Variable;
 use crate::spec::{Identifier, Located, Place, Problem, Scalar, Table, VariableTable, VariableType, nearest};
 
-/// Top-level names of templates that no variable may have.
-const RESERVED: [&str; 8] = ["distro", "profile", "layer", "user", "group", "writable", "process", "secret"];
+/// Names that mean something else in every template: what is defined there, and the words of its language.
+const RESERVED: [&str; 20] = [
+    "distro", "profile", "layer", "user", "group", "writable", "process", "secret", "loop", "self", "true", "false",
+    "none", "and", "or", "not", "in", "is", "if", "else",
+];
 
 /// A value given from outside of the profile.
 #[derive(Debug, Clone)]
@@ -37,15 +40,10 @@ pub(super) fn decide(
     let mut problems = Vec::new();
     let mut variables = BTreeMap::new();
     for (name, table) in declared {
-        match declare(name, table) {
-            Ok((kind, default)) => {
-                let set = settings.iter().rev().find(|setting| setting.name == ***name);
-                match value_of(name, table, kind, default, set) {
-                    Ok(variable) => drop(variables.insert(name.to_string(), variable)),
-                    Err(problem) => problems.push(problem),
-                }
-            }
-            Err(problem) => problems.push(problem),
+        let set = settings.iter().rev().find(|setting| setting.name == ***name);
+        match Declaration::new(name, table).and_then(|declaration| declaration.value(set)) {
+            Ok(variable) => drop(variables.insert(name.to_string(), variable)),
+            Err(problem) => problems.push(*problem),
         }
     }
     for setting in settings.iter().filter(|setting| setting.strict && !declared.contains_key(setting.name.as_str())) {
@@ -67,40 +65,177 @@ fn unknown(setting: &Setting, declared: &Table<Identifier, VariableTable>) -> Pr
     }
 }
 
-/// Returns the type of a variable and its default.
-fn declare<'table>(
-    name: &Located<Identifier>,
+/// A declaration that does not contradict itself.
+struct Declaration<'table> {
+    name: &'table Located<Identifier>,
     table: &'table VariableTable,
-) -> Result<(VariableType, Option<&'table Located<Scalar>>), Problem> {
-    if RESERVED.contains(&name.as_str()) {
-        return Err(Problem::at(&name.place, format!("a variable cannot be called `{}`", **name))
-            .rule(format!("these names mean something in every template: {}", RESERVED.join(", "))));
-    }
-    let kind = match (&table.kind, &table.default) {
-        (Some(kind), _) => kind.value,
-        (None, Some(default)) => type_of(default),
-        (None, None) => {
-            return Err(Problem::at(
-                &name.place,
-                format!("the variable `{}` has neither `type` nor `default`", **name),
-            )
-            .rule("a variable has a `default`, or a `type` when its value must be given"));
+    kind: VariableType,
+    /// The `pattern`, made to match whole texts.
+    pattern: Option<Regex>,
+}
+
+/// Why a value is refused: what is wrong, and the limit it breaks.
+struct Refusal<'table> {
+    message: String,
+    limit: Option<(&'table Place, String)>,
+}
+
+impl<'table> Declaration<'table> {
+    fn new(name: &'table Located<Identifier>, table: &'table VariableTable) -> Result<Self, Box<Problem>> {
+        if RESERVED.contains(&name.as_str()) {
+            return Err(Box::new(
+                Problem::at(&name.place, format!("a variable cannot be called `{}`", **name))
+                    .rule(format!("these names mean something else in templates: {}", RESERVED.join(", "))),
+            ));
         }
-    };
-    let only_for = |key: &str, place: &Place, wanted: &str| {
-        Err(Problem::at(place, format!("`{key}` is for variables of type {wanted}, and `{}` is none", **name)))
-    };
-    if kind != VariableType::Integer {
-        for (key, limit) in [("minimum", &table.minimum), ("maximum", &table.maximum)] {
-            if let Some(limit) = limit {
-                return only_for(key, &limit.place, "integer");
+        let kind = match (&table.kind, &table.default) {
+            (Some(kind), _) => kind.value,
+            (None, Some(default)) => type_of(default),
+            (None, None) => {
+                let message = format!("the variable `{}` has neither `type` nor `default`", **name);
+                return Err(Box::new(
+                    Problem::at(&name.place, message)
+                        .rule("a variable has a `default`, or a `type` when its value must be given"),
+                ));
+            }
+        };
+        let declaration = Self { name, table, kind, pattern: table.pattern.as_ref().map(whole).transpose()? };
+        declaration.check_limits()?;
+        if let Some(default) = &table.default {
+            declaration.accept(default.value.clone(), false).map_err(|refusal| refusal.at(&default.place))?;
+        }
+        Ok(declaration)
+    }
+
+    /// Refuses limits that no value of the type can have.
+    fn check_limits(&self) -> Result<(), Box<Problem>> {
+        let VariableTable { minimum, maximum, pattern, choices, .. } = self.table;
+        let number = self.kind == VariableType::Integer;
+        let text = matches!(self.kind, VariableType::String | VariableType::List);
+        let choices = choices.as_ref().and_then(|choices| choices.first());
+        let limits = [
+            ("minimum", minimum.as_ref().map(|limit| &limit.place), number, "integer"),
+            ("maximum", maximum.as_ref().map(|limit| &limit.place), number, "integer"),
+            ("pattern", pattern.as_ref().map(|limit| &limit.place), text, "string and list"),
+            ("choices", choices.map(|limit| &limit.place), text, "string and list"),
+        ];
+        for (key, place, fits, types) in limits {
+            let Some(place) = place.filter(|_| !fits) else { continue };
+            let kind = self.kind.word();
+            let message = format!("`{key}` does nothing for `{}`, which is of type {kind}", **self.name);
+            return Err(Box::new(
+                Problem::at(place, message).rule(format!("`{key}` is for variables of type {types}")),
+            ));
+        }
+        match (minimum, maximum) {
+            (Some(minimum), Some(maximum)) if minimum.value > maximum.value => Err(Box::new(
+                Problem::at(&minimum.place, format!("no value of `{}` is allowed", **self.name))
+                    .label(format!("at least {}", minimum.value))
+                    .related(&maximum.place, format!("and at most {}", maximum.value)),
+            )),
+            _ => Ok(()),
+        }
+    }
+
+    /// Returns the value that was set, or else the default.
+    fn value(&self, set: Option<&Setting>) -> Result<Variable, Box<Problem>> {
+        let Self { name, table, .. } = self;
+        let (value, origin) = match (set, &table.default) {
+            (Some(setting), _) => {
+                let value = self.accept(setting.value.clone(), setting.place.is_none());
+                let value = value.map_err(|refusal| match &setting.place {
+                    Some(place) => refusal.at(place),
+                    None => refusal.of_setting(setting, name),
+                })?;
+                (value, setting.origin.clone())
+            }
+            (None, Some(default)) => (default.value.clone(), default.place.to_string()),
+            (None, None) => {
+                return Err(Box::new(
+                    Problem::at(&name.place, format!("the variable `{}` has no value", **name))
+                        .rule("a variable without `default` must be given a value")
+                        .help(format!("say `--set {}=…`, or give it a `default`", **name)),
+                ));
+            }
+        };
+        let help = table.help.as_ref().map(|help| help.value.clone()).unwrap_or_default();
+        Ok(Variable { value, origin, help, place: name.place.clone() })
+    }
+
+    /// Returns `value` as one of the type, when it keeps the limits.
+    fn accept(&self, value: Scalar, from_text: bool) -> Result<Scalar, Refusal<'table>> {
+        let name = &self.name.value;
+        let value = convert(value, self.kind, from_text)
+            .map_err(|message| Refusal { message: format!("`{name}` {message}"), limit: None })?;
+        let refused = |message: String, place: &'table Place, limit: String| {
+            Err(Refusal { message: format!("`{name}` {message}"), limit: Some((place, limit)) })
+        };
+        let VariableTable { minimum, maximum, pattern, choices, .. } = self.table;
+        if let Scalar::Integer(number) = value {
+            if let Some(minimum) = minimum.as_ref().filter(|minimum| number < minimum.value) {
+                return refused(
+                    format!("is {number}, which is too small"),
+                    &minimum.place,
+                    format!("at least {}", **minimum),
+                );
+            }
+            if let Some(maximum) = maximum.as_ref().filter(|maximum| number > maximum.value) {
+                return refused(
+                    format!("is {number}, which is too large"),
+                    &maximum.place,
+                    format!("at most {}", **maximum),
+                );
             }
         }
+        let texts = match &value {
+            Scalar::Text(text) => std::slice::from_ref(text),
+            Scalar::List(texts) => texts,
+            Scalar::Boolean(_) | Scalar::Integer(_) => &[],
+        };
+        for text in texts {
+            if let (Some(written), Some(regex)) = (pattern, &self.pattern)
+                && !regex.is_match(text)
+            {
+                return refused(format!("cannot be `{text}`"), &written.place, "the whole text must match this".into());
+            }
+            if let Some(choices) = choices
+                && !choices.iter().any(|choice| choice.value == *text)
+            {
+                let place = choices.first().map_or(&self.name.place, |choice| &choice.place);
+                let all: Vec<_> = choices.iter().map(|choice| format!("`{}`", **choice)).collect();
+                return refused(format!("cannot be `{text}`"), place, format!("one of {}", all.join(", ")));
+            }
+        }
+        Ok(value)
     }
-    if let (Some(pattern), false) = (&table.pattern, matches!(kind, VariableType::String | VariableType::List)) {
-        return only_for("pattern", &pattern.place, "string or list");
+}
+
+impl Refusal<'_> {
+    fn at(self, place: &Place) -> Box<Problem> {
+        let problem = Problem::at(place, self.message);
+        Box::new(match self.limit {
+            Some((limit, words)) => problem.related(limit, words),
+            None => problem,
+        })
     }
-    Ok((kind, table.default.as_ref()))
+
+    fn of_setting(self, setting: &Setting, declared: &Located<Identifier>) -> Box<Problem> {
+        let problem = Problem::anywhere(format!("{}: {}", setting.origin, self.message));
+        Box::new(match self.limit {
+            Some((limit, words)) => problem.related(limit, words),
+            None => problem.related(&declared.place, "declared here"),
+        })
+    }
+}
+
+/// Makes an expression that must match the whole of a text.
+fn whole(pattern: &Located<String>) -> Result<Regex, Box<Problem>> {
+    Regex::new(&format!("^(?:{})$", **pattern)).map_err(|error| {
+        let error = error.to_string();
+        let reason = error.lines().last().unwrap_or_default();
+        let reason = reason.strip_prefix("error: ").unwrap_or(reason);
+        Box::new(Problem::at(&pattern.place, format!("`{}` is no regular expression", **pattern)).label(reason))
+    })
 }
 
 fn type_of(value: &Scalar) -> VariableType {
@@ -110,36 +245,6 @@ fn type_of(value: &Scalar) -> VariableType {
         Scalar::Text(_) => VariableType::String,
         Scalar::List(_) => VariableType::List,
     }
-}
-
-fn value_of(
-    name: &Located<Identifier>,
-    table: &VariableTable,
-    kind: VariableType,
-    default: Option<&Located<Scalar>>,
-    set: Option<&Setting>,
-) -> Result<Variable, Problem> {
-    let (value, origin, place) = match (set, default) {
-        (Some(setting), _) => (setting.value.clone(), setting.origin.clone(), setting.place.clone()),
-        (None, Some(default)) => (default.value.clone(), default.place.to_string(), Some(default.place.clone())),
-        (None, None) => {
-            return Err(Problem::at(&name.place, format!("the variable `{}` has no value", **name))
-                .rule("a variable without `default` must be given a value")
-                .help(format!("say `--set {}=…`, or give it a `default`", **name)));
-        }
-    };
-    let from_text = set.is_some() && place.is_none();
-    let fault = |message: String| {
-        let message = if from_text { format!("{origin}: {message}") } else { message };
-        match &place {
-            Some(place) => Problem::at(place, message),
-            None => Problem::anywhere(message).related(&name.place, "declared here"),
-        }
-    };
-    let value = convert(value, kind, from_text).map_err(|message| fault(format!("`{}` {message}", **name)))?;
-    check(&value, table).map_err(|(message, rule)| fault(format!("`{}` {message}", **name)).rule(rule))?;
-    let help = table.help.as_ref().map(|help| help.value.clone()).unwrap_or_default();
-    Ok(Variable { value, origin, help, place: name.place.clone() })
 }
 
 /// Turns a value into one of `kind`; text from outside is read as the type asks.
@@ -168,44 +273,4 @@ fn convert(value: Scalar, kind: VariableType, from_text: bool) -> Result<Scalar,
         (VariableType::Boolean, value) => wrong(&value, "`true` or `false`"),
         (VariableType::List, value) => wrong(&value, "a list of strings"),
     }
-}
-
-/// Checks a value of the right type against the limits; returns what is wrong and the rule.
-fn check(value: &Scalar, table: &VariableTable) -> Result<(), (String, String)> {
-    if let Scalar::Integer(number) = value {
-        if let Some(minimum) = table.minimum.as_ref().filter(|minimum| *number < minimum.value) {
-            return Err((format!("is {number}, which is too small"), format!("at least {}", minimum.value)));
-        }
-        if let Some(maximum) = table.maximum.as_ref().filter(|maximum| *number > maximum.value) {
-            return Err((format!("is {number}, which is too large"), format!("at most {}", maximum.value)));
-        }
-    }
-    let single = value.to_string();
-    let texts: Vec<&str> = match value {
-        Scalar::List(values) => values.iter().map(String::as_str).collect(),
-        _ => vec![&single],
-    };
-    for text in texts {
-        if let Some(pattern) = &table.pattern {
-            let whole = Regex::new(&format!("^(?:{})$", pattern.value)).map_err(|error| {
-                (format!("has a pattern that is no regular expression: {error}"), pattern.value.clone())
-            })?;
-            if !whole.is_match(text) {
-                return Err((
-                    format!("is `{text}`, which does not match"),
-                    format!("the whole matches `{}`", **pattern),
-                ));
-            }
-        }
-        if let Some(choices) = &table.choices {
-            if !choices.iter().any(|choice| choice.value == text) {
-                let all: Vec<_> = choices.iter().map(|choice| format!("`{}`", choice.value)).collect();
-                return Err((
-                    format!("is `{text}`, which is none of its choices"),
-                    format!("one of {}", all.join(", ")),
-                ));
-            }
-        }
-    }
-    Ok(())
 }

@@ -257,6 +257,18 @@ pub enum VariableType {
     List,
 }
 
+impl VariableType {
+    /// Returns the word for it in documents and messages.
+    pub fn word(self) -> &'static str {
+        match self {
+            Self::String => "string",
+            Self::Integer => "integer",
+            Self::Boolean => "boolean",
+            Self::List => "list",
+        }
+    }
+}
+
 /// `[package.NAME]`: a package by a name that is the same for all distros unless said otherwise.
 #[derive(Debug, Clone, Default, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]

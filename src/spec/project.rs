@@ -288,7 +288,7 @@ impl Project {
             Folder::Embedded(prefix) => {
                 let prefix = format!("{prefix}/{relative}");
                 let entry = |file: &'static Embedded| FolderEntry {
-                    path: file.path[prefix.len() + 1..].as_bytes().to_vec(),
+                    path: file.path.as_bytes()[prefix.len() + 1..].to_vec(),
                     kind: FolderEntryKind::Embedded(file),
                     name: format!("builtin:{}", file.path),
                 };

@@ -36,9 +36,14 @@ pub struct Place {
 }
 
 impl Place {
-    /// Returns the place of a whole file, shown at its first line.
+    /// Returns the place of a whole file, shown by its name alone.
     pub fn whole(source: &Arc<Source>) -> Self {
         Self { source: Arc::clone(source), span: 0..0 }
+    }
+
+    /// Tells whether this is a whole file rather than a part of its text.
+    pub fn is_whole(&self) -> bool {
+        self.span == (0..0)
     }
 
     /// Returns the line and the column of the first byte, both counted from 1; columns are characters.
@@ -56,6 +61,9 @@ impl Place {
 
 impl fmt::Display for Place {
     fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        if self.is_whole() {
+            return formatter.write_str(&self.source.name);
+        }
         let (line, column) = self.line_column();
         write!(formatter, "{}:{line}:{column}", self.source.name)
     }

@@ -1,0 +1,3 @@
+//! The command line: the only part that prints.
+
+pub mod diagnostic;
