@@ -8,9 +8,9 @@ use super::{Library, Recipe, Request, resolve};
 use crate::distro::{Architecture, Wish};
 use crate::spec::{DistroDocument, Project, SpecError, parse};
 
-/// Returns the repository as a project.
-fn repository() -> Arc<Project> {
-    Arc::new(Project::open(Path::new(env!("CARGO_MANIFEST_DIR"))))
+/// Returns the folder `below` of the repository as a project.
+fn repository(below: &str) -> Arc<Project> {
+    Arc::new(Project::open(&Path::new(env!("CARGO_MANIFEST_DIR")).join(below)))
 }
 
 fn explain(error: SpecError) -> String {
@@ -20,12 +20,11 @@ fn explain(error: SpecError) -> String {
     }
 }
 
-/// Resolves every shipped profile for every distro and release.
-fn recipes() -> Vec<Recipe> {
-    let project = repository();
+/// Resolves the profiles `names` of `project` for every distro and release.
+fn recipes<'name>(project: &Arc<Project>, names: impl IntoIterator<Item = &'name str>) -> Vec<Recipe> {
     let mut recipes = Vec::new();
-    for profile in project.names("profiles", ".toml").unwrap().keys() {
-        let library = Library::load(Arc::clone(&project), profile).map_err(explain).unwrap();
+    for profile in names {
+        let library = Library::load(Arc::clone(project), profile).map_err(explain).unwrap();
         for (distro, table) in library.distros().map_err(explain).unwrap() {
             let (source, _) = project.source(&format!("distros/{}.toml", *distro)).unwrap().unwrap();
             let document: DistroDocument = parse(&source).unwrap();
@@ -42,14 +41,25 @@ fn recipes() -> Vec<Recipe> {
 
 #[test]
 fn every_shipped_profile_resolves_for_every_release() {
-    let recipes = recipes();
-    let names: BTreeSet<&str> = recipes.iter().map(|recipe| recipe.profile.name.as_str()).collect();
-    assert_eq!(names, BTreeSet::from(["default", "discourse", "postgresql", "redis"]));
+    let project = repository("");
+    let names = project.names("profiles", ".toml").unwrap();
+    assert_eq!(names.keys().collect::<Vec<_>>(), ["default", "discourse", "postgresql", "redis"]);
+    let recipes = recipes(&project, names.keys().map(String::as_str));
     assert_eq!(recipes.iter().map(|recipe| &recipe.distro.name).collect::<BTreeSet<_>>().len(), 4);
     for recipe in &recipes {
         assert!(recipe.users.values().all(|user| user.uid == 65532), "{}", recipe.profile.name);
         for process in recipe.contract.processes.values() {
             assert!(process.command[0].starts_with('/') && process.user.uid == 65532);
         }
+    }
+}
+
+#[test]
+fn the_project_that_init_writes_resolves() {
+    let recipes = recipes(&repository("templates/init"), ["default"]);
+    assert!(recipes.iter().any(|recipe| recipe.distro.name == "alpine"));
+    for recipe in recipes {
+        let layers: Vec<&str> = recipe.layers.iter().map(|layer| layer.name.as_str()).collect();
+        assert_eq!(layers, ["hardened", "base", "nginx", "site", "profile:default"]);
     }
 }
