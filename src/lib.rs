@@ -1,6 +1,5 @@
 //! layerforge renders one declarative description of a Linux userland into every shape it is deployed in.
 
-pub mod cli;
 pub mod digest;
 pub mod fs;
 pub mod event;
@@ -12,3 +11,4 @@ pub mod resolve;
 pub mod lock;
 pub mod image;
 pub mod plan;
+pub mod cli;

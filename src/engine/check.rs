@@ -91,7 +91,7 @@ pub fn check(project: &Arc<Project>, selection: &Selection) -> Result<CheckRepor
         }
     }
     let failed = !report.problems.is_empty();
-    usage.files.extend(project.observed_files());
+    usage.files.extend(project.inputs().iter().map(|(path, _)| path));
     if whole && !failed {
         unused_layers(project, &usage, &mut report.problems)?;
         unused_files(project, &usage, &mut report.problems)?;

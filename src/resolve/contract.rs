@@ -37,18 +37,11 @@ impl Resolver<'_> {
             }
         }
         for (name, table) in &tables.job {
-<<<<<<< HEAD
-            if self.holds(table.condition()) {
-                if let Some(mut job) = self.job(name, table, &contract) {
-                    job.environment = with_shared(&shared, job.environment);
-                    contract.jobs.insert(name.to_string(), job);
-                }
-=======
-            if self.holds(table.condition())
-                && let Some(job) = self.job(name, table, &contract)
+if self.holds(table.condition())
+                && let Some(mut job) = self.job(name, table, &contract)
             {
+                job.environment = with_shared(&shared, job.environment);
                 contract.jobs.insert(name.to_string(), job);
->>>>>>> diagnostics
             }
         }
         contract

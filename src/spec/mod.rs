@@ -24,7 +24,7 @@ pub use embedded::Embedded;
 pub use entry::{Condition, Conditional, DirectoryTable, FileTable, LinkTable, RemoveTable};
 pub use merge::Merge;
 pub use problem::{Problem, Severity, nearest};
-pub use project::{Folder, FolderEntry, FolderEntryKind, Observed, Origin, Project, SpecError};
+pub use project::{Folder, FolderEntry, FolderEntryKind, Origin, Project, SpecError};
 pub use runtime::{
     JobTable, JobTime, LimitsTable, LogDestination, MetricsTable, Need, ProbeTable, ProcessTable, Restart, SecretTable,
     WritableKind, WritableTable,

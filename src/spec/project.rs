@@ -1,17 +1,16 @@
 //! A project on disk, with the program's own files behind it.
 
 use std::collections::BTreeMap;
-use std::fs::Metadata;
 use std::os::unix::ffi::{OsStrExt, OsStringExt};
-use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
-use std::sync::{Arc, Mutex};
+use std::sync::{Arc, OnceLock};
 
 use super::embedded::{self, Embedded};
 use super::problem::Problem;
 use super::source::Source;
-use crate::fs;
-use crate::tree::Content;
+use crate::fs::{self, Stamp};
+use crate::store::{Inputs, Listing, Record};
+use crate::tree::{Content, ContentSource};
 
 /// A failure to read a project.
 #[derive(Debug, thiserror::Error)]
@@ -46,9 +45,6 @@ pub enum Origin {
     Builtin,
 }
 
-/// What was seen at a path while a project was read: its metadata, or that nothing was there.
-pub type Observed = BTreeMap<PathBuf, Option<Metadata>>;
-
 /// The files a render starts from: those below a root on disk, and those that the program carries for what the root
 /// does not have.
 ///
@@ -57,7 +53,11 @@ pub type Observed = BTreeMap<PathBuf, Option<Metadata>>;
 #[derive(Debug)]
 pub struct Project {
     root: PathBuf,
-    observed: Mutex<Observed>,
+    /// The root as an absolute path, under which inputs are written down.
+    absolute: PathBuf,
+    inputs: Inputs,
+    /// What an earlier render read: the digest of a file that has not changed since need not be found out again.
+    earlier: OnceLock<Record>,
 }
 
 /// A folder of a project: a layer's, or the project's own.
@@ -101,7 +101,9 @@ pub enum FolderEntryKind {
 impl Project {
     /// Returns the project whose root is `root`. Nothing is read yet.
     pub fn open(root: &Path) -> Self {
-        Self { root: root.to_owned(), observed: Mutex::default() }
+        // Only fails when the working directory is gone; relative paths fail at their first use then.
+        let absolute = std::path::absolute(root).unwrap_or_else(|_| root.to_owned());
+        Self { root: root.to_owned(), absolute, inputs: Inputs::new(), earlier: OnceLock::new() }
     }
 
     /// Returns the root of the project.
@@ -109,9 +111,22 @@ impl Project {
         &self.root
     }
 
-    /// Returns what was read so far and forgets it.
-    pub fn take_observed(&self) -> Observed {
-        std::mem::take(&mut *self.observed.lock().unwrap_or_else(std::sync::PoisonError::into_inner))
+    /// Returns every path that was read, listed or looked for so far.
+    pub fn inputs(&self) -> Listing {
+        self.inputs.listing()
+    }
+
+    /// Takes the record of an earlier render, so that unchanged files are not read again. The first one counts.
+    pub fn remember(&self, record: Record) {
+        self.earlier.get_or_init(|| record);
+    }
+
+    /// Writes down a file outside of the root that decides about the result, such as a lock or a file of variables.
+    ///
+    /// # Errors
+    /// When it cannot be looked at.
+    pub fn depends_on(&self, path: &Path) -> fs::Result<()> {
+        self.observe(path).map(drop)
     }
 
     /// Returns the project's own folder.
@@ -125,7 +140,7 @@ impl Project {
     /// When the project's folder cannot be looked at.
     pub fn layer_folder(&self, name: &str) -> fs::Result<Option<(Folder, Origin)>> {
         let local = self.root.join("layers").join(name);
-        if self.observe(&local)?.is_some_and(|metadata| metadata.is_dir()) || local.is_dir() {
+        if self.observe(&local)?.is_some() && local.is_dir() {
             return Ok(Some((Folder::Local(local), Origin::Project)));
         }
         let prefix = format!("layers/{name}");
@@ -181,15 +196,17 @@ impl Project {
         match folder {
             Folder::Local(folder) => {
                 let path = folder.join(relative);
-                let Some(metadata) = self.observe(&path)? else { return Ok(None) };
+                let Some(stamp) = self.observe(&path)? else { return Ok(None) };
                 self.check_inside(&path)?;
-                let metadata = if metadata.is_symlink() {
-                    std::fs::metadata(&path).map_err(fs::Error::on("look at", &path))?
+                // A link inside the project may stand for the file; what it leads to is an input as well.
+                let path = if stamp.kind() == Stamp::SYMLINK {
+                    std::fs::canonicalize(&path).map_err(fs::Error::on("resolve", &path))?
                 } else {
-                    metadata
+                    path
                 };
-                let executable = metadata.permissions().mode() & 0o100 != 0;
-                Ok(metadata.is_file().then(|| FolderEntryKind::File { path: path.into(), executable }))
+                let stamp = Stamp::of(&path)?;
+                let executable = stamp.mode & 0o100 != 0;
+                Ok((stamp.kind() == Stamp::REGULAR).then(|| FolderEntryKind::File { path: path.into(), executable }))
             }
             Folder::Embedded(prefix) => {
                 Ok(embedded::file(&format!("{prefix}/{relative}")).map(FolderEntryKind::Embedded))
@@ -271,7 +288,7 @@ impl Project {
                 let root = folder.join(relative);
                 match self.observe(&root)? {
                     None => return Ok(Vec::new()),
-                    Some(metadata) if !metadata.is_dir() => {
+                    Some(stamp) if !stamp.is_directory() => {
                         return Err(Problem::anywhere(format!("`{}` is not a directory", root.display()))
                             .rule("a layer's file tree is a real directory; symbolic links are not followed")
                             .into());
@@ -279,9 +296,7 @@ impl Project {
                     Some(_) => self.check_inside(&root)?,
                 }
                 let mut entries = Vec::new();
-                let mut seen = Vec::new();
-                walk_directory(&root, &mut Vec::new(), &mut entries, &mut seen)?;
-                self.lock().extend(seen);
+                self.walk_directory(&root, &mut Vec::new(), &mut entries)?;
                 entries.sort_by(|one, other| one.path.cmp(&other.path));
                 Ok(entries)
             }
@@ -302,18 +317,36 @@ impl Project {
     /// # Errors
     /// When it cannot be read.
     pub fn content(&self, path: &Arc<Path>) -> fs::Result<Content> {
-        Content::of_file(Arc::clone(path))
+        let absolute = self.absolute.join(path.strip_prefix(&self.root).unwrap_or(path));
+        let stamp = Stamp::of(path)?;
+        let known = self.earlier.get().and_then(|record| record.digest_of(&absolute, &stamp));
+        let content = match known {
+            Some(digest) => Content { digest, length: stamp.size, source: ContentSource::File(Arc::clone(path)) },
+            None => Content::of_file(Arc::clone(path))?,
+        };
+        self.inputs.file(&absolute, stamp, content.digest);
+        Ok(content)
     }
 
-    /// Writes down what stands at `path` and returns its metadata.
-    fn observe(&self, path: &Path) -> fs::Result<Option<Metadata>> {
-        let metadata = match fs::lstat(path) {
-            Ok(metadata) => Some(metadata),
-            Err(error) if error.is_not_found() || error.source.kind() == std::io::ErrorKind::NotADirectory => None,
-            Err(error) => return Err(error),
-        };
-        self.lock().insert(path.to_owned(), metadata.clone());
-        Ok(metadata)
+    /// Writes down what stands at `path` and returns its stamp.
+    fn observe(&self, path: &Path) -> fs::Result<Option<Stamp>> {
+        let absolute = self.absolute.join(path.strip_prefix(&self.root).unwrap_or(path));
+        match Stamp::of(path) {
+            Ok(stamp) => {
+                self.inputs.seen(&absolute, stamp);
+                if stamp.kind() == Stamp::SYMLINK
+                    && let Ok(real) = std::fs::canonicalize(path)
+                {
+                    self.inputs.seen(&real, Stamp::of(&real)?);
+                }
+                Ok(Some(stamp))
+            }
+            Err(error) if is_absent(&error) => {
+                self.inputs.absent(&absolute);
+                Ok(None)
+            }
+            Err(error) => Err(error),
+        }
     }
 
     /// Refuses a path that leads out of the project, by `..` or by symbolic links: a project of someone else must not
@@ -329,49 +362,52 @@ impl Project {
             .into())
     }
 
-    fn lock(&self) -> std::sync::MutexGuard<'_, Observed> {
-        self.observed.lock().unwrap_or_else(std::sync::PoisonError::into_inner)
+    /// Adds what is in `directory`, whose path below the tree's root is `prefix`; tells whether it is empty.
+    fn walk_directory(
+        &self,
+        directory: &Path,
+        prefix: &mut Vec<u8>,
+        entries: &mut Vec<FolderEntry>,
+    ) -> Result<bool, SpecError> {
+        let names = fs::list(directory)?;
+        for file_name in &names {
+            let path = directory.join(file_name);
+            let Some(stamp) = self.observe(&path)? else { continue };
+            let length = prefix.len();
+            if length > 0 {
+                prefix.push(b'/');
+            }
+            prefix.extend_from_slice(file_name.as_bytes());
+            let kind = match stamp.kind() {
+                Stamp::DIRECTORY => {
+                    self.walk_directory(&path, prefix, entries)?.then_some(FolderEntryKind::EmptyDirectory)
+                }
+                Stamp::SYMLINK => {
+                    let target = std::fs::read_link(&path).map_err(fs::Error::on("read", &path))?;
+                    Some(FolderEntryKind::Symlink(target.into_os_string().into_vec().into()))
+                }
+                Stamp::REGULAR => {
+                    let executable = stamp.mode & 0o100 != 0;
+                    Some(FolderEntryKind::File { path: path.as_path().into(), executable })
+                }
+                _ => return Err(special_file(&path).into()),
+            };
+            if let Some(kind) = kind {
+                entries.push(FolderEntry { path: prefix.clone(), kind, name: path.display().to_string() });
+            }
+            prefix.truncate(length);
+        }
+        Ok(names.is_empty())
     }
 }
 
-fn walk_directory(
-    directory: &Path,
-    prefix: &mut Vec<u8>,
-    entries: &mut Vec<FolderEntry>,
-    seen: &mut Vec<(PathBuf, Option<Metadata>)>,
-) -> Result<bool, SpecError> {
-    seen.push((directory.to_owned(), Some(fs::lstat(directory)?)));
-    let names = fs::list(directory)?;
-    for file_name in &names {
-        let path = directory.join(file_name);
-        let metadata = fs::lstat(&path)?;
-        let length = prefix.len();
-        if length > 0 {
-            prefix.push(b'/');
-        }
-        prefix.extend_from_slice(file_name.as_bytes());
-        let kind = if metadata.is_dir() {
-            walk_directory(&path, prefix, entries, seen)?.then_some(FolderEntryKind::EmptyDirectory)
-        } else if metadata.is_symlink() {
-            let target = std::fs::read_link(&path).map_err(fs::Error::on("read", &path))?;
-            Some(FolderEntryKind::Symlink(target.into_os_string().into_vec().into()))
-        } else if metadata.is_file() {
-            let executable = metadata.permissions().mode() & 0o100 != 0;
-            Some(FolderEntryKind::File { path: path.as_path().into(), executable })
-        } else {
-            return Err(Problem::anywhere(format!("`{}` is a device, pipe or socket", path.display()))
-                .rule("a layer's file tree holds files, directories and symbolic links")
-                .help("put special files into a tar archive and name it with `tree = \"NAME.tar\"` in layer.toml")
-                .into());
-        };
-        if let Some(kind) = kind {
-            let name = path.display().to_string();
-            entries.push(FolderEntry { path: prefix.clone(), kind, name });
-        }
-        if !metadata.is_dir() {
-            seen.push((path, Some(metadata)));
-        }
-        prefix.truncate(length);
-    }
-    Ok(names.is_empty())
+/// Tells whether nothing is there; a folder that may not be searched is no such case.
+fn is_absent(error: &fs::Error) -> bool {
+    matches!(error.source.kind(), std::io::ErrorKind::NotFound | std::io::ErrorKind::NotADirectory)
+}
+
+fn special_file(path: &Path) -> Problem {
+    Problem::anywhere(format!("`{}` is a device, pipe or socket", path.display()))
+        .rule("a layer's file tree holds files, directories and symbolic links")
+        .help("put special files into a tar archive and name it with `tree = \"NAME.tar\"` in layer.toml")
 }

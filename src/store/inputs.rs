@@ -40,9 +40,9 @@ impl Inputs {
         self.take(path, None, None);
     }
 
-    /// Returns all of it.
-    pub fn into_listing(self) -> Listing {
-        Listing::from_unsorted(self.seen.into_inner().unwrap_or_else(PoisonError::into_inner))
+    /// Returns all that was taken so far.
+    pub fn listing(&self) -> Listing {
+        Listing::from_unsorted(self.seen.lock().unwrap_or_else(PoisonError::into_inner).clone())
     }
 
     fn take(&self, path: &Path, stamp: Option<Stamp>, digest: Option<Digest>) {
