@@ -1,5 +1,5 @@
 //! The `layerforge` program: hands its arguments to [`layerforge::cli`] and ends with its exit code.
 
 fn main() -> std::process::ExitCode {
-    std::process::ExitCode::SUCCESS
+    layerforge::cli::run()
 }

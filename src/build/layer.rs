@@ -15,8 +15,11 @@ pub(super) fn layer(layer: &Layer, epoch: i64, archives: &Path) -> Result<Tree, 
     };
     for entry in &layer.entries {
         let node = node(entry, epoch, &tree);
-        tree.insert(entry.path.clone(), node)
-            .map_err(|source| BuildError::Layer { layer: layer.name.clone(), at: entry.origin.place.to_string(), source })?;
+        tree.insert(entry.path.clone(), node).map_err(|source| BuildError::Layer {
+            layer: layer.name.clone(),
+            at: entry.origin.place.to_string(),
+            source,
+        })?;
     }
     Ok(tree)
 }
@@ -25,7 +28,7 @@ fn import(path: &Path, epoch: i64, archives: &Path) -> Result<Tree, BuildError> 
     let directory = path.is_dir();
     let mut tree = if directory { scan(path)? } else { read_tar(path, archives)? };
     // The root of an import is the root of the image, which has its own owner and mode.
-    tree.remove_root();
+    tree.forget_root();
     let paths: Vec<TreePath> = tree.iter().map(|(path, _)| path.clone()).collect();
     for path in paths {
         if let Some(node) = tree.get_mut(&path) {
@@ -45,7 +48,8 @@ fn node(entry: &Entry, epoch: i64, below: &Tree) -> Node {
         Action::Remove => return Node::whiteout(),
         Action::Directory => {
             // An import may have made the directory opaque; saying its mode does not take that back.
-            let opaque = matches!(below.get(&entry.path).map(|node| &node.kind), Some(Kind::Directory { opaque: true }));
+            let opaque =
+                matches!(below.get(&entry.path).map(|node| &node.kind), Some(Kind::Directory { opaque: true }));
             Kind::Directory { opaque }
         }
     };

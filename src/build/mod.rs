@@ -11,7 +11,7 @@ use std::path::Path;
 
 use rayon::prelude::*;
 
-pub use artifacts::{Artifact, Body, artifacts};
+pub use artifacts::{Artifact, Body, MANIFEST, Product, ROOTFS, artifacts};
 
 use crate::deploy::DeployError;
 use crate::image::{Manifest, ManifestHead};
@@ -41,6 +41,14 @@ pub enum BuildError {
     /// An archive could not be read as a tree.
     #[error(transparent)]
     Tar(#[from] TarError),
+    /// An archive cannot be written.
+    #[error("cannot write `{name}`")]
+    Archive {
+        /// Its name.
+        name: String,
+        /// Why not.
+        source: std::io::Error,
+    },
     /// A deployment file could not be written from the recipe.
     #[error(transparent)]
     Deploy(#[from] DeployError),

@@ -1,3 +1,171 @@
-//! The command line: the only part that prints.
+//! The command line: the only part that reads the environment and prints.
+//!
+//! Comes in: arguments and environment. Goes out: data on the standard output, progress and diagnostics on the standard
+//! error, and an exit code ([`crate::error`]). Always holds: commands only call the engine; what they print is readable
+//! without colours.
 
+mod args;
+mod check;
 pub mod diagnostic;
+mod generate;
+mod list;
+mod plan;
+mod progress;
+mod render;
+mod terminal;
+mod why;
+
+use std::path::PathBuf;
+use std::process::ExitCode;
+use std::sync::Arc;
+
+use clap::Parser;
+
+use crate::engine::{Selection, read_setting, read_settings};
+use crate::error::Error;
+use crate::resolve::Setting;
+use crate::spec::{Project, Scalar};
+use crate::store::Store;
+
+use args::{Arguments, Command, SelectionArguments, TargetArguments};
+use terminal::Terminal;
+
+/// Runs the program with the arguments and environment of the process.
+pub fn run() -> ExitCode {
+    let arguments = Arguments::parse();
+    let terminal = Terminal::new(&arguments.global);
+    log(arguments.global.verbose);
+    if let Some(jobs) = arguments.global.jobs {
+        // Only fails when the pool was made before, which nothing does.
+        rayon::ThreadPoolBuilder::new().num_threads(jobs.get()).build_global().ok();
+    }
+    match dispatch(&arguments, &terminal) {
+        Ok(code) => code,
+        Err(error) => {
+            terminal.error(&error);
+            ExitCode::from(error.exit_code())
+        }
+    }
+}
+
+fn dispatch(arguments: &Arguments, terminal: &Terminal) -> Result<ExitCode, Error> {
+    let session = Session { project: Arc::new(Project::open(&arguments.global.project)), terminal };
+    match &arguments.command {
+        Command::Render(arguments) => render::run(&session, arguments),
+        Command::Check(arguments) => check::run(&session, arguments),
+        Command::Plan(arguments) => plan::run(&session, arguments),
+        Command::Why(arguments) => why::run(&session, arguments),
+        Command::List(arguments) => list::run(&session, arguments),
+        Command::Schema(arguments) => generate::schema(terminal, arguments.kind),
+        Command::Completions(arguments) => generate::completions(terminal, arguments.shell),
+        Command::Man => generate::manual(terminal),
+        _ => Err(Error::usage("not built yet")),
+    }
+}
+
+/// What every command works with.
+struct Session<'run> {
+    project: Arc<Project>,
+    terminal: &'run Terminal,
+}
+
+impl Session<'_> {
+    /// Opens the cache folder; one that cannot be written is replaced by a temporary one, with a warning.
+    fn store(&self) -> Result<Store, Error> {
+        let path = store_path();
+        let opened = match &path {
+            Some(path) => Store::open(path),
+            None => Store::temporary(&std::env::temp_dir()),
+        };
+        match opened {
+            Ok(store) => Ok(store),
+            Err(error) => {
+                let source = std::error::Error::source(&error).map(|source| format!(": {source}")).unwrap_or_default();
+                self.terminal.warning(
+                    &format!("the cache folder cannot be used, every file is read again: {error}{source}"),
+                    Some("set `LAYERFORGE_STORE` to a folder that can be written"),
+                );
+                Ok(Store::temporary(&std::env::temp_dir())?)
+            }
+        }
+    }
+
+    /// Turns arguments into a selection, with what the environment adds.
+    fn selection(&self, arguments: &SelectionArguments) -> Result<Selection, Error> {
+        self.target(arguments.profile.clone(), &arguments.target)
+    }
+
+    fn target(&self, profile: Option<String>, arguments: &TargetArguments) -> Result<Selection, Error> {
+        let mut settings = environment_settings();
+        for file in &arguments.setting_files {
+            settings.extend(read_settings(file)?);
+            self.project.depends_on(file)?;
+        }
+        for text in &arguments.settings {
+            settings.push(read_setting(text)?);
+        }
+        Ok(Selection {
+            profile,
+            distros: arguments.distros.clone(),
+            release: arguments.release.clone(),
+            architecture: arguments.arch,
+            settings,
+            epoch: source_date_epoch()?,
+        })
+    }
+}
+
+/// What begins the name of an environment variable that sets a variable of a profile.
+const VARIABLE_PREFIX: &str = "LAYERFORGE_VAR_";
+
+/// Returns the variables that `LAYERFORGE_VAR_NAME` sets.
+#[expect(clippy::disallowed_methods, reason = "the command line reads the environment")]
+fn environment_settings() -> Vec<Setting> {
+    let mut settings: Vec<_> = std::env::vars_os()
+        .filter_map(|(key, value)| {
+            let key = key.into_string().ok()?;
+            let name = key.strip_prefix(VARIABLE_PREFIX)?.to_lowercase();
+            let value = Scalar::Text(value.to_string_lossy().into_owned());
+            Some(Setting { name, value, origin: key, place: None, strict: false })
+        })
+        .collect();
+    settings.sort_by(|one, other| one.origin.cmp(&other.origin));
+    settings
+}
+
+/// Returns the time that `SOURCE_DATE_EPOCH` asks for (reproducible-builds.org specification).
+#[expect(clippy::disallowed_methods, reason = "the command line reads the environment")]
+fn source_date_epoch() -> Result<Option<i64>, Error> {
+    let Some(text) = std::env::var_os("SOURCE_DATE_EPOCH").filter(|text| !text.is_empty()) else { return Ok(None) };
+    match text.to_string_lossy().parse() {
+        Ok(seconds) if seconds >= 0 => Ok(Some(seconds)),
+        _ => Err(Error::usage(format!(
+            "`SOURCE_DATE_EPOCH` is `{}`: expected a number of seconds since 1970-01-01 UTC",
+            text.to_string_lossy()
+        ))),
+    }
+}
+
+/// Returns the cache folder: `LAYERFORGE_STORE`, or `layerforge` in the user's cache folder (XDG base directory
+/// specification).
+#[expect(clippy::disallowed_methods, reason = "the command line reads the environment")]
+fn store_path() -> Option<PathBuf> {
+    let set = |name: &str| std::env::var_os(name).filter(|value| !value.is_empty()).map(PathBuf::from);
+    set("LAYERFORGE_STORE")
+        .or_else(|| set("XDG_CACHE_HOME").filter(|path| path.is_absolute()).map(|path| path.join("layerforge")))
+        .or_else(|| set("HOME").map(|home| home.join(".cache/layerforge")))
+}
+
+/// Shows developers what happens inside, as `-v` or `LAYERFORGE_LOG` asks.
+fn log(verbose: u8) {
+    let level = match verbose {
+        0 => "off",
+        1 => "layerforge=debug",
+        _ => "trace",
+    };
+    let filter = tracing_subscriber::EnvFilter::builder()
+        .with_default_directive(level.parse().unwrap_or_default())
+        .with_env_var("LAYERFORGE_LOG")
+        .from_env_lossy();
+    tracing_subscriber::fmt().with_env_filter(filter).with_writer(std::io::stderr).without_time().init();
+}

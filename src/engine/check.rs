@@ -10,7 +10,7 @@ use serde::Serialize;
 use super::select::Selection;
 use crate::digest::Digest;
 use crate::error::Error;
-use crate::resolve::{Action, Entry, Library, OriginPlace, Recipe, Used, target_name};
+use crate::resolve::{Action, Entry, Library, Recipe, Used, target_name};
 use crate::spec::{Folder, FolderEntryKind, Origin, Place, Problem, Project, SpecError};
 use crate::tree::TreePath;
 
@@ -120,9 +120,10 @@ fn unused_variables(library: &Library, recipes: &[Recipe], problems: &mut Vec<Pr
     let declared: BTreeMap<&String, &Place> =
         recipes.iter().flat_map(|recipe| &recipe.variables).map(|(name, variable)| (name, &variable.place)).collect();
     for (name, place) in declared.into_iter().filter(|(name, _)| !used.contains(*name)) {
-        let problem = Problem::at(place, format!("the variable `{name}` is not used by the profile `{}`", library.name))
-            .warning()
-            .help("remove it, or use it in a template, a condition or a table");
+        let problem =
+            Problem::at(place, format!("the variable `{name}` is not used by the profile `{}`", library.name))
+                .warning()
+                .help("remove it, or use it in a template, a condition or a table");
         if !problems.contains(&problem) {
             problems.push(problem);
         }
@@ -272,12 +273,4 @@ fn digest(project: &Project, _folder: &Folder, kind: &FolderEntryKind) -> Result
         FolderEntryKind::Embedded(file) => Some((Digest::of(file.bytes), file.bytes.len() as u64)),
         FolderEntryKind::Symlink(_) | FolderEntryKind::EmptyDirectory => None,
     })
-}
-
-/// Returns where an entry was written, for messages.
-pub(super) fn origin_of(entry: &Entry) -> String {
-    match &entry.origin.place {
-        OriginPlace::Text(place) => place.to_string(),
-        OriginPlace::File(name) => name.clone(),
-    }
 }

@@ -7,7 +7,7 @@ use rayon::prelude::*;
 
 use crate::distro::{Architecture, Wish};
 use crate::error::Error;
-use crate::resolve::{Library, Recipe, Request, Setting, resolve};
+use crate::resolve::{Library, ProfileSource, Recipe, Request, Setting, resolve};
 use crate::spec::{Located, Place, Problem, Project, Scalar, Source, SpecError, Table, parse};
 
 /// What is asked for.
@@ -48,7 +48,7 @@ impl Selection {
     ///
     /// # Errors
     /// When the profile does not have one of them.
-    pub fn requests(&self, library: &Library) -> Result<Vec<Request>, Error> {
+    pub fn requests(&self, library: &ProfileSource) -> Result<Vec<Request>, Error> {
         let distros = library.distros()?;
         let all = self.distros.is_empty() || self.distros.iter().any(|name| name == "all");
         for name in self.distros.iter().filter(|name| *name != "all" && !distros.contains_key(name.as_str())) {
@@ -91,7 +91,7 @@ impl Selection {
     }
 }
 
-fn resolve_all(library: &Library, requests: &[Request]) -> Result<Vec<Recipe>, Error> {
+pub(super) fn resolve_all(library: &Library, requests: &[Request]) -> Result<Vec<Recipe>, Error> {
     let resolved: Vec<_> = requests.par_iter().map(|request| resolve(library, request)).collect();
     let mut recipes = Vec::new();
     let mut problems: Vec<Problem> = Vec::new();

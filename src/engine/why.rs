@@ -61,12 +61,7 @@ pub struct Reason {
 ///
 /// # Errors
 /// When the profile is invalid, or no target knows the path.
-pub fn why(
-    project: &Arc<Project>,
-    selection: &Selection,
-    path: &TreePath,
-    archives: &Path,
-) -> Result<Vec<Why>, Error> {
+pub fn why(project: &Arc<Project>, selection: &Selection, path: &TreePath, archives: &Path) -> Result<Vec<Why>, Error> {
     let library = selection.library(project)?;
     let mut answers = Vec::new();
     let mut known: Vec<String> = Vec::new();
@@ -80,7 +75,8 @@ pub fn why(
     }
     if answers.iter().all(|answer| answer.words.is_empty() && answer.result.is_none()) {
         let candidates: Vec<&str> = known.iter().map(String::as_str).collect();
-        let problem = Problem::anywhere(format!("no layer of the profile `{}` says anything about `{path}`", library.name));
+        let problem =
+            Problem::anywhere(format!("no layer of the profile `{}` says anything about `{path}`", library.name));
         let near = nearest(&path.to_string(), &candidates).map(str::to_owned);
         return Err(SpecError::from(match near {
             Some(near) => problem.help(format!("did you mean `{near}`?")),
@@ -149,7 +145,8 @@ fn describe(node: &Node) -> String {
 fn reasons(recipe: &Recipe, entry: &Entry) -> Vec<Reason> {
     let mut reasons = Vec::new();
     for name in &entry.used {
-        let value = recipe.variables.get(name).map(|variable| variable.value.to_string()).or_else(|| fact(recipe, name));
+        let value =
+            recipe.variables.get(name).map(|variable| variable.value.to_string()).or_else(|| fact(recipe, name));
         reasons.push(Reason { name: name.clone(), value, lines: lines(entry, name) });
     }
     reasons
@@ -171,7 +168,10 @@ fn lines(entry: &Entry, name: &str) -> Vec<String> {
     let mut search = |source: &crate::spec::Source, from: usize, to: usize| {
         let part = |character: char| character.is_alphanumeric() || character == '_' || character == '.';
         for (index, line) in source.text.lines().enumerate().take(to).skip(from) {
-            if line.split(|character| !part(character)).any(|word| word == name || word.starts_with(&format!("{name}."))) {
+            if line
+                .split(|character| !part(character))
+                .any(|word| word == name || word.starts_with(&format!("{name}.")))
+            {
                 lines.push(format!("{}:{}", source.name, index + 1));
             }
         }

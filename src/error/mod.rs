@@ -72,7 +72,6 @@ impl Error {
                 Some("render without `--locked` to renew it, then commit it with the profile".into())
             }
             Self::Lock(LockError::Malformed { .. }) => Some("remove it and render again".into()),
-            Self::Destination(error) => error.hint(),
             _ => None,
         }
     }

@@ -33,8 +33,19 @@ pub struct Manifest {
     pub layers: Vec<String>,
     /// Paths that the base image must lose.
     pub removed: Vec<String>,
+    /// The files that were written beside the manifest, by name.
+    pub files: BTreeMap<String, ManifestFile>,
     /// Every path, sorted.
     pub entries: Vec<ManifestEntry>,
+}
+
+/// A file that was written beside a manifest.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct ManifestFile {
+    /// Its length in bytes.
+    pub size: u64,
+    /// The digest of its bytes.
+    pub digest: Digest,
 }
 
 /// One path of a manifest.
@@ -112,6 +123,7 @@ impl Manifest {
             tree: tree.digest(),
             layers: head.layers,
             removed: head.removed.iter().map(|path| written(format_absolute(path).as_slice())).collect(),
+            files: BTreeMap::new(),
             entries,
         }
     }
@@ -131,6 +143,7 @@ impl Manifest {
             ("tree", json(&self.tree)),
             ("layers", json(&self.layers)),
             ("removed", json(&self.removed)),
+            ("files", json(&self.files)),
         ];
         for (key, value) in head {
             // Writing to a string cannot fail.

@@ -13,5 +13,5 @@ pub use destination::{
     Witness,
 };
 pub use directory::{Layout, Old, carried_by_copy};
-pub use manifest::{GENERATOR, Manifest, ManifestEntry, ManifestError, ManifestHead};
+pub use manifest::{GENERATOR, Manifest, ManifestEntry, ManifestError, ManifestFile, ManifestHead};
 pub use tar::{WriteTarError, write_tar, write_tar_selected};

@@ -37,7 +37,7 @@ impl Resolver<'_> {
             }
         }
         for (name, table) in &tables.job {
-if self.holds(table.condition())
+            if self.holds(table.condition())
                 && let Some(mut job) = self.job(name, table, &contract)
             {
                 job.environment = with_shared(&shared, job.environment);

@@ -4,25 +4,34 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use crate::spec::{
-    DistroTable, Folder, FolderEntry, LayerDocument, Located, Merge, Name, Place, Problem, ProfileDocument, Project,
-    Source, SpecError, Tables, Tier, parse,
+    DistroTable, Folder, FolderEntry, LayerDocument, Located, Merge, Name, Origin, Place, Problem, ProfileDocument,
+    Project, Source, SpecError, Tables, Tier, parse,
 };
 
 use super::template::Templates;
 
-/// A profile and its layers, as written.
+/// A profile over all that it extends, as written.
 #[derive(Debug)]
-pub struct Library {
+pub struct ProfileSource {
     /// Where everything was read from.
     pub project: Arc<Project>,
     /// The name of the profile.
     pub name: String,
     /// The file of the profile.
     pub source: Arc<Source>,
-    /// The profile over all that it extends.
+    /// Where that was found.
+    pub origin: Origin,
+    /// The profile over all that it extends, without its tables.
     pub profile: ProfileDocument,
     /// The tables of the profile over those that it extends.
     pub tables: Tables,
+}
+
+/// A profile and its layers, as written.
+#[derive(Debug)]
+pub struct Library {
+    /// The profile; its fields are the library's own.
+    head: ProfileSource,
     /// Layers from the lowest to the highest.
     pub layers: Vec<LayerSource>,
     /// Renders templates of all of them.
@@ -54,24 +63,20 @@ pub struct LayerSource {
     conflicts: Vec<Located<Name>>,
 }
 
-impl Library {
-    /// Reads the profile `name` (a name in `profiles/`, or a path of a TOML file) with all it extends, and its layers.
+impl ProfileSource {
+    /// Reads the profile `name` (a name in `profiles/`, or a path of a TOML file) with all it extends.
     ///
     /// # Errors
     /// When a file is missing, cannot be read, or is not what it should be.
     pub fn load(project: Arc<Project>, name: &str) -> Result<Self, SpecError> {
-        let (source, mut profile) = load_profile(&project, name, None, &mut Vec::new())?;
+        let (source, origin, mut profile) = load_profile(&project, name, None, &mut Vec::new())?;
         let tables = profile.take_tables();
         let file_name = name.rsplit('/').next().unwrap_or(name);
         let own_name = match &profile.name {
             Some(written) => written.to_string(),
             None => file_name.strip_suffix(".toml").unwrap_or(file_name).to_owned(),
         };
-        let layers = load_layers(&project, profile.layers.as_deref().unwrap_or_default())?;
-        let templates = Templates::new(&project);
-        let library = Self { project, name: own_name, source, profile, tables, layers, templates };
-        library.check_trees()?;
-        Ok(library)
+        Ok(Self { project, name: own_name, source, origin, profile, tables })
     }
 
     /// Returns the distros that the profile names; every described one when it names none.
@@ -86,6 +91,36 @@ impl Library {
         let whole = Place::whole(&self.source);
         let named = |name: String| Some((Located::new(name.parse().ok()?, whole.clone()), DistroTable::default()));
         Ok(described.into_keys().filter_map(named).collect())
+    }
+}
+
+impl std::ops::Deref for Library {
+    type Target = ProfileSource;
+
+    fn deref(&self) -> &ProfileSource {
+        &self.head
+    }
+}
+
+impl Library {
+    /// Reads the profile `name` and its layers.
+    ///
+    /// # Errors
+    /// When a file is missing, cannot be read, or is not what it should be.
+    pub fn load(project: Arc<Project>, name: &str) -> Result<Self, SpecError> {
+        Self::of(ProfileSource::load(project, name)?)
+    }
+
+    /// Reads the layers of a profile.
+    ///
+    /// # Errors
+    /// When a file is missing, cannot be read, or is not what it should be.
+    pub fn of(head: ProfileSource) -> Result<Self, SpecError> {
+        let layers = load_layers(&head.project, head.profile.layers.as_deref().unwrap_or_default())?;
+        let templates = Templates::new(&head.project);
+        let library = Self { head, layers, templates };
+        library.check_trees()?;
+        Ok(library)
     }
 
     /// Tells whether `name` is a distro that the profile names or that has a description.
@@ -122,9 +157,9 @@ fn load_profile(
     name: &str,
     asked_at: Option<&Place>,
     stack: &mut Vec<String>,
-) -> Result<(Arc<Source>, ProfileDocument), SpecError> {
+) -> Result<(Arc<Source>, Origin, ProfileDocument), SpecError> {
     let relative = if name.ends_with(".toml") { name.to_owned() } else { format!("profiles/{name}.toml") };
-    let Some((source, _)) = project.source(&relative)? else {
+    let Some((source, origin)) = project.source(&relative)? else {
         return Err(unknown_profile(project, name, asked_at)?.into());
     };
     if stack.contains(&relative) {
@@ -137,11 +172,11 @@ fn load_profile(
     let document: ProfileDocument = parse(&source)?;
     let mut merged = ProfileDocument::default();
     for parent in document.extends.iter().flatten() {
-        merged.merge_with(load_profile(project, parent, Some(&parent.place), stack)?.1);
+        merged.merge_with(load_profile(project, parent, Some(&parent.place), stack)?.2);
     }
     stack.pop();
     merged.merge_with(document);
-    Ok((source, merged))
+    Ok((source, origin, merged))
 }
 
 fn unknown_profile(project: &Project, name: &str, asked_at: Option<&Place>) -> Result<Problem, SpecError> {

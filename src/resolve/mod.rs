@@ -20,7 +20,7 @@ mod variables;
 use std::collections::BTreeMap;
 use std::path::PathBuf;
 
-pub use library::{LayerSource, Library};
+pub use library::{LayerSource, Library, ProfileSource};
 pub use recipe::{
     Account, Action, Contract, Entry, HandOver, Job, Layer, Limits, Origin, OriginPlace, Outputs, Package, Probe,
     Process, Profile, Question, Recipe, RootfsOutput, Secret, User, Variable, Writable,

@@ -12,6 +12,7 @@ mod merge;
 mod problem;
 mod project;
 mod runtime;
+mod schema;
 mod source;
 mod value;
 
@@ -29,5 +30,6 @@ pub use runtime::{
     JobTable, JobTime, LimitsTable, LogDestination, MetricsTable, Need, ProbeTable, ProcessTable, Restart, SecretTable,
     WritableKind, WritableTable,
 };
+pub use schema::{DocumentKind, schema};
 pub use source::{Located, Place, Source, Table, parse};
 pub use value::{Account, EnvironmentName, Identifier, InvalidValue, Mode, Name, Number, Scalar};

@@ -129,21 +129,9 @@ impl Store {
         }
     }
 
-    /// Returns the path of the decompressed form of the archive with the given digest, made by `fill` when it is not
-    /// there yet. `fill` gets the file and its path for messages; the caller has verified what it writes.
-    ///
-    /// # Errors
-    /// The error of `fill`, or of the file system.
-    pub fn archive(
-        &self,
-        digest: &Digest,
-        fill: impl FnOnce(&mut File, &Path) -> fs::Result<()>,
-    ) -> fs::Result<PathBuf> {
-        let path = self.path.join(Bucket::Archives.name()).join(digest.hex());
-        if !fs::exists(&path)? {
-            self.write(&path, fill)?;
-        }
-        Ok(path)
+    /// Returns the directory that keeps what archives were unpacked to, each file named by a digest.
+    pub fn archives(&self) -> PathBuf {
+        self.path.join(Bucket::Archives.name())
     }
 
     fn record_path(&self, destination: &Path) -> PathBuf {

@@ -106,6 +106,11 @@ impl Tree {
         self.paths.remove(path).is_some() || below
     }
 
+    /// Takes out what is said about the root itself; everything below it stays.
+    pub fn forget_root(&mut self) {
+        self.paths.remove(&TreePath::root());
+    }
+
     /// Removes everything below `path`; tells whether anything was there.
     pub fn remove_below(&mut self, path: &TreePath) -> bool {
         let doomed: Vec<TreePath> = self.below(path).map(|(path, _)| path.clone()).collect();

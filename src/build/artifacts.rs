@@ -1,0 +1,158 @@
+//! What is written for each output kind.
+
+use std::io::{self, Write};
+
+use super::{BuildError, Stacked, manifest};
+use crate::deploy::{self, ImageTree};
+use crate::digest::Hasher;
+use crate::image::{ManifestFile, carried_by_copy, write_tar, write_tar_selected};
+use crate::plan::{OutputKind, Plan, Step};
+use crate::resolve::Recipe;
+use crate::spec::TarCompression;
+use crate::tree::{Node, Tree};
+
+/// Everything that is written for one output kind.
+#[derive(Debug)]
+pub struct Product<'tree> {
+    /// The kind.
+    pub kind: OutputKind,
+    /// Its artifacts, the manifest last.
+    pub artifacts: Vec<Artifact<'tree>>,
+}
+
+/// A file or directory to write.
+#[derive(Debug)]
+pub struct Artifact<'tree> {
+    /// Its name in the destination.
+    pub name: String,
+    /// What is in it.
+    pub body: Body<'tree>,
+}
+
+/// What is in an artifact.
+pub enum Body<'tree> {
+    /// A directory made from a tree.
+    Directory(&'tree Tree),
+    /// A file with these bytes.
+    Bytes(Vec<u8>),
+    /// A file with what the function writes, the same each time.
+    Writer(Box<dyn Fn(&mut dyn Write) -> io::Result<()> + Sync + Send + 'tree>),
+}
+
+impl std::fmt::Debug for Body<'_> {
+    fn fmt(&self, formatter: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        formatter.write_str(match self {
+            Self::Directory(_) => "Directory",
+            Self::Bytes(_) => "Bytes",
+            Self::Writer(_) => "Writer",
+        })
+    }
+}
+
+/// The directory that a Dockerfile copies.
+pub const ROOTFS: &str = "rootfs";
+/// The archive of what a COPY cannot carry.
+const ROOTFS_TAR: &str = "rootfs.tar";
+/// The description of `rootfs/` and `rootfs.tar`.
+pub const MANIFEST: &str = "manifest.json";
+
+/// Makes everything that `plan` writes. Large archives are only written when they are asked for their bytes.
+///
+/// # Errors
+/// When a deployment file cannot be made, or an archive cannot hold the tree.
+pub fn artifacts<'tree>(
+    plan: &Plan,
+    recipe: &Recipe,
+    stacked: &'tree Stacked,
+) -> Result<Vec<Product<'tree>>, BuildError> {
+    let mut products = Vec::new();
+    for action in &plan.actions {
+        match &action.step {
+            Step::Layer(_) | Step::Stack => {}
+            Step::Rootfs { process } => products.push(rootfs(recipe, stacked, process.as_deref())?),
+            Step::Tar { compression } => products.push(tar(recipe, stacked, *compression)?),
+        }
+    }
+    Ok(products)
+}
+
+/// Tells whether a node has to go through `rootfs.tar`.
+fn is_special(node: &Node) -> bool {
+    !carried_by_copy(node)
+}
+
+fn rootfs<'tree>(
+    recipe: &Recipe,
+    stacked: &'tree Stacked,
+    process: Option<&str>,
+) -> Result<Product<'tree>, BuildError> {
+    let special = stacked.tree.iter().any(|(path, node)| !path.is_root() && is_special(node));
+    let image = ImageTree { tree: &stacked.tree, removed: &stacked.removed, special, process };
+    let dockerfile = deploy::dockerfile(recipe, &image)?.into_bytes();
+    let mut artifacts = vec![Artifact { name: ROOTFS.into(), body: Body::Directory(&stacked.tree) }];
+    if special {
+        let write = |out: &mut dyn Write| {
+            write_tar_selected(&stacked.tree, out, |path, node| !path.is_root() && is_special(node))
+                .map_err(io::Error::other)
+        };
+        artifacts.push(Artifact { name: ROOTFS_TAR.into(), body: Body::Writer(Box::new(write)) });
+    }
+    artifacts.push(Artifact { name: "Dockerfile".into(), body: Body::Bytes(dockerfile) });
+    describe(recipe, stacked, &mut artifacts, MANIFEST)?;
+    Ok(Product { kind: OutputKind::Rootfs, artifacts })
+}
+
+fn tar<'tree>(
+    recipe: &Recipe,
+    stacked: &'tree Stacked,
+    compression: TarCompression,
+) -> Result<Product<'tree>, BuildError> {
+    let extension = match compression {
+        TarCompression::None => "tar",
+        TarCompression::Gzip => "tar.gz",
+        TarCompression::Zstd => "tar.zst",
+    };
+    let name = format!("{}.{extension}", recipe.profile.name);
+    let write = move |out: &mut dyn Write| match compression {
+        TarCompression::None => write_tar(&stacked.tree, out).map_err(io::Error::other),
+        TarCompression::Gzip => {
+            let mut gzip = flate2::GzBuilder::new().write(out, flate2::Compression::new(6));
+            write_tar(&stacked.tree, &mut gzip).map_err(io::Error::other)?;
+            gzip.finish().map(drop)
+        }
+        TarCompression::Zstd => {
+            let mut zstd = zstd::stream::write::Encoder::new(out, 3)?;
+            zstd.include_checksum(true)?;
+            write_tar(&stacked.tree, &mut zstd).map_err(io::Error::other)?;
+            zstd.finish().map(drop)
+        }
+    };
+    let described = format!("{name}.manifest.json");
+    let mut artifacts = vec![Artifact { name, body: Body::Writer(Box::new(write)) }];
+    describe(recipe, stacked, &mut artifacts, &described)?;
+    Ok(Product { kind: OutputKind::Tar, artifacts })
+}
+
+/// Adds the manifest, which names the other files of the output with their digests.
+fn describe(
+    recipe: &Recipe,
+    stacked: &Stacked,
+    artifacts: &mut Vec<Artifact<'_>>,
+    name: &str,
+) -> Result<(), BuildError> {
+    let mut manifest = manifest(recipe, stacked);
+    for artifact in artifacts.iter() {
+        let mut hasher = Hasher::new();
+        match &artifact.body {
+            Body::Directory(_) => continue,
+            Body::Bytes(bytes) => hasher.update(bytes),
+            Body::Writer(write) => {
+                write(&mut hasher).map_err(|source| BuildError::Archive { name: artifact.name.clone(), source })?
+            }
+        }
+        let (digest, size) = hasher.finish();
+        manifest.files.insert(artifact.name.clone(), ManifestFile { size, digest });
+    }
+    artifacts.push(Artifact { name: name.into(), body: Body::Bytes(manifest.to_text().into_bytes()) });
+    Ok(())
+}

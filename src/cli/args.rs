@@ -1,0 +1,268 @@
+//! The command line.
+
+use std::path::PathBuf;
+
+use clap::{ArgAction, Args, Parser, Subcommand, ValueEnum};
+
+use crate::distro::Architecture;
+use crate::plan::OutputKind;
+
+/// Renders one declarative description of a Linux userland into every shape it is deployed in.
+#[derive(Debug, Parser)]
+#[command(name = "layerforge", version, max_term_width = 100)]
+#[command(after_help = "Start with `layerforge init my-project`, then `layerforge render` in it.")]
+pub(super) struct Arguments {
+    /// Options of every command.
+    #[command(flatten)]
+    pub(super) global: GlobalOptions,
+    /// What to do.
+    #[command(subcommand)]
+    pub(super) command: Command,
+}
+
+/// Options of every command.
+#[derive(Debug, Clone, Args)]
+pub(super) struct GlobalOptions {
+    /// The folder that holds profiles/, layers/ and templates/
+    #[arg(long, short = 'C', global = true, value_name = "DIR", default_value = ".")]
+    pub(super) project: PathBuf,
+    /// Threads to use; as many as there are processors by default
+    #[arg(long, short = 'j', global = true, value_name = "N")]
+    pub(super) jobs: Option<std::num::NonZeroUsize>,
+    /// Print data as JSON
+    #[arg(long, global = true)]
+    pub(super) json: bool,
+    /// Say less: -q leaves out what went well
+    #[arg(long, short, global = true)]
+    pub(super) quiet: bool,
+    /// Tell developers what happens inside; -vv tells more
+    #[arg(long, short, global = true, action = ArgAction::Count)]
+    pub(super) verbose: u8,
+    /// When to use colours
+    #[arg(long, global = true, value_name = "WHEN", default_value = "auto")]
+    pub(super) color: ColorChoice,
+}
+
+/// When to use colours.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub(super) enum ColorChoice {
+    /// On terminals, unless `NO_COLOR` is set
+    Auto,
+    /// Always
+    Always,
+    /// Never
+    Never,
+}
+
+/// What to do.
+#[derive(Debug, Subcommand)]
+pub(super) enum Command {
+    /// Write a root filesystem and a Dockerfile for each distro
+    Render(RenderArguments),
+    /// Look for mistakes and waste in all profiles, for every distro
+    Check(SelectionArguments),
+    /// Show what would be written, and what would change against the last render
+    Plan(PlanArguments),
+    /// Explain why a path of the tree is as it is
+    Why(WhyArguments),
+    /// List profiles, layers, distros and variables
+    List(ListArguments),
+    /// Compare two trees: directories, tar archives, rendered folders or manifests
+    Diff(DiffArguments),
+    /// Draw profile, layers and files as a graph
+    Graph(GraphArguments),
+    /// Write a small commented project to start from
+    Init(InitArguments),
+    /// Print the JSON Schema of a document, for editors
+    Schema(SchemaArguments),
+    /// Print a completion script for a shell
+    Completions(CompletionsArguments),
+    /// Print the manual page
+    Man,
+}
+
+/// A profile, its distros, values of variables.
+#[derive(Debug, Clone, Args)]
+pub(super) struct SelectionArguments {
+    /// A name in profiles/ or the path of a TOML file; `default` when nothing is said
+    #[arg(value_name = "PROFILE")]
+    pub(super) profile: Option<String>,
+    /// Options without the profile.
+    #[command(flatten)]
+    pub(super) target: TargetArguments,
+}
+
+/// Distros, and values of variables.
+#[derive(Debug, Clone, Args)]
+pub(super) struct TargetArguments {
+    /// A distro of the profile, or `all`; may be given several times
+    #[arg(long = "distro", short = 'd', value_name = "DISTRO")]
+    pub(super) distros: Vec<String>,
+    /// An architecture other than this machine's: x86_64, aarch64, riscv64
+    #[arg(long, value_name = "ARCH")]
+    pub(super) arch: Option<Architecture>,
+    /// A release other than the profile's
+    #[arg(long, value_name = "RELEASE")]
+    pub(super) release: Option<String>,
+    /// Set a variable; may be given several times
+    #[arg(long = "set", short = 's', value_name = "NAME=VALUE")]
+    pub(super) settings: Vec<String>,
+    /// Set variables from a TOML file; may be given several times
+    #[arg(long = "vars", value_name = "FILE")]
+    pub(super) setting_files: Vec<PathBuf>,
+}
+
+/// Arguments of `render`.
+#[derive(Debug, Args)]
+pub(super) struct RenderArguments {
+    /// What to render.
+    #[command(flatten)]
+    pub(super) selection: SelectionArguments,
+    /// A shape to write; those the profile declares by default
+    #[arg(long = "output", short = 'o', value_name = "KIND", value_enum)]
+    pub(super) outputs: Vec<OutputKind>,
+    /// Where to write; out/PROFILE/DISTRO by default. With several distros, a folder for each inside
+    #[arg(long, value_name = "DIR")]
+    pub(super) dest: Option<PathBuf>,
+    /// Fail when the lock is stale, instead of renewing it
+    #[arg(long)]
+    pub(super) locked: bool,
+    /// Never use the network
+    #[arg(long)]
+    pub(super) offline: bool,
+    /// Replace what was changed by hand in the destination
+    #[arg(long)]
+    pub(super) force: bool,
+}
+
+/// Arguments of `plan`.
+#[derive(Debug, Args)]
+pub(super) struct PlanArguments {
+    /// What to plan.
+    #[command(flatten)]
+    pub(super) selection: SelectionArguments,
+    /// A shape to write; those the profile declares by default
+    #[arg(long = "output", short = 'o', value_name = "KIND", value_enum)]
+    pub(super) outputs: Vec<OutputKind>,
+    /// Where it would be written; out/PROFILE/DISTRO by default
+    #[arg(long, value_name = "DIR")]
+    pub(super) dest: Option<PathBuf>,
+}
+
+/// Arguments of `why`.
+#[derive(Debug, Args)]
+pub(super) struct WhyArguments {
+    /// An absolute path of the tree
+    #[arg(value_name = "PATH")]
+    pub(super) path: String,
+    /// Where to look for it.
+    #[command(flatten)]
+    pub(super) selection: SelectionArguments,
+}
+
+/// What to list.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub(super) enum ListKind {
+    /// Profiles
+    Profiles,
+    /// Layers
+    Layers,
+    /// Distros
+    Distros,
+    /// Variables of a profile, with their values and who set them
+    Variables,
+}
+
+/// Arguments of `list`.
+#[derive(Debug, Args)]
+pub(super) struct ListArguments {
+    /// What to list; everything when nothing is said
+    #[arg(value_name = "KIND", value_enum)]
+    pub(super) kind: Option<ListKind>,
+    /// Whose variables.
+    #[command(flatten)]
+    pub(super) selection: SelectionArguments,
+}
+
+/// Arguments of `diff`.
+#[derive(Debug, Args)]
+pub(super) struct DiffArguments {
+    /// A directory, tar archive, rendered folder or manifest.json
+    pub(super) old: PathBuf,
+    /// What to compare it with
+    pub(super) new: PathBuf,
+    /// Compare times too
+    #[arg(long)]
+    pub(super) times: bool,
+    /// Compare owners of plain directories too, which are the owner of whoever wrote them
+    #[arg(long)]
+    pub(super) owners: bool,
+}
+
+/// The form of a graph.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub(super) enum GraphFormat {
+    /// The language of Graphviz
+    Dot,
+    /// A picture
+    Svg,
+}
+
+/// Arguments of `graph`.
+#[derive(Debug, Args)]
+pub(super) struct GraphArguments {
+    /// What to draw.
+    #[command(flatten)]
+    pub(super) selection: SelectionArguments,
+    /// The form
+    #[arg(long, value_enum, default_value = "svg")]
+    pub(super) format: GraphFormat,
+}
+
+/// Arguments of `init`.
+#[derive(Debug, Args)]
+pub(super) struct InitArguments {
+    /// The folder to write into
+    #[arg(value_name = "DIR", default_value = ".")]
+    pub(super) directory: PathBuf,
+    /// Start from a shipped profile, copied with its layers, instead of from the small one
+    #[arg(long, value_name = "NAME")]
+    pub(super) example: Option<String>,
+}
+
+/// The kinds of documents.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub(super) enum SchemaKind {
+    /// profiles/NAME.toml
+    Profile,
+    /// layers/NAME/layer.toml
+    Layer,
+    /// distros/NAME.toml
+    Distro,
+}
+
+/// Arguments of `schema`.
+#[derive(Debug, Args)]
+pub(super) struct SchemaArguments {
+    /// The kind of document
+    #[arg(value_enum, default_value = "profile")]
+    pub(super) kind: SchemaKind,
+}
+
+/// Arguments of `completions`.
+#[derive(Debug, Args)]
+pub(super) struct CompletionsArguments {
+    /// The shell
+    #[arg(value_enum)]
+    pub(super) shell: clap_complete::Shell,
+}
+
+impl ValueEnum for OutputKind {
+    fn value_variants<'a>() -> &'a [Self] {
+        &Self::ALL
+    }
+
+    fn to_possible_value(&self) -> Option<clap::builder::PossibleValue> {
+        Some(clap::builder::PossibleValue::new(self.as_str()))
+    }
+}

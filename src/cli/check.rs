@@ -1,0 +1,60 @@
+//! `layerforge check`
+
+use std::process::ExitCode;
+
+use super::Session;
+use super::args::SelectionArguments;
+use super::diagnostic;
+use super::terminal::DONE;
+use crate::engine::{self, CheckReport};
+use crate::error::Error;
+use crate::spec::Severity;
+
+/// The exit code for a profile or layer that is invalid ([`Error::exit_code`]).
+const INVALID: u8 = 3;
+
+pub(super) fn run(session: &Session<'_>, arguments: &SelectionArguments) -> Result<ExitCode, Error> {
+    let report = engine::check(&session.project, &session.selection(arguments)?)?;
+    if session.terminal.json {
+        let problems: Vec<_> = report.problems.iter().map(diagnostic::json).collect();
+        session.terminal.print_json(&serde_json::json!({
+            "profiles": report.profiles,
+            "problems": problems,
+            "duplicates": report.duplicates,
+            "shadowed": report.shadowed,
+        }));
+    } else {
+        tell(session, &report);
+    }
+    let failed = report.problems.iter().any(|problem| problem.severity == Severity::Error);
+    Ok(if failed { ExitCode::from(INVALID) } else { DONE })
+}
+
+fn tell(session: &Session<'_>, report: &CheckReport) {
+    let terminal = session.terminal;
+    terminal.problems(&report.problems);
+    for duplicate in &report.duplicates {
+        terminal.warning(
+            &format!("{} bytes stand twice: {}", duplicate.bytes, duplicate.files.join(", ")),
+            Some(&format!("hoist them to {}", duplicate.hoist)),
+        );
+    }
+    for shadowed in &report.shadowed {
+        terminal.tell(&format!(
+            "note: `{}` of `{}` is replaced by `{}` in {} ({})",
+            shadowed.path,
+            shadowed.layer,
+            shadowed.by,
+            shadowed.profile,
+            shadowed.targets.join(", ")
+        ));
+    }
+    let errors = report.problems.iter().filter(|problem| problem.severity == Severity::Error).count();
+    let warnings = report.problems.len() - errors + report.duplicates.len();
+    let targets: usize = report.profiles.values().map(Vec::len).sum();
+    let bytes: u64 = report.duplicates.iter().map(|duplicate| duplicate.bytes).sum();
+    terminal.tell(&format!(
+        "checked {} profiles for {targets} targets: {errors} errors, {warnings} warnings, {bytes} duplicated bytes",
+        report.profiles.len()
+    ));
+}

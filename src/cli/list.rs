@@ -1,0 +1,88 @@
+//! `layerforge list`
+
+use std::fmt::Write as _;
+use std::process::ExitCode;
+
+use super::Session;
+use super::args::{ListArguments, ListKind};
+use super::terminal::DONE;
+use crate::engine::{self, Inventory};
+use crate::error::Error;
+use crate::spec::Origin;
+
+pub(super) fn run(session: &Session<'_>, arguments: &ListArguments) -> Result<ExitCode, Error> {
+    let selection = session.selection(&arguments.selection)?;
+    let inventory = engine::list(&session.project, &selection)?;
+    if session.terminal.json {
+        session.terminal.print_json(&match arguments.kind {
+            None => serde_json::json!(inventory),
+            Some(ListKind::Profiles) => serde_json::json!(inventory.profiles),
+            Some(ListKind::Layers) => serde_json::json!(inventory.layers),
+            Some(ListKind::Distros) => serde_json::json!(inventory.distros),
+            Some(ListKind::Variables) => serde_json::json!(inventory.variables),
+        });
+        return Ok(DONE);
+    }
+    let all = [ListKind::Profiles, ListKind::Layers, ListKind::Distros, ListKind::Variables];
+    let mut text = String::new();
+    for kind in all.into_iter().filter(|kind| arguments.kind.is_none_or(|asked| asked == *kind)) {
+        let (title, rows) = table(kind, &inventory);
+        if arguments.kind.is_none() {
+            // Writing to a string cannot fail.
+            let _ = writeln!(text, "{}{title}", if text.is_empty() { "" } else { "\n" });
+        }
+        text.push_str(&columns(&rows, if arguments.kind.is_none() { "  " } else { "" }));
+    }
+    session.terminal.print(&text);
+    Ok(DONE)
+}
+
+fn table(kind: ListKind, inventory: &Inventory) -> (&'static str, Vec<Vec<String>>) {
+    let origin = |origin: Origin| if origin == Origin::Builtin { "built in".to_owned() } else { "project".to_owned() };
+    match kind {
+        ListKind::Profiles => {
+            let row = |(name, line): (&String, &engine::ProfileLine)| {
+                vec![name.clone(), origin(line.origin), line.distros.join(" "), line.summary.clone()]
+            };
+            ("profiles", inventory.profiles.iter().map(row).collect())
+        }
+        ListKind::Layers => {
+            let row = |(name, line): (&String, &engine::LayerLine)| {
+                let tier = line.tier.map_or("", |tier| tier.word()).to_owned();
+                vec![name.clone(), origin(line.origin), tier, line.summary.clone()]
+            };
+            ("layers", inventory.layers.iter().map(row).collect())
+        }
+        ListKind::Distros => {
+            let row = |(name, line): (&String, &engine::DistroLine)| {
+                let architectures = line.architectures.join(" ");
+                vec![name.clone(), origin(line.origin), line.title.clone(), line.releases.join(" "), architectures]
+            };
+            ("distros (the first release is the default)", inventory.distros.iter().map(row).collect())
+        }
+        ListKind::Variables => {
+            let row = |(name, variable): (&String, &crate::resolve::Variable)| {
+                let value = variable.value.to_string();
+                vec![name.clone(), format!("{value:?}"), format!("from {}", variable.origin), variable.help.clone()]
+            };
+            ("variables", inventory.variables.iter().map(row).collect())
+        }
+    }
+}
+
+/// Writes rows so that columns stand below each other.
+fn columns(rows: &[Vec<String>], indent: &str) -> String {
+    let count = rows.iter().map(Vec::len).max().unwrap_or(0);
+    let width = |column: usize| rows.iter().filter_map(|row| row.get(column)).map(|cell| cell.chars().count()).max();
+    let widths: Vec<usize> = (0..count).map(|column| width(column).unwrap_or(0)).collect();
+    let mut text = String::new();
+    for row in rows {
+        let mut line = indent.to_owned();
+        for (cell, width) in row.iter().zip(&widths) {
+            let _ = write!(line, "{cell:width$}  ");
+        }
+        text.push_str(line.trim_end());
+        text.push('\n');
+    }
+    text
+}

@@ -1,0 +1,61 @@
+//! `layerforge plan`
+
+use std::fmt::Write as _;
+use std::process::ExitCode;
+
+use super::Session;
+use super::args::PlanArguments;
+use super::terminal::DONE;
+use crate::engine::{self, RenderRequest, TargetPlan};
+use crate::error::Error;
+
+/// Changed paths that are shown for a target; the rest is counted.
+const SHOWN: usize = 50;
+
+pub(super) fn run(session: &Session<'_>, arguments: &PlanArguments) -> Result<ExitCode, Error> {
+    let request = RenderRequest {
+        selection: session.selection(&arguments.selection)?,
+        outputs: arguments.outputs.clone(),
+        destination: arguments.dest.clone(),
+        ..RenderRequest::default()
+    };
+    let store = session.store()?;
+    let plans = engine::plan(&session.project, &store, &request)?;
+    if session.terminal.json {
+        session.terminal.print_json(&plans);
+    } else {
+        session.terminal.print(&plans.iter().map(text).collect::<String>());
+    }
+    Ok(DONE)
+}
+
+fn text(plan: &TargetPlan) -> String {
+    let mut text = String::new();
+    // Writing to a string cannot fail.
+    let _ = writeln!(text, "{} → {}", plan.plan.target, plan.destination.display());
+    for action in &plan.plan.actions {
+        let inputs =
+            if action.inputs.is_empty() { String::new() } else { format!(" ← {}", action.inputs.join(", ")) };
+        let _ = writeln!(text, "  {}{inputs}", action.name);
+    }
+    let _ = writeln!(text, "  {} paths, {} bytes, {}", plan.paths, plan.bytes, plan.tree);
+    for path in &plan.removed {
+        let _ = writeln!(text, "  removed from the base image: {path}");
+    }
+    for difference in &plan.lock {
+        let _ = writeln!(text, "  the lock is renewed: {difference}");
+    }
+    match &plan.changes {
+        None => text.push_str("  nothing is there yet\n"),
+        Some(changes) if changes.is_empty() => text.push_str("  nothing changes in the tree\n"),
+        Some(changes) => {
+            for change in changes.iter().take(SHOWN) {
+                let _ = writeln!(text, "  {change}");
+            }
+            if changes.len() > SHOWN {
+                let _ = writeln!(text, "  and {} more", changes.len() - SHOWN);
+            }
+        }
+    }
+    text
+}

@@ -1,0 +1,39 @@
+//! `layerforge render`
+
+use std::process::ExitCode;
+
+use super::Session;
+use super::args::RenderArguments;
+use super::progress::Progress;
+use super::terminal::DONE;
+use crate::engine::{self, RenderReport, RenderRequest};
+use crate::error::Error;
+
+pub(super) fn run(session: &Session<'_>, arguments: &RenderArguments) -> Result<ExitCode, Error> {
+    let request = RenderRequest {
+        selection: session.selection(&arguments.selection)?,
+        outputs: arguments.outputs.clone(),
+        destination: arguments.dest.clone(),
+        locked: arguments.locked,
+        force: arguments.force,
+    };
+    let store = session.store()?;
+    let progress = Progress::new(session.terminal);
+    engine::render(&session.project, &store, &request, &progress, &mut |reports| tell(session, reports))?;
+    Ok(DONE)
+}
+
+fn tell(session: &Session<'_>, reports: &[RenderReport]) {
+    if session.terminal.json {
+        session.terminal.print_json(&reports);
+        return;
+    }
+    for report in reports {
+        let path = report.destination.display();
+        let line = match report.changed.as_slice() {
+            [] => format!("{}: {path} is up to date", report.target),
+            changed => format!("{}: wrote {path} ({})", report.target, changed.join(", ")),
+        };
+        session.terminal.tell(&line);
+    }
+}

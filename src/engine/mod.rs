@@ -1,0 +1,20 @@
+//! The stages as a library: what the command line, or any other program, calls.
+//!
+//! Comes in: a project and requests. Goes out: reports, and events while work goes on. Always holds: nothing is printed
+//! here, and the environment is not read.
+
+mod check;
+mod list;
+mod lock_file;
+mod plan;
+mod render;
+mod select;
+mod why;
+mod witness;
+
+pub use check::{CheckReport, Duplicate, Shadowed, check};
+pub use list::{DistroLine, Inventory, LayerLine, ProfileLine, list};
+pub use plan::{TargetPlan, plan};
+pub use render::{RenderReport, RenderRequest, render};
+pub use select::{Selection, read_setting, read_settings};
+pub use why::{Reason, Why, Word, why};

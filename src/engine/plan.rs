@@ -1,0 +1,97 @@
+//! What a render would write, and what would change.
+
+use std::path::PathBuf;
+use std::sync::Arc;
+
+use rayon::prelude::*;
+use serde::Serialize;
+
+use super::lock_file;
+use super::render::{RenderRequest, kinds, targets};
+use crate::build::{self, MANIFEST};
+use crate::digest::Digest;
+use crate::error::Error;
+use crate::fs;
+use crate::image::Manifest;
+use crate::lock::{Difference, Lock};
+use crate::plan::Plan;
+use crate::resolve::{Library, ProfileSource, Recipe};
+use crate::spec::Project;
+use crate::store::Store;
+use crate::tree::{Change, Kind, diff};
+
+/// What a render of one target would do.
+#[derive(Debug, Clone, Serialize)]
+pub struct TargetPlan {
+    /// The actions.
+    #[serde(flatten)]
+    pub plan: Plan,
+    /// The destination folder.
+    pub destination: PathBuf,
+    /// The number of paths in the tree.
+    pub paths: usize,
+    /// The bytes of its files.
+    pub bytes: u64,
+    /// Its digest.
+    pub tree: Digest,
+    /// Paths that the base image loses.
+    pub removed: Vec<String>,
+    /// What the profile asks for and the lock does not.
+    pub lock: Vec<Difference>,
+    /// What would change in the tree against the last render; nothing when there is none.
+    pub changes: Option<Vec<Change>>,
+}
+
+/// Plans every target of `request`. Nothing is written.
+///
+/// # Errors
+/// When the profile is invalid or a file cannot be read.
+pub fn plan(project: &Arc<Project>, store: &Store, request: &RenderRequest) -> Result<Vec<TargetPlan>, Error> {
+    let head = ProfileSource::load(Arc::clone(project), request.selection.profile())?;
+    let targets = targets(project, &head, request)?;
+    let library = Library::of(head)?;
+    let requests: Vec<_> = targets.iter().map(|target| target.request.clone()).collect();
+    let recipes = super::select::resolve_all(&library, &requests)?;
+    let wanted = Lock::of(&library.name, &recipes);
+    let lock = Lock::read(&lock_file::path(&library))?;
+    let differences = lock.map(|lock| lock.differences(&wanted)).unwrap_or_default();
+    let plans = targets.par_iter().zip(&recipes).map(|(target, recipe)| {
+        let mut plan = target_plan(store, request, recipe, &target.path)?;
+        plan.lock = differences.iter().filter(|difference| difference.target == target.name).cloned().collect();
+        Ok(plan)
+    });
+    plans.collect()
+}
+
+fn target_plan(
+    store: &Store,
+    request: &RenderRequest,
+    recipe: &Recipe,
+    destination: &std::path::Path,
+) -> Result<TargetPlan, Error> {
+    let plan = Plan::of(recipe, &kinds(request, recipe)?);
+    let stacked = build::stack(recipe, &store.archives())?;
+    let bytes = stacked.tree.iter().map(|(_, node)| match &node.kind {
+        Kind::Regular(content) => content.length,
+        _ => 0,
+    });
+    let changes = match fs::read(&destination.join(MANIFEST)) {
+        Ok(text) => {
+            let fault = |source| Error::Manifest { path: destination.join(MANIFEST).display().to_string(), source };
+            let old = Manifest::read(&text).and_then(|manifest| manifest.to_tree()).map_err(fault)?;
+            Some(diff(&old, &stacked.tree))
+        }
+        Err(error) if error.is_not_found() => None,
+        Err(error) => return Err(error.into()),
+    };
+    Ok(TargetPlan {
+        plan,
+        destination: destination.to_owned(),
+        paths: stacked.tree.len(),
+        bytes: bytes.sum(),
+        tree: stacked.tree.digest(),
+        removed: stacked.removed.iter().map(ToString::to_string).collect(),
+        lock: Vec::new(),
+        changes,
+    })
+}

@@ -1,0 +1,209 @@
+//! Renders a profile into destination folders.
+
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+
+use rayon::prelude::*;
+use serde::Serialize;
+
+use super::lock_file;
+use super::select::Selection;
+use super::witness::witness;
+use crate::build::{self, Body, Product};
+use crate::digest::{Digest, Hasher};
+use crate::distro::{self, Distro};
+use crate::error::Error;
+use crate::event::{Event, Reporter};
+use crate::image::{self, Destination, Options, Output, Rendered, Standing};
+use crate::plan::{OutputKind, Plan};
+use crate::resolve::{Library, ProfileSource, Recipe, Request, default_rootfs, target_name};
+use crate::spec::Project;
+use crate::store::{Listing, Store};
+
+/// What to render, and how.
+#[derive(Debug, Clone, Default)]
+pub struct RenderRequest {
+    /// The profile, its distros, values of variables.
+    pub selection: Selection,
+    /// The shapes to write; those the profile declares when nothing is said.
+    pub outputs: Vec<OutputKind>,
+    /// Where to write; `out/PROFILE/` when nothing is said.
+    pub destination: Option<PathBuf>,
+    /// Whether a stale lock is an error.
+    pub locked: bool,
+    /// Whether what was changed by hand, or made by somebody else, is replaced.
+    pub force: bool,
+}
+
+/// What was rendered for one target.
+#[derive(Debug, Clone, Serialize)]
+pub struct RenderReport {
+    /// The target: `debian`, `debian-bookworm`.
+    pub target: String,
+    /// The destination folder.
+    pub destination: PathBuf,
+    /// The artifacts that are different now; empty when nothing changed on disk.
+    pub changed: Vec<String>,
+}
+
+/// One distro to render, and where to.
+pub(super) struct Target {
+    pub(super) request: Request,
+    pub(super) name: String,
+    pub(super) path: PathBuf,
+}
+
+/// Renders every target of `request`. `told` gets the reports once all results are in place; old results are removed
+/// after that.
+///
+/// # Errors
+/// When the profile is invalid, its lock is stale and must not change, or a destination cannot be written. A destination
+/// that could not be written holds what it held.
+pub fn render(
+    project: &Arc<Project>,
+    store: &Store,
+    request: &RenderRequest,
+    reporter: &dyn Reporter,
+    told: &mut dyn FnMut(&[RenderReport]),
+) -> Result<(), Error> {
+    if let Ok(program) = std::env::current_exe() {
+        // Another build of the program may render something else.
+        project.depends_on(&program)?;
+    }
+    let head = ProfileSource::load(Arc::clone(project), request.selection.profile())?;
+    let targets = targets(project, &head, request)?;
+    let witness = |folder: &Path| witness(folder);
+    let options = Options { store, force: request.force, witness: &witness, reporter };
+    let mut destinations = Vec::new();
+    let mut unchanged = true;
+    for target in &targets {
+        let destination = Destination::lock(&target.path, &options)?;
+        unchanged &= destination.standing(&key(request, target))? == Standing::Unchanged;
+        destinations.push(destination);
+    }
+    if unchanged {
+        told(&targets.iter().map(|target| report(target, Vec::new())).collect::<Vec<_>>());
+        return Ok(());
+    }
+    if let Some(record) = destinations.iter().find_map(Destination::record) {
+        project.remember(record.clone());
+    }
+    let library = Library::of(head)?;
+    let requests: Vec<Request> = targets.iter().map(|target| target.request.clone()).collect();
+    let recipes = super::select::resolve_all(&library, &requests)?;
+    lock_file::keep(&library, &request.selection, &recipes, request.locked)?;
+    let inputs = project.inputs();
+    let work: Vec<_> = targets.iter().zip(destinations).zip(&recipes).collect();
+    let committed: Vec<_> = work
+        .into_par_iter()
+        .map(|((target, destination), recipe)| {
+            let progress = format!("render {} for {}", library.name, target.name);
+            reporter.report(Event::Started { work: progress.clone(), total: 1 });
+            let committed = write(request, target, recipe, destination, inputs.clone(), store);
+            reporter.report(Event::Finished { work: progress });
+            committed
+        })
+        .collect();
+    let committed = committed.into_iter().collect::<Result<Vec<_>, Error>>()?;
+    let reports: Vec<_> =
+        targets.iter().zip(&committed).map(|(target, done)| report(target, done.changed().to_vec())).collect();
+    told(&reports);
+    committed.into_par_iter().try_for_each(image::Committed::finish)?;
+    Ok(())
+}
+
+/// Builds one target and puts it in place.
+fn write<'run>(
+    request: &RenderRequest,
+    target: &Target,
+    recipe: &Recipe,
+    destination: Destination<'run>,
+    inputs: Listing,
+    store: &Store,
+) -> Result<image::Committed<'run>, Error> {
+    let kinds = kinds(request, recipe)?;
+    let plan = Plan::of(recipe, &kinds);
+    let stacked = build::stack(recipe, &store.archives())?;
+    let products = build::artifacts(&plan, recipe, &stacked)?;
+    let rendered = Rendered {
+        key: key(request, target),
+        inputs,
+        outputs: products.iter().map(output).collect(),
+        seconds: recipe.profile.epoch,
+    };
+    Ok(destination.commit(rendered)?)
+}
+
+fn output<'run>(product: &'run Product<'_>) -> Output<'run> {
+    let artifact = |artifact: &'run build::Artifact<'_>| image::Artifact {
+        name: &artifact.name,
+        body: match &artifact.body {
+            Body::Directory(tree) => image::Body::Directory(tree),
+            Body::Bytes(bytes) => image::Body::Bytes(bytes),
+            Body::Writer(write) => image::Body::Writer(&**write),
+        },
+    };
+    Output { kind: product.kind.as_str(), artifacts: product.artifacts.iter().map(artifact).collect() }
+}
+
+/// Returns the output kinds to write: those asked for, or those declared, or a rootfs.
+///
+/// # Errors
+/// When a kind that is not declared cannot be written without being.
+pub(super) fn kinds(request: &RenderRequest, recipe: &Recipe) -> Result<Vec<OutputKind>, Error> {
+    let declared =
+        [(OutputKind::Rootfs, recipe.outputs.rootfs.is_some()), (OutputKind::Tar, recipe.outputs.tar.is_some())];
+    let mut kinds: Vec<OutputKind> = match request.outputs.as_slice() {
+        [] => declared.iter().filter(|(_, declared)| *declared).map(|(kind, _)| *kind).collect(),
+        asked => asked.to_vec(),
+    };
+    if kinds.is_empty() {
+        kinds.push(OutputKind::Rootfs);
+    }
+    kinds.sort();
+    kinds.dedup();
+    if kinds.contains(&OutputKind::Rootfs) && recipe.outputs.rootfs.is_none() {
+        default_rootfs(recipe)?;
+    }
+    Ok(kinds)
+}
+
+/// Finds out what to render where, without reading any layer.
+pub(super) fn targets(project: &Project, head: &ProfileSource, request: &RenderRequest) -> Result<Vec<Target>, Error> {
+    let mut targets: Vec<Target> = Vec::new();
+    let requests = request.selection.requests(head)?;
+    let single = requests.len() == 1;
+    for one in requests {
+        let distro: Distro = distro::describe(project, &one.distro, &one.table, &one.wish)?;
+        let name = target_name(&distro);
+        let path = match &request.destination {
+            Some(destination) if single => destination.clone(),
+            Some(destination) => destination.join(&name),
+            None => project.root().join("out").join(&head.name).join(&name),
+        };
+        targets.push(Target { request: one, name, path });
+    }
+    Ok(targets)
+}
+
+fn report(target: &Target, changed: Vec<String>) -> RenderReport {
+    RenderReport { target: target.name.clone(), destination: target.path.clone(), changed }
+}
+
+/// Returns the digest of everything that decides about a target and is no file.
+fn key(request: &RenderRequest, target: &Target) -> Digest {
+    let mut hasher = Hasher::new();
+    hasher.field(env!("CARGO_PKG_VERSION").as_bytes());
+    hasher.field(request.selection.profile().as_bytes());
+    hasher.field(target.name.as_bytes());
+    hasher.field(format!("{:?}", target.request.wish).as_bytes());
+    hasher.field(format!("{:?}", request.selection.epoch).as_bytes());
+    for kind in &request.outputs {
+        hasher.field(kind.as_str().as_bytes());
+    }
+    for setting in &request.selection.settings {
+        hasher.field(setting.name.as_bytes());
+        hasher.field(format!("{:?}", setting.value).as_bytes());
+    }
+    hasher.finish().0
+}
