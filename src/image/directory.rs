@@ -7,14 +7,17 @@
 
 use std::collections::HashMap;
 use std::fs::File;
-use std::io::{Read, Write};
+use std::io::{self, Write};
+use std::os::unix::ffi::OsStrExt;
+use std::os::unix::fs::FileExt;
+use std::path::{Path, PathBuf};
 
 use rayon::prelude::*;
 
 use crate::digest::Digest;
 use crate::fs::{self, Folder, Stamp, Timestamp};
 use crate::store::{self, Listing};
-use crate::tree::{Content, ContentSource, Kind, Meta, Node, NodeId, Tree};
+use crate::tree::{Content, ContentSource, Kind, Meta, Node, Tree, TreePath};
 
 /// The latest modification time on disk: the end of what every Linux file system can hold.
 const LAST_SECOND: i64 = i32::MAX as i64;
@@ -22,6 +25,20 @@ const LAST_SECOND: i64 = i32::MAX as i64;
 const COPIED_IN_MEMORY: u64 = 128 * 1024;
 /// Entries of one directory that one thread writes.
 const SHARE: usize = 256;
+
+/// A tree that cannot be written to a directory.
+#[derive(Debug, thiserror::Error)]
+pub enum DirectoryError {
+    /// A file of the host was changed between being read and being copied.
+    #[error("`{}` was changed while it was used: render again", path.display())]
+    SourceChanged {
+        /// The file.
+        path: PathBuf,
+    },
+    /// The file system refused something.
+    #[error(transparent)]
+    File(#[from] fs::Error),
+}
 
 /// Tells whether `COPY` of the form on disk gives the node exactly: owner and group 0, its mode, no extended attributes.
 /// What it does not carry has to follow in an archive.
@@ -99,35 +116,30 @@ pub struct Old<'old> {
 impl<'tree> Layout<'tree> {
     /// Lays out `tree`, which has every directory above its paths ([`Tree::complete`]).
     pub fn of(tree: &'tree Tree) -> Self {
-        let mut names: HashMap<NodeId, u32> = HashMap::new();
-        let mut count = 0;
-        for (_, id) in tree.ids() {
-            count += 1;
-            *names.entry(id).or_default() += 1;
-        }
         let mut layout = Self { root: Seal { mode: 0o755, seconds: 0 }, directories: Vec::new() };
-        let mut places: HashMap<&[u8], usize> = HashMap::with_capacity(count / 8);
-        let mut first_names: HashMap<NodeId, &[u8]> = HashMap::new();
-        for (path, id) in tree.ids() {
-            let node = tree.node(id);
+        let mut places: HashMap<&[u8], usize> = HashMap::new();
+        let mut last = (&b""[..], 0);
+        for (path, node, first) in tree.links() {
             let seal = Seal { mode: mode_on_disk(node), seconds: seconds_on_disk(&node.meta) };
+            let bytes = path.as_bytes();
             if let Some(name) = path.name() {
-                let shared = !node.kind.is_directory() && names[&id] > 1;
-                let form = match shared.then(|| *first_names.entry(id).or_insert(path.as_bytes())) {
-                    Some(first) if first != path.as_bytes() => Some(Form::Link(first)),
-                    _ => Form::of(&node.kind),
-                };
+                let form = first.map(|first| Form::Link(first.as_bytes())).or_else(|| Form::of(&node.kind));
                 let Some(form) = form else { continue };
-                let parent = &path.as_bytes()[..path.as_bytes().len() - name.len()];
-                let parent = parent.strip_suffix(b"/").unwrap_or(parent);
-                let place = places.get(parent).expect("a complete tree has the directory above every path");
-                layout.directories[*place].children.push(Child::new(name, form, seal, node, shared));
+                let above = parent(bytes);
+                if last.0 != above {
+                    last = (above, *places.get(above).expect("a complete tree has the directory above every path"));
+                }
+                if let Some(first) = first {
+                    let holder = places.get(parent(first.as_bytes())).copied().unwrap_or_default();
+                    layout.directories[holder].share(first);
+                }
+                layout.directories[last.1].children.push(Child::new(name, form, seal, node));
             } else {
                 layout.root = seal;
             }
             if node.kind.is_directory() {
-                places.insert(path.as_bytes(), layout.directories.len());
-                layout.directories.push(Directory { path: path.as_bytes(), seal, children: Vec::new() });
+                places.insert(bytes, layout.directories.len());
+                layout.directories.push(Directory { path: bytes, seal, children: Vec::new() });
             }
         }
         layout
@@ -167,11 +179,18 @@ impl<'tree> Layout<'tree> {
     }
 
     /// Writes the layout to a new directory `name` in `parent`. Files that `old` has in the same form at the same path
-    /// become hard links to it.
+    /// become hard links to it. A file of the host that is copied has to be the one that `inputs` lists.
     ///
     /// # Errors
-    /// When something cannot be read or written; what is written stays for the caller to remove.
-    pub fn write(&self, parent: &Folder, name: &str, old: Option<Old<'_>>) -> fs::Result<()> {
+    /// When something cannot be read or written, or a file is not the one that was read before; what is written stays for
+    /// the caller to remove.
+    pub fn write(
+        &self,
+        parent: &Folder,
+        name: &str,
+        old: Option<Old<'_>>,
+        inputs: &Listing,
+    ) -> Result<(), DirectoryError> {
         parent.create_folder(name.as_bytes(), 0o777)?;
         let root = parent.folder(name.as_bytes())?;
         // Also takes away a setgid bit that directories hand down to new ones.
@@ -180,7 +199,7 @@ impl<'tree> Layout<'tree> {
         for directory in self.directories.iter().skip(1) {
             root.create_folder(directory.path, directory.seal.mode | 0o700)?;
         }
-        let writer = Writer { root: &root, old, mask };
+        let writer = Writer { root: &root, old, inputs, mask };
         self.directories.par_iter().try_for_each(|directory| writer.fill(directory))?;
         for directory in self.directories.iter().filter(|directory| directory.has_links()) {
             writer.link(directory)?;
@@ -201,7 +220,8 @@ impl<'tree> Form<'tree> {
 }
 
 impl<'tree> Child<'tree> {
-    fn new(name: &[u8], form: Form<'tree>, seal: Seal, node: &Node, shared: bool) -> Self {
+    fn new(name: &[u8], form: Form<'tree>, seal: Seal, node: &Node) -> Self {
+        let shared = matches!(form, Form::Link(_));
         let (kind, size, digest) = match &node.kind {
             Kind::Regular(content) => (Stamp::REGULAR, content.length, Some(content.digest)),
             Kind::Symlink(target) => (Stamp::SYMLINK, target.len() as u64, Some(Digest::of(target))),
@@ -217,6 +237,14 @@ impl<'tree> Child<'tree> {
 }
 
 impl Directory<'_> {
+    /// Notes that the file at `path`, which stands in this directory, has other names.
+    fn share(&mut self, path: &TreePath) {
+        let name = path.name().unwrap_or_default();
+        if let Ok(index) = self.children.binary_search_by(|child| (*child.expected.name).cmp(name)) {
+            self.children[index].expected.shared = true;
+        }
+    }
+
     fn has_links(&self) -> bool {
         self.children.iter().any(|child| matches!(child.form, Form::Link(_)))
     }
@@ -226,12 +254,13 @@ impl Directory<'_> {
 struct Writer<'run> {
     root: &'run Folder,
     old: Option<Old<'run>>,
+    inputs: &'run Listing,
     /// The bits that the process's umask, or a default access list of the directory, takes from new files.
     mask: u32,
 }
 
 impl Writer<'_> {
-    fn fill(&self, directory: &Directory<'_>) -> fs::Result<()> {
+    fn fill(&self, directory: &Directory<'_>) -> Result<(), DirectoryError> {
         let folder = self.root.descend(directory.path)?;
         let old = self.old.and_then(|old| old.directory(directory.path));
         let old = old.as_ref();
@@ -241,7 +270,7 @@ impl Writer<'_> {
         } else {
             directory.children.iter().try_for_each(|child| self.place(&folder, child, old))?;
         }
-        if directory.has_links() { Ok(()) } else { self.seal(&folder, directory.seal) }
+        if directory.has_links() { Ok(()) } else { Ok(self.seal(&folder, directory.seal)?) }
     }
 
     /// Gives a directory that nothing more is written to its final mode and time.
@@ -253,7 +282,7 @@ impl Writer<'_> {
         folder.set_own_time(Timestamp::from_seconds(seal.seconds))
     }
 
-    fn place(&self, folder: &Folder, child: &Child<'_>, old: Option<&OldDirectory<'_>>) -> fs::Result<()> {
+    fn place(&self, folder: &Folder, child: &Child<'_>, old: Option<&OldDirectory<'_>>) -> Result<(), DirectoryError> {
         if matches!(child.form, Form::Directory | Form::Link(_)) || old.is_some_and(|old| old.link(child, folder)) {
             return Ok(());
         }
@@ -263,20 +292,38 @@ impl Writer<'_> {
             Form::File(content) => {
                 let mode = stamp.mode & 0o7777;
                 let mut file = folder.create_file(name, mode)?;
-                write_content(&mut file, content, || folder.path_of(name))?;
+                self.copy(&mut file, content, || folder.path_of(name))?;
                 let sealed = if mode & self.mask == 0 { Ok(()) } else { fs::set_file_mode(&file, mode) };
-                sealed.and_then(|()| fs::set_file_time(&file, stamp.modified)).map_err(|source| fs::Error {
-                    action: "write",
-                    path: folder.path_of(name),
-                    source,
-                })
+                let sealed = sealed.and_then(|()| fs::set_file_time(&file, stamp.modified));
+                Ok(sealed.map_err(|source| fs::Error { action: "write", path: folder.path_of(name), source })?)
             }
             Form::Symlink(target) => {
                 folder.create_symlink(name, target)?;
-                folder.set_time(name, stamp.modified)
+                Ok(folder.set_time(name, stamp.modified)?)
             }
             Form::Directory | Form::Link(_) => Ok(()),
         }
+    }
+
+    /// Writes the bytes of `content` to an empty file.
+    fn copy(&self, file: &mut File, content: &Content, path: impl Fn() -> PathBuf) -> Result<(), DirectoryError> {
+        let failed = |source| fs::Error { action: "write", path: path(), source };
+        let (source, offset) = match &content.source {
+            ContentSource::Inline(bytes) => return Ok(file.write_all(bytes).map_err(failed)?),
+            ContentSource::File(source) => (source, 0),
+            ContentSource::Slice { file: source, offset } => (source, *offset),
+        };
+        let from = fs::open(source)?;
+        if content.length <= COPIED_IN_MEMORY || !copy_in_kernel(file, &from, offset, content.length) {
+            copy_in_memory(file, &from, offset, content.length, source).map_err(failed)?;
+        }
+        // Looked at last: what changes from here on was not copied.
+        let read = self.inputs.get(source.as_os_str().as_bytes()).and_then(|entry| entry.stamp);
+        let read = read.filter(|stamp| stamp.kind() == Stamp::REGULAR);
+        if read.is_some_and(|read| Stamp::of_file(&from, source).is_ok_and(|now| now != read)) {
+            return Err(DirectoryError::SourceChanged { path: source.to_path_buf() });
+        }
+        Ok(())
     }
 
     /// Adds the hard links of a directory, when the files that they link to are there.
@@ -315,31 +362,12 @@ impl OldDirectory<'_> {
     }
 }
 
-fn below(prefix: &[u8], path: &[u8]) -> Box<[u8]> {
-    if path.is_empty() { prefix.into() } else { [prefix, path].join(&b'/').into() }
+fn parent(path: &[u8]) -> &[u8] {
+    path.iter().rposition(|&byte| byte == b'/').map_or(b"", |slash| &path[..slash])
 }
 
-/// Writes the bytes of `content` to an empty file.
-fn write_content(file: &mut File, content: &Content, path: impl Fn() -> std::path::PathBuf) -> fs::Result<()> {
-    let failed = |source| fs::Error { action: "write", path: path(), source };
-    let (source, offset) = match &content.source {
-        ContentSource::Inline(bytes) => return file.write_all(bytes).map_err(failed),
-        ContentSource::File(source) => (source, 0),
-        ContentSource::Slice { file: source, offset } => (source, *offset),
-    };
-    if content.length > COPIED_IN_MEMORY && copy_in_kernel(file, &fs::open(source)?, offset, content.length) {
-        return Ok(());
-    }
-    let mut reader = content.open()?;
-    let mut buffer = vec![0; content.length.min(COPIED_IN_MEMORY) as usize];
-    let mut left = content.length;
-    while left > 0 {
-        let piece = &mut buffer[..left.min(COPIED_IN_MEMORY) as usize];
-        reader.read_exact(piece).map_err(fs::Error::on("read", &**source))?;
-        file.write_all(piece).map_err(failed)?;
-        left -= piece.len() as u64;
-    }
-    Ok(())
+fn below(prefix: &[u8], path: &[u8]) -> Box<[u8]> {
+    if path.is_empty() { prefix.into() } else { [prefix, path].join(&b'/').into() }
 }
 
 /// Copies bytes without taking them through this process; tells whether it did, which not every file system can. The
@@ -355,4 +383,18 @@ fn copy_in_kernel(file: &File, source: &File, offset: u64, length: u64) -> bool 
         }
     }
     true
+}
+
+fn copy_in_memory(file: &mut File, source: &File, offset: u64, length: u64, path: &Path) -> io::Result<()> {
+    let mut buffer = vec![0; usize::try_from(length.min(COPIED_IN_MEMORY)).unwrap_or_default()];
+    let mut done = 0;
+    while done < length {
+        let piece = &mut buffer[..(length - done).min(COPIED_IN_MEMORY) as usize];
+        source.read_exact_at(piece, offset + done).map_err(|error| {
+            io::Error::new(error.kind(), format!("`{}`, which it is copied from: {error}", path.display()))
+        })?;
+        file.write_all(piece)?;
+        done += piece.len() as u64;
+    }
+    Ok(())
 }

@@ -12,6 +12,6 @@ pub use destination::{
     Artifact, Body, Committed, Destination, DestinationError, Edit, EditKind, Options, Output, Rendered, Standing,
     Witness,
 };
-pub use directory::{Layout, Old, carried_by_copy};
+pub use directory::{DirectoryError, Layout, Old, carried_by_copy};
 pub use manifest::{GENERATOR, Manifest, ManifestEntry, ManifestError, ManifestFile, ManifestHead};
 pub use tar::{WriteTarError, write_tar, write_tar_selected};

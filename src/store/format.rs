@@ -6,6 +6,7 @@
 //! magic         8 bytes: "LFrecord"
 //! version       u32
 //! key           u8: 1 when it follows; 32 bytes
+//! size          u32: the bytes of the next part, so that both can be read at once
 //! inputs        a listing
 //! count         u32; for each: kind (text), a listing
 //! checksum      u32: CRC-32 of everything before it
@@ -36,7 +37,11 @@ pub(super) fn encode(record: &Record) -> Vec<u8> {
     bytes.extend(VERSION.to_le_bytes());
     bytes.push(u8::from(record.key.is_some()));
     bytes.extend(record.key.iter().flat_map(Digest::as_bytes));
+    let start = bytes.len();
+    put_count(&mut bytes, 0);
     put_listing(&mut bytes, &record.inputs);
+    let size = u32::try_from(bytes.len() - start - 4).expect("a record is shorter than 4 GiB");
+    bytes[start..start + 4].copy_from_slice(&size.to_le_bytes());
     put_count(&mut bytes, record.outputs.len());
     for written in &record.outputs {
         put_text(&mut bytes, written.kind.as_bytes());
@@ -100,14 +105,9 @@ pub(super) fn decode(bytes: &[u8]) -> Option<Record> {
         [0] => None,
         _ => Some(Digest::from_bytes(reader.array()?)),
     };
-    let inputs = reader.listing()?;
-    let count = reader.number()?;
-    let outputs = (0..count).map(|_| {
-        let kind = String::from_utf8(reader.text()?.to_vec()).ok()?;
-        Some(Written { kind, listing: reader.listing()? })
-    });
-    let outputs = outputs.collect::<Option<_>>()?;
-    reader.bytes.is_empty().then_some(Record { key, inputs, outputs })
+    let inputs = Reader { bytes: reader.text()? };
+    let (inputs, outputs) = rayon::join(|| inputs.all(Reader::listing), || reader.all(Reader::outputs));
+    Some(Record { key, inputs: inputs?, outputs: outputs? })
 }
 
 struct Reader<'bytes> {
@@ -136,6 +136,20 @@ impl<'bytes> Reader<'bytes> {
     fn count(&mut self, size: usize) -> Option<usize> {
         let count = self.number()? as usize;
         (count <= self.bytes.len() / size).then_some(count)
+    }
+
+    /// Reads one thing that takes all bytes.
+    fn all<T>(mut self, read: impl FnOnce(&mut Self) -> Option<T>) -> Option<T> {
+        read(&mut self).filter(|_| self.bytes.is_empty())
+    }
+
+    fn outputs(&mut self) -> Option<Vec<Written>> {
+        let count = self.number()?;
+        let outputs = (0..count).map(|_| {
+            let kind = String::from_utf8(self.text()?.to_vec()).ok()?;
+            Some(Written { kind, listing: self.listing()? })
+        });
+        outputs.collect()
     }
 
     fn listing(&mut self) -> Option<Listing> {

@@ -11,7 +11,7 @@ use crate::fs::Stamp;
 
 /// Takes every path that a render depends on, from several threads.
 ///
-/// Paths are absolute. A stamp has to be taken before the file is read or the directory listed, so that a change in
+/// A relative path is one of the working directory. A stamp has to be taken before the file is read or the directory listed, so that a change in
 /// between is seen the next time. Of a symbolic link that is followed, both the link and what it leads to are inputs.
 #[derive(Debug, Default)]
 pub struct Inputs {
@@ -46,6 +46,8 @@ impl Inputs {
     }
 
     fn take(&self, path: &Path, stamp: Option<Stamp>, digest: Option<Digest>) {
+        // Only an empty path, or a working directory that is gone, has no absolute form: neither is an input.
+        let Ok(path) = std::path::absolute(path) else { return };
         let (directory, name) = split(path.as_os_str().as_bytes());
         // The root has no name; it always exists.
         if name.is_empty() {

@@ -161,23 +161,16 @@ impl Listing {
     /// # Errors
     /// When a path cannot be looked at for another reason than being missing.
     pub fn stamp(&mut self, base: &Folder) -> fs::Result<()> {
-        self.update(base, |entry, stamp| {
-            entry.stamp = match (entry.stamp, stamp) {
-                (Some(expected), Some(found)) if expected.same_result(&found) => Some(found),
-                (expected, _) => expected.map(Stamp::untrusted),
-            };
-        })
-    }
-
-    /// Takes over the modification times that the file system has now, for listings that come without them.
-    ///
-    /// # Errors
-    /// When a path cannot be looked at for another reason than being missing.
-    pub fn take_times(&mut self, base: &Folder) -> fs::Result<()> {
-        self.update(base, |entry, found| {
-            if let (Some(stamp), Some(found)) = (&mut entry.stamp, found) {
-                stamp.modified = found.modified;
+        self.directories.par_iter_mut().try_for_each(|directory| {
+            let mut found = Vec::with_capacity(directory.entries.len());
+            directory.look(base, |_, stamp| found.push(stamp))?;
+            for (entry, found) in directory.entries.iter_mut().zip(found) {
+                entry.stamp = match (entry.stamp, found) {
+                    (Some(expected), Some(found)) if expected.same_result(&found) => Some(found),
+                    (expected, _) => expected.map(Stamp::untrusted),
+                };
             }
+            Ok(())
         })
     }
 
@@ -189,15 +182,6 @@ impl Listing {
                 entry.stamp = entry.stamp.map(Stamp::untrusted);
             }
         }
-    }
-
-    fn update(&mut self, base: &Folder, change: impl Fn(&mut Entry, Option<Stamp>) + Sync) -> fs::Result<()> {
-        self.directories.par_iter_mut().try_for_each(|directory| {
-            let mut found = Vec::with_capacity(directory.entries.len());
-            directory.look(base, |_, stamp| found.push(stamp))?;
-            directory.entries.iter_mut().zip(found).for_each(|(entry, stamp)| change(entry, stamp));
-            Ok(())
-        })
     }
 }
 

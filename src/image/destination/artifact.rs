@@ -8,7 +8,7 @@ use rayon::prelude::*;
 use super::{Body, Destination, FILE_MODE, Rendered, Result, artifact_entry, artifacts};
 use crate::digest::{Digest, Hasher};
 use crate::fs::{self, Folder, Stamp};
-use crate::image::directory::{Layout, Old};
+use crate::image::directory::{DirectoryError, Layout, Old};
 use crate::store::{self, Entry, Listing, Written};
 
 /// What is to be written into a destination, compared with what is there.
@@ -17,6 +17,15 @@ pub(super) struct Commit<'commit, 'run> {
     pub(super) obsolete: Vec<String>,
     artifacts: Vec<Prepared<'commit>>,
     kinds: Vec<&'commit str>,
+    inputs: &'commit Listing,
+    seconds: i64,
+}
+
+/// Where artifacts are written, and from what.
+struct Places<'commit> {
+    new: &'commit Folder,
+    old: &'commit Folder,
+    inputs: &'commit Listing,
     seconds: i64,
 }
 
@@ -64,7 +73,8 @@ impl<'commit, 'run> Commit<'commit, 'run> {
             }
         }
         let kinds = rendered.outputs.iter().map(|output| output.kind).collect();
-        let mut commit = Self { destination, obsolete, artifacts: prepared, kinds, seconds: rendered.seconds };
+        let (inputs, seconds) = (&rendered.inputs, rendered.seconds);
+        let mut commit = Self { destination, obsolete, artifacts: prepared, kinds, inputs, seconds };
         commit.read_writers()?;
         Ok(commit)
     }
@@ -119,9 +129,16 @@ impl<'commit, 'run> Commit<'commit, 'run> {
     /// # Errors
     /// When one cannot be written.
     pub(super) fn fill(&mut self, new: &Folder, wanted: impl Fn(&Prepared<'_>) -> bool + Sync) -> Result<()> {
-        let (old, seconds) = (&self.destination.folder, self.seconds);
+        let places = Places { new, old: &self.destination.folder, inputs: self.inputs, seconds: self.seconds };
         let wanted = self.artifacts.par_iter_mut().filter(|artifact| wanted(artifact));
-        Ok(wanted.try_for_each(|artifact| artifact.write(new, old, seconds))?)
+        wanted.try_for_each(|artifact| artifact.write(&places))?;
+        // Directories check what they copy; what a function reads can only be checked as a whole.
+        if self.artifacts.iter().any(|artifact| artifact.changed && matches!(artifact.form, Form::Writer(_))) {
+            if let Some(path) = self.inputs.differences(&self.destination.folder)?.into_iter().next() {
+                return Err(DirectoryError::SourceChanged { path }.into());
+            }
+        }
+        Ok(())
     }
 
     /// Returns what is on disk when everything is written, with stamps as expected.
@@ -171,7 +188,8 @@ impl<'commit> Prepared<'commit> {
         }
     }
 
-    fn write(&mut self, new: &Folder, old: &Folder, seconds: i64) -> fs::Result<()> {
+    fn write(&mut self, places: &Places<'_>) -> Result<()> {
+        let Places { new, old, inputs, seconds } = *places;
         let name = self.name.as_bytes();
         // What cannot be linked is written again.
         let linked = !self.changed && !matches!(self.form, Form::Directory(_)) && old.link(name, new, name).is_ok();
@@ -182,9 +200,9 @@ impl<'commit> Prepared<'commit> {
             Form::Directory(layout) => {
                 let root = self.known.and_then(|known| Some((known, old.folder(name).ok()?)));
                 let old = root.as_ref().map(|(known, root)| Old { root, listing: &known.listing, prefix: self.name });
-                layout.write(new, self.name, old)
+                Ok(layout.write(new, self.name, old, inputs)?)
             }
-            Form::Bytes(bytes) => write_file(new, self.name, seconds, |file| file.write_all(bytes)),
+            Form::Bytes(bytes) => Ok(write_file(new, self.name, seconds, |file| file.write_all(bytes))?),
             Form::Writer(write) => {
                 let mut hasher = Hasher::new();
                 write_file(new, self.name, seconds, |file| {

@@ -43,9 +43,9 @@ impl<'run> Destination<'run> {
         let others = self.others(&rendered);
         let mut staged = None;
         if commit.is_new() {
-            staged = commit.whole(&rendered.inputs, &others)?;
+            staged = commit.whole(&others)?;
             if staged.is_none() {
-                staged = Some(commit.children(&rendered.inputs, &others)?);
+                staged = Some(commit.children(&others)?);
             }
         }
         let changed = commit.changed();
@@ -103,12 +103,12 @@ impl<'run> Destination<'run> {
 impl Commit<'_, '_> {
     /// Prepares a whole new folder beside the destination and exchanges the two. Returns nothing when that cannot be done
     /// here; nothing is left of it then.
-    fn whole(&mut self, inputs: &Listing, others: &[Written]) -> Result<Option<Staged>> {
+    fn whole(&mut self, others: &[Written]) -> Result<Option<Staged>> {
         let Some((parent, name)) = stage::beside(self.destination.path()) else { return Ok(None) };
         let Some(foreign) = self.foreign_files()? else { return Ok(None) };
         let Ok(parent) = Folder::open(parent) else { return Ok(None) };
         let Ok(stage) = Stage::create(parent, name) else { return Ok(None) };
-        match self.exchange(&stage, &foreign, inputs, others) {
+        match self.exchange(&stage, &foreign, others) {
             Ok(Some((journal, folder))) => Ok(Some(Staged { stage, journal, folder })),
             refused => {
                 stage.discard();
@@ -140,7 +140,6 @@ impl Commit<'_, '_> {
         &mut self,
         stage: &Stage,
         foreign: &[Box<[u8]>],
-        inputs: &Listing,
         others: &[Written],
     ) -> Result<Option<(Journal, Folder)>> {
         let old = &self.destination.folder;
@@ -157,7 +156,7 @@ impl Commit<'_, '_> {
         if new.take_owner_and_mode(old).is_err() {
             return Ok(None);
         }
-        self.conclude(stage, inputs, others)?;
+        self.conclude(stage, others)?;
         let journal = Journal::Exchange { old: old.id()?.inode, owned: self.owned(), linked };
         stage.write_journal(&journal)?;
         // Whoever comes to the new folder waits as well.
@@ -171,10 +170,10 @@ impl Commit<'_, '_> {
     }
 
     /// Prepares what changed inside the destination and switches child by child.
-    fn children(&mut self, inputs: &Listing, others: &[Written]) -> Result<Staged> {
+    fn children(&mut self, others: &[Written]) -> Result<Staged> {
         let folder = self.destination.folder.folder(b".")?;
         let stage = Stage::create(folder, INSIDE.into())?;
-        match self.prepare_children(&stage, inputs, others) {
+        match self.prepare_children(&stage, others) {
             Ok(journal) => {
                 let Journal::Switch(switches) = &journal else { unreachable!("children are switched") };
                 // From here on the next run completes what fails.
@@ -189,7 +188,7 @@ impl Commit<'_, '_> {
         }
     }
 
-    fn prepare_children(&mut self, stage: &Stage, inputs: &Listing, others: &[Written]) -> Result<Journal> {
+    fn prepare_children(&mut self, stage: &Stage, others: &[Written]) -> Result<Journal> {
         stage.folder().create_folder(NEW.as_bytes(), 0o777)?;
         let new = stage.folder().folder(NEW.as_bytes())?;
         self.fill(&new, |artifact| artifact.changed)?;
@@ -202,21 +201,17 @@ impl Commit<'_, '_> {
             let stamp = self.destination.folder.stamp(name.as_bytes())?;
             switches.extend(stamp.map(|stamp| Switch::Remove(name.clone(), stamp.inode)));
         }
-        self.conclude(stage, inputs, others)?;
+        self.conclude(stage, others)?;
         let journal = Journal::Switch(switches);
         stage.write_journal(&journal)?;
         Ok(journal)
     }
 
-    /// Does what remains between the last written byte and the switch.
-    fn conclude(&self, stage: &Stage, inputs: &Listing, others: &[Written]) -> Result<()> {
+    /// Writes down for the next run, in case this one does not come to it, what the destination holds after the switch.
+    fn conclude(&self, stage: &Stage, others: &[Written]) -> Result<()> {
         let mut outputs = self.written();
         outputs.extend_from_slice(others);
-        stage.write_record(&Record { key: None, inputs: Listing::new(), outputs })?;
-        match inputs.differences(&self.destination.folder)?.into_iter().next() {
-            Some(path) => Err(DestinationError::InputChanged { path }),
-            None => Ok(()),
-        }
+        Ok(stage.write_record(&Record { key: None, inputs: Listing::new(), outputs })?)
     }
 }
 

@@ -32,7 +32,7 @@ use crate::fs::{self, Folder, Stamp};
 use crate::store::{Entry, Listing, Record, Store, Written};
 use crate::tree::Tree;
 
-use super::directory::Layout;
+use super::directory::{DirectoryError, Layout};
 
 pub use commit::Committed;
 pub use edit::{Edit, EditKind};
@@ -98,10 +98,12 @@ pub struct Rendered<'run> {
 pub struct Witness {
     /// The name of the kind.
     pub kind: String,
-    /// Artifacts that are directories.
+    /// Artifacts that are directories; their trees are complete.
     pub directories: Vec<(String, Tree)>,
     /// Artifacts that are files, the manifest included, each with the digest of its bytes and their number.
     pub files: Vec<(String, Digest, u64)>,
+    /// The modification time of artifacts that are files, in seconds since 1970-01-01 UTC.
+    pub seconds: i64,
 }
 
 /// How a destination is taken.
@@ -169,12 +171,9 @@ pub enum DestinationError {
         /// The path.
         path: PathBuf,
     },
-    /// A file was changed between being read and the result being complete.
-    #[error("`{}` was changed while it was used: render again", path.display())]
-    InputChanged {
-        /// The file.
-        path: PathBuf,
-    },
+    /// A file that was copied is not the one that was read before.
+    #[error(transparent)]
+    Directory(#[from] DirectoryError),
     /// The file system refused something.
     #[error(transparent)]
     File(#[from] fs::Error),
@@ -203,13 +202,13 @@ impl<'run> Destination<'run> {
     pub fn lock(path: &Path, options: &'run Options<'run>) -> Result<Self> {
         let (path, folder) = open_locked(path, options.reporter)?;
         stage::recover(&path, &folder, options)?;
-        let record = options.store.record(&path);
+        let mut record = options.store.record(&path);
         let names = fs::list(&path)?;
-        let known = match &record {
+        let known = match &mut record {
             // Nothing can be changed in what is not there.
             _ if names.is_empty() => Vec::new(),
-            Some(record) => record.outputs.clone(),
-            None => witnessed((options.witness)(&path), &folder)?,
+            Some(record) => std::mem::take(&mut record.outputs),
+            None => (options.witness)(&path).into_iter().map(witnessed).collect(),
         };
         if known.is_empty() && !names.is_empty() && !options.force {
             let mut shown: Vec<_> = names.iter().take(3).map(|name| format!("`{}`", name.display())).collect();
@@ -224,7 +223,7 @@ impl<'run> Destination<'run> {
         &self.path
     }
 
-    /// Returns what the last render left in the store.
+    /// Returns what the last render left in the store, without its outputs.
     pub fn record(&self) -> Option<&Record> {
         self.record.as_ref()
     }
@@ -300,25 +299,21 @@ fn real_path(path: &Path) -> Result<PathBuf> {
     Ok(std::fs::canonicalize(path).map_err(fs::Error::on("find", path))?)
 }
 
-/// Returns the listings that witnesses stand for. Manifests have no times: those on disk are taken.
-fn witnessed(witnesses: Vec<Witness>, folder: &Folder) -> Result<Vec<Written>> {
-    let written = witnesses.into_iter().map(|witness| {
-        let mut entries = Vec::new();
-        let mut directories = Vec::new();
-        for (name, tree) in &witness.directories {
-            let layout = Layout::of(tree);
-            entries.push(artifact_entry(name, layout.root_stamp(), None));
-            directories.extend(layout.listing(name));
-        }
-        for (name, digest, size) in &witness.files {
-            entries.push(artifact_entry(name, Stamp::expected(Stamp::REGULAR | FILE_MODE, *size, 0), Some(*digest)));
-        }
-        directories.push(crate::store::Directory { path: Box::default(), entries });
-        let mut listing = Listing::from_unsorted(directories);
-        listing.take_times(folder)?;
-        Ok(Written { kind: witness.kind, listing })
-    });
-    written.collect()
+/// Returns what a witness says was written.
+fn witnessed(witness: Witness) -> Written {
+    let mut entries = Vec::new();
+    let mut directories = Vec::new();
+    for (name, tree) in &witness.directories {
+        let layout = Layout::of(tree);
+        entries.push(artifact_entry(name, layout.root_stamp(), None));
+        directories.extend(layout.listing(name));
+    }
+    for (name, digest, size) in &witness.files {
+        let stamp = Stamp::expected(Stamp::REGULAR | FILE_MODE, *size, witness.seconds);
+        entries.push(artifact_entry(name, stamp, Some(*digest)));
+    }
+    directories.push(crate::store::Directory { path: Box::default(), entries });
+    Written { kind: witness.kind, listing: Listing::from_unsorted(directories) }
 }
 
 fn artifact_entry(name: &str, stamp: Stamp, digest: Option<Digest>) -> Entry {
