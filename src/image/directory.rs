@@ -139,7 +139,10 @@ impl<'tree> Layout<'tree> {
     }
 
     /// Returns what is expected on disk below the root, as directories of a listing whose paths begin with `prefix`.
-    pub fn listing<'layout>(&'layout self, prefix: &str) -> impl Iterator<Item = store::Directory> + use<'layout, 'tree> {
+    pub fn listing<'layout>(
+        &'layout self,
+        prefix: &str,
+    ) -> impl Iterator<Item = store::Directory> + use<'layout, 'tree> {
         let prefix = prefix.as_bytes().to_vec();
         self.directories.iter().map(move |directory| store::Directory {
             path: below(&prefix, directory.path),
@@ -156,9 +159,10 @@ impl<'tree> Layout<'tree> {
                 let listed = listing.directory(&below(prefix.as_bytes(), directory.path));
                 let listed = listed.map(|listed| listed.entries.as_slice()).unwrap_or_default();
                 listed.len() == directory.children.len()
-                    && listed.iter().zip(&directory.children).all(|(entry, child)| {
-                        entry.name == child.expected.name && entry.same_result(&child.expected)
-                    })
+                    && listed
+                        .iter()
+                        .zip(&directory.children)
+                        .all(|(entry, child)| entry.name == child.expected.name && entry.same_result(&child.expected))
             })
     }
 
@@ -261,9 +265,11 @@ impl Writer<'_> {
                 let mut file = folder.create_file(name, mode)?;
                 write_content(&mut file, content, || folder.path_of(name))?;
                 let sealed = if mode & self.mask == 0 { Ok(()) } else { fs::set_file_mode(&file, mode) };
-                sealed
-                    .and_then(|()| fs::set_file_time(&file, stamp.modified))
-                    .map_err(|source| fs::Error { action: "write", path: folder.path_of(name), source })
+                sealed.and_then(|()| fs::set_file_time(&file, stamp.modified)).map_err(|source| fs::Error {
+                    action: "write",
+                    path: folder.path_of(name),
+                    source,
+                })
             }
             Form::Symlink(target) => {
                 folder.create_symlink(name, target)?;

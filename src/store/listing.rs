@@ -212,7 +212,8 @@ impl Directory {
     /// children.
     fn look(&self, base: &Folder, mut seen: impl FnMut(&Entry, Option<Stamp>)) -> fs::Result<()> {
         let absolute = self.path.first() == Some(&b'/');
-        let opened = if absolute { Folder::open(Path::new(OsStr::from_bytes(&self.path))) } else { base.descend(&self.path) };
+        let opened =
+            if absolute { Folder::open(Path::new(OsStr::from_bytes(&self.path))) } else { base.descend(&self.path) };
         let folder = match opened {
             Ok(folder) => folder,
             Err(error) if error.is_unreachable() => {

@@ -118,7 +118,11 @@ pub struct Options<'run> {
 
 impl fmt::Debug for Options<'_> {
     fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
-        formatter.debug_struct("Options").field("store", &self.store).field("force", &self.force).finish_non_exhaustive()
+        formatter
+            .debug_struct("Options")
+            .field("store", &self.store)
+            .field("force", &self.force)
+            .finish_non_exhaustive()
     }
 }
 
