@@ -52,8 +52,8 @@ pub(super) fn with_podman(world: &World) -> Outcome {
     let mut command = world.containers.command("podman");
     command.args(["run", "--detach", "--log-driver=k8s-file"]).args(HARDENING);
     for writable in rendered.recipe.contract.writables.values() {
-        // podman knows no owner of a tmpfs: everybody may write.
-        command.args(["--tmpfs", &format!("{}:rw,mode=1777", writable.path)]);
+        // runc gives a tmpfs the mode of the directory below it whatever is asked for, so it has to be given its owner.
+        command.args(["--mount", &format!("type=tmpfs,destination={},chown=true", writable.path)]);
     }
     let id = run(command.arg(IMAGE))?;
     let outcome = answers(port);
