@@ -34,5 +34,5 @@ fn read(folder: &Path, name: &str) -> Option<Witness> {
     let mut files: Vec<_> = manifest.files.iter().map(|(name, file)| (name.clone(), file.digest, file.size)).collect();
     files.push((name.to_owned(), Digest::of(&text), text.len() as u64));
     let kind = if rootfs { "rootfs" } else { "tar" };
-    Some(Witness { kind: kind.into(), directories, files })
+    Some(Witness { kind: kind.into(), seconds: manifest.epoch, directories, files })
 }

@@ -185,7 +185,7 @@ fn a_source_that_changes_meanwhile_stops_the_render() {
     std::thread::sleep(std::time::Duration::from_millis(30));
     fs::write(&source, "behind").unwrap();
     let outputs = [rootfs(&tree, b"FROM scratch\n")];
-    let error = project.render_seen(&project.destination(), &outputs, inputs.into_listing()).unwrap_err();
+    let error = project.render_seen(&project.destination(), &outputs, inputs.listing()).unwrap_err();
     assert!(matches!(&error, DestinationError::Directory(_)), "{error}");
     assert!(error.to_string().ends_with("was changed while it was used: render again"));
     assert_eq!(snapshot(&project.destination()), fresh(&crate::support::tree("one")));
@@ -209,7 +209,7 @@ fn inputs_are_compared_by_the_record() {
             Err(_) => inputs.absent(&missing),
         }
         let tree = tree("one");
-        project.render_seen(&project.destination(), &[rootfs(&tree, b"FROM scratch\n")], inputs.into_listing()).unwrap()
+        project.render_seen(&project.destination(), &[rootfs(&tree, b"FROM scratch\n")], inputs.listing()).unwrap()
     };
     assert!(!render().is_empty());
     assert!(project.is_unchanged());

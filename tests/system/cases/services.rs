@@ -1,0 +1,132 @@
+//! Profiles with state, secrets and jobs.
+
+use std::fs::{self, Permissions};
+use std::os::unix::fs::PermissionsExt as _;
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+
+use super::site::{contains, free_port};
+use crate::Outcome;
+use crate::command::{explain, run, run_refused, wait_for};
+use crate::docker::{Builder, Container, Docker};
+use crate::verify::matches_manifest;
+use crate::world::{Rendered, World, repository};
+
+/// A built profile and how its containers are started.
+struct Service<'world> {
+    world: &'world World,
+    image: String,
+    arguments: Vec<String>,
+    rendered: Rendered,
+}
+
+impl<'world> Service<'world> {
+    /// Renders and builds `profile`, compares the image with its manifest, and hands over `secrets`.
+    fn build(world: &'world World, profile: &str, settings: &[String], secrets: &[(&str, &str)]) -> Outcome<Self> {
+        let rendered = world.render(repository(), profile, settings)?;
+        let image = format!("localhost/layerforge-test/{profile}:latest");
+        world.docker.build(Builder::BuildKit, &rendered.folder, &image)?;
+        let root = world.folder(&format!("{profile}-root"))?;
+        world.docker.extract(&image, &root)?;
+        matches_manifest(&rendered.folder, &root)?;
+        let mut arguments = Docker::hardened(&rendered.recipe.contract, &format!("layerforge-test-{profile}"));
+        let folder = secret_files(world, profile, secrets)?;
+        arguments.extend(["--volume".into(), format!("{}:/run/secrets:ro", folder.display())]);
+        Ok(Self { world, image, arguments, rendered })
+    }
+
+    /// Starts what the image starts.
+    fn start(&self) -> Outcome<Container<'world>> {
+        let container =
+            self.world.docker.start_container(&[&self.arguments[..], std::slice::from_ref(&self.image)].concat())?;
+        // A probe that is not answered yet says so by its exit code.
+        let healthy = wait_for(Duration::from_secs(60), || container.is_healthy());
+        healthy.map_err(|message| format!("{message}\n{}", container.log()))?;
+        Ok(container)
+    }
+
+    /// Runs a program of the image to its end.
+    fn run(&self, words: &[String]) -> Outcome<String> {
+        let (program, arguments) = words.split_first().ok_or("no command")?;
+        let mut command = self.world.docker.command();
+        command.args(["run", "--rm", "--entrypoint", program]).args(&self.arguments);
+        run(command.arg(&self.image).args(arguments))
+    }
+
+    /// Stops a container the way it asks for.
+    fn stop(&self, container: &Container<'_>) -> Outcome {
+        run(self.world.docker.command().args(["stop", &container.id])).map(drop)
+    }
+}
+
+/// The cluster is made once, keeps what is written, and takes the password of the secret only.
+pub(super) fn postgresql(world: &World) -> Outcome {
+    let secrets = [("postgresql_password", "super'user"), ("postgresql_database_password", "it's $a \\secret")];
+    let settings = [format!("postgresql_port={}", free_port()?), "postgresql_extensions=hstore".into()];
+    let service = Service::build(world, "postgresql", &settings, &secrets)?;
+    for path in ["/etc/ssl/private/ssl-cert-snakeoil.key", "/etc/postgresql/17", "/var/lib/postgresql/17"] {
+        service.run(&["/bin/sh".into(), "-c".into(), format!("! test -e {path}")])?;
+    }
+    let job = service.rendered.recipe.contract.jobs.get("initialize").ok_or("no job `initialize`")?;
+    contains(&service.run(&job.command)?, "made a cluster")?;
+    contains(&service.run(&job.command)?, "nothing to do")?;
+
+    let query = |container: &Container<'_>, password: &str, text: &str| {
+        let script = "PGPASSWORD=$1 exec psql -h 127.0.0.1 -U app -At -p \"$2\" app -c \"$3\"";
+        let port = settings[0].trim_start_matches("postgresql_port=");
+        container.exec(&["sh", "-c", script, "sh", password, port, text])
+    };
+    let first = service.start()?;
+    run(&mut query(&first, secrets[1].1, "create table t (note text); insert into t values ('kept')"))?;
+    contains(&run(&mut query(&first, secrets[1].1, "select 'a=>b'::hstore -> 'a'"))?, "b")?;
+    contains(&run_refused(&mut query(&first, "wrong", "select 1"))?, "password authentication failed")?;
+    run_refused(&mut first.exec(&["touch", "/etc/postgresql/new"]))?;
+    service.stop(&first)?;
+    contains(&first.log(), "received fast shutdown request")?;
+    contains(&first.log(), "database system is shut down")?;
+    drop(first);
+    contains(&run(&mut query(&service.start()?, secrets[1].1, "select note from t"))?, "kept")
+}
+
+/// Data outlives the container, and nobody gets in without a password.
+pub(super) fn redis(world: &World) -> Outcome {
+    let port = free_port()?.to_string();
+    let users = [("redis_users", "user default on >open-sesame ~* &* +@all\n")];
+    let service = Service::build(world, "redis", &[format!("redis_port={port}")], &users)?;
+    let ask = |container: &Container<'_>, words: &[&str]| {
+        container.exec(&[&["valkey-cli", "--no-auth-warning", "-p", &port], words].concat())
+    };
+    let first = service.start()?;
+    contains(&run(&mut ask(&first, &["-a", "open-sesame", "set", "note", "kept"]))?, "OK")?;
+    contains(&run(&mut ask(&first, &["get", "note"]))?, "NOAUTH")?;
+    service.stop(&first)?;
+    drop(first);
+    contains(&run(&mut ask(&service.start()?, &["-a", "open-sesame", "get", "note"]))?, "kept")
+}
+
+/// nginx takes the configuration, programs trust the organisation, and mutable paths leave the tree.
+pub(super) fn discourse(world: &World) -> Outcome {
+    let settings = [format!("http_port={}", free_port()?)];
+    let service = Service::build(world, "discourse", &settings, &[])?;
+    let nginx = service.rendered.recipe.contract.processes.get("nginx").ok_or("no process `nginx`")?;
+    service.run(&[&nginx.command[..], &["-t".to_owned()]].concat())?;
+
+    let script =
+        "openssl verify -CAfile /etc/ssl/certs/ca-certificates.crt /usr/local/share/ca-certificates/organisation.crt";
+    contains(&service.run(&["/bin/sh".into(), "-c".into(), script.into()])?, ": OK")?;
+    let script = "touch /usr/lib/discourse/tmp/x /usr/lib/discourse/log/x /usr/lib/discourse/public/uploads/x";
+    service.run(&["/bin/sh".into(), "-c".into(), script.into()])?;
+    let settings = service.run(&["/bin/cat".into(), "/etc/discourse/saved_settings.yml".into()])?;
+    contains(&settings, "contact_email: \"admin@example.org\"")
+}
+
+/// Writes the files that an engine would mount at `/run/secrets`.
+fn secret_files(world: &World, profile: &str, secrets: &[(&str, &str)]) -> Outcome<PathBuf> {
+    let folder = world.folder(&format!("{profile}-secrets"))?;
+    for (name, value) in secrets {
+        let path: &Path = &folder.join(name);
+        fs::write(path, value).map_err(explain("write a secret"))?;
+        fs::set_permissions(path, Permissions::from_mode(0o444)).map_err(explain("write a secret"))?;
+    }
+    Ok(folder)
+}

@@ -1,0 +1,53 @@
+//! System tests: what layerforge renders, built by real engines and run as it is meant to run.
+//!
+//! They need root, docker, buildah, podman, mmdebstrap and hadolint; `tests/run` installs those and starts them. Nothing is
+//! skipped: what cannot run has failed. `cargo test --test system -- NAME` runs the cases whose name holds NAME.
+
+#![expect(clippy::disallowed_methods, reason = "tests stand outside of the crate: they look at the system itself")]
+
+mod base;
+mod cases;
+mod command;
+mod containers;
+mod docker;
+mod verify;
+mod world;
+
+use std::io::Write as _;
+use std::process::ExitCode;
+use std::time::Instant;
+
+use world::World;
+
+/// What a case says when it has failed.
+type Outcome<T = ()> = Result<T, String>;
+
+fn main() -> ExitCode {
+    // The standard harness has flags of its own; the only argument of this one is a part of names.
+    let wanted = std::env::args().skip(1).find(|argument| !argument.starts_with('-')).unwrap_or_default();
+    let mut failures = Vec::new();
+    match World::set_up() {
+        Ok(world) => {
+            for (name, case) in cases::ALL.iter().filter(|(name, _)| name.contains(&wanted)) {
+                let start = Instant::now();
+                let outcome = case(&world);
+                say(&format!("{name}: {} ({:.1} s)", outcome.as_ref().map_or("FAILED", |()| "ok"), seconds(start)));
+                failures.extend(outcome.err().map(|message| format!("{name}: {message}")));
+            }
+        }
+        Err(message) => failures.push(format!("set up: {message}")),
+    }
+    for failure in &failures {
+        say(&format!("\nFAILED {failure}"));
+    }
+    if failures.is_empty() { ExitCode::SUCCESS } else { ExitCode::FAILURE }
+}
+
+fn seconds(since: Instant) -> f64 {
+    since.elapsed().as_secs_f64()
+}
+
+/// Writes a line for whoever watches; a closed terminal is no reason to stop.
+fn say(line: &str) {
+    let _ = writeln!(std::io::stdout(), "{line}");
+}
