@@ -1,4 +1,66 @@
 //! layerforge renders one declarative description of a Linux userland into every shape it is deployed in.
+//!
+//! ```text
+//! layerforge render --distro alpine          rootfs/ and a Dockerfile, ready for  COPY rootfs/ /
+//! ```
+//!
+//! # The flow: one function per arrow, no arrow back
+//!
+//! ```text
+//! profiles/*.toml, layers/*/layer.toml, distros/*.toml
+//!   │ spec       text → documents that remember where every value was written
+//!   ▼
+//! Library ──resolve──▶ Recipe ──lock──▶ Lock          (one recipe per distro; decided, rendered, checked)
+//!                        │
+//!                       plan                          pure: a graph of actions, plain data
+//!                        ▼
+//!                       Plan
+//!                        │ build                      trees of layers, laid over each other
+//!                        ▼
+//!                      Stacked ──deploy──▶ Dockerfile
+//!                        │ image                      rootfs/, archives, manifest
+//!                        ▼
+//!                    Destination                      switched in one step, or untouched
+//! ```
+//!
+//! # Words
+//!
+//! Each has one meaning, in code, messages and documents.
+//!
+//! | word | meaning |
+//! |---|---|
+//! | profile | `profiles/NAME.toml`: what to ship: distros, layers, variables, runtime contract, outputs |
+//! | layer | `layers/NAME/`: `layer.toml` and file trees: a reusable part of a root filesystem |
+//! | tier | where a layer stands: base, distro, application, overlay; higher ones may replace paths of lower ones |
+//! | distro | a distribution, described by TOML data; `target` is one release of it for one architecture |
+//! | entry | one path of a layer as written: file, directory, symbolic link or removal |
+//! | process, job | the runtime contract of a program that stays, or of one that ends |
+//! | tree | a root filesystem in memory: path → node; hard links are paths with one node |
+//! | content | of a regular file: its digest and length, and where its bytes are |
+//! | recipe | a profile resolved for one distro |
+//! | lock | `profiles/NAME.lock`: what the profile asks of the outside world, for every distro |
+//! | plan, action | what will be done, as data; one step of it |
+//! | stack | ordered trees, and the merged view that knows where each path came from |
+//! | output, artifact | a shape to write; a file or directory that was written |
+//! | store | the cache folder: losing it costs time and nothing else |
+//!
+//! # Rooms, from the ground up
+//!
+//! A module uses only those above it in this list; `tests/architecture.rs` checks it.
+//!
+//! # Decisions that are not visible in one place
+//!
+//! * **The tree is the currency.** Owners, modes and attributes live in it exactly, whoever runs the program. Contents are
+//!   digests and places; bytes are copied once, from where they are to where they go.
+//! * **Times.** Files of a project get the profile's epoch (`SOURCE_DATE_EPOCH`, or `epoch`, or 0): what a checkout made
+//!   of their times says nothing. Times inside an imported archive are part of it and only clamped.
+//! * **A COPY carries only what is owned by root and plain.** `rootfs/` holds every directory, file and link with the mode
+//!   it has, without setuid and setgid bits; whatever has another owner, such a bit, an attribute, or is a device goes into
+//!   `rootfs.tar` as well, which the Dockerfile adds after the COPY. A directory that only leads somewhere has the mode
+//!   that the distribution gives it, because a COPY changes existing directories.
+//! * **Unchanged is cheap.** A render writes down the stamp of everything it read, listed or looked for, and of everything
+//!   it wrote. When all of it is as it was, nothing is parsed. A stamp that is too young to be trusted is never equal.
+//! * **Results do not depend on the host**: sorted, no clock, no locale, no thread order, no file system order.
 
 pub mod digest;
 pub mod fs;

@@ -53,7 +53,7 @@ impl Resolver<'_> {
                 continue;
             }
             let rest = entry.path.to_string()[link.len()..].to_owned();
-            let real = format!("/{}{rest}", target.trim_start_matches('/'));
+            let real = format!("{}{rest}", link_target(&link_path, target));
             let title = format!("{} {}", self.distro.title, self.distro.release);
             self.problems.push(
                 problem_of(entry, format!("`{}` would replace the link `{link}` of the base image", entry.path))
@@ -65,6 +65,21 @@ impl Resolver<'_> {
             return;
         }
     }
+}
+
+/// Returns the absolute path that a link leads to.
+fn link_target(link: &TreePath, target: &str) -> String {
+    let mut parts: Vec<&str> = Vec::new();
+    let parent = link.parent().map(|parent| parent.to_string()).unwrap_or_default();
+    let from = if target.starts_with('/') { "" } else { parent.as_str() };
+    for part in from.split('/').chain(target.split('/')).filter(|part| !part.is_empty() && *part != ".") {
+        if part == ".." {
+            parts.pop();
+        } else {
+            parts.push(part);
+        }
+    }
+    format!("/{}", parts.join("/"))
 }
 
 fn without_whiteout(path: &TreePath) -> String {
@@ -109,5 +124,22 @@ fn problem_of(entry: &Entry, message: String) -> Problem {
     match &entry.origin.place {
         OriginPlace::Text(place) => Problem::at(place, message),
         OriginPlace::File(name) => Problem::anywhere(format!("{name}: {message}")),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn links_lead_to_absolute_paths() {
+        for (link, target, real) in [
+            ("/bin", "usr/bin", "/usr/bin"),
+            ("/usr/sbin", "bin", "/usr/bin"),
+            ("/var/run", "../run", "/run"),
+            ("/var/lock", "/run/lock", "/run/lock"),
+        ] {
+            assert_eq!(link_target(&link.parse().unwrap(), target), real);
+        }
     }
 }
