@@ -213,17 +213,19 @@ fn later_members_win() {
 #[test]
 fn names_are_cleaned_and_old_headers_understood() {
     let tree = read(&[
-        Block::new(b'5', "./", b""),
+        Block::new(b'5', "./", b"").with(124, b"00000001000"),
         Block::new(b'0', "/abs", b"x"),
         Block::new(b'0', "./a//./b", b"x"),
         Block::new(0, "old/", b"").with(257, &[0; 8]),
         Block::new(0, "v7", b"x").with(257, &[0; 8]).with(345, b"no prefix"),
         Block::new(b'7', "name", b"x").with(345, b"prefix"),
+        Block::new(b'X', "pax", &record("path=solaris")),
+        Block::new(b'0', "name", b"x"),
     ])
     .unwrap();
     assert_eq!(
         listed(&tree),
-        ["/ directory", "/a/b file", "/abs file", "/old directory", "/prefix/name file", "/v7 file"]
+        ["/ directory", "/a/b file", "/abs file", "/old directory", "/prefix/name file", "/solaris file", "/v7 file"]
     );
 }
 
