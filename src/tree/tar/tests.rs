@@ -62,7 +62,8 @@ fn read(blocks: &[Block]) -> Result<Tree, String> {
 fn read_bytes(bytes: &[u8]) -> Result<Tree, String> {
     let folder = tempfile::tempdir().unwrap();
     let archive = folder.path().join("x.tar");
-    fs::write_atomic(&archive, bytes).unwrap();
+    // Not through the disk: there are many.
+    std::io::Write::write_all(&mut fs::create(&archive).unwrap(), bytes).unwrap();
     read_tar(&archive, folder.path()).map_err(|error| {
         let mut text = error.to_string().replace(&*archive.to_string_lossy(), "x.tar");
         let mut source = std::error::Error::source(&error);
