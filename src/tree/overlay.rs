@@ -113,7 +113,7 @@ impl<'stack> View<'stack> {
                 self.check_above(layer, path)?;
                 known_parent = parent;
             }
-            let lower = self.places.get(path.as_bytes()).copied();
+            let key = path.as_bytes();
             let place = Place { path, layer, id, directory: false, opaque: false };
             match tree.node(id).kind {
                 Kind::Whiteout => self.remove(path, layer),
@@ -121,15 +121,17 @@ impl<'stack> View<'stack> {
                     if opaque {
                         self.remove_below(path);
                     }
-                    let opaque = opaque || lower.is_some_and(|lower| lower.opaque);
-                    self.places.insert(path.as_bytes(), Place { directory: true, opaque, ..place });
+                    let lower = self.places.insert(key, Place { directory: true, opaque, ..place });
+                    if lower.is_some_and(|lower| lower.opaque) {
+                        self.places.insert(key, Place { directory: true, opaque: true, ..place });
+                    }
                 }
                 _ => {
+                    let lower = self.places.insert(key, place);
                     // Where a file stands nothing is below; where nothing stands there may be, its directory implied.
                     if lower.is_none_or(|lower| lower.directory) {
                         self.remove_below(path);
                     }
-                    self.places.insert(path.as_bytes(), place);
                 }
             }
         }

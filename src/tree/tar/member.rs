@@ -107,7 +107,8 @@ impl Reader<'_> {
             let header = Header::parse(&block)?;
             self.name = String::from_utf8_lossy(&header.name()).into_owned();
             match header.type_flag() {
-                b'x' => extended.take(&self.extended_bytes(&header)?)?,
+                // Solaris had a flag of its own for the same before there was a standard.
+                b'x' | b'X' => extended.take(&self.extended_bytes(&header)?)?,
                 b'g' => {
                     let records = self.extended_bytes(&header)?;
                     self.global.take_global(&records)?;
@@ -157,7 +158,8 @@ impl Reader<'_> {
             b'6' => Item::Node(Kind::Fifo),
             flag => return Err(TarFault::Type(flag)),
         };
-        if !matches!(item, Item::File(_)) && size != 0 {
+        // The size of a directory is what may be put into it; nothing follows (POSIX.1-2017, pax, ustar header block).
+        if !matches!(item, Item::File(_) | Item::Node(Kind::Directory { .. })) && size != 0 {
             return Err(TarFault::Malformed("it is no file and has content all the same"));
         }
         let (path, item) = mark(path, item)?;

@@ -62,7 +62,8 @@ fn read(blocks: &[Block]) -> Result<Tree, String> {
 fn read_bytes(bytes: &[u8]) -> Result<Tree, String> {
     let folder = tempfile::tempdir().unwrap();
     let archive = folder.path().join("x.tar");
-    fs::write_atomic(&archive, bytes).unwrap();
+    // Not through the disk: there are many.
+    std::io::Write::write_all(&mut fs::create(&archive).unwrap(), bytes).unwrap();
     read_tar(&archive, folder.path()).map_err(|error| {
         let mut text = error.to_string().replace(&*archive.to_string_lossy(), "x.tar");
         let mut source = std::error::Error::source(&error);
@@ -213,17 +214,19 @@ fn later_members_win() {
 #[test]
 fn names_are_cleaned_and_old_headers_understood() {
     let tree = read(&[
-        Block::new(b'5', "./", b""),
+        Block::new(b'5', "./", b"").with(124, b"00000001000"),
         Block::new(b'0', "/abs", b"x"),
         Block::new(b'0', "./a//./b", b"x"),
         Block::new(0, "old/", b"").with(257, &[0; 8]),
         Block::new(0, "v7", b"x").with(257, &[0; 8]).with(345, b"no prefix"),
         Block::new(b'7', "name", b"x").with(345, b"prefix"),
+        Block::new(b'X', "pax", &record("path=solaris")),
+        Block::new(b'0', "name", b"x"),
     ])
     .unwrap();
     assert_eq!(
         listed(&tree),
-        ["/ directory", "/a/b file", "/abs file", "/old directory", "/prefix/name file", "/v7 file"]
+        ["/ directory", "/a/b file", "/abs file", "/old directory", "/prefix/name file", "/solaris file", "/v7 file"]
     );
 }
 
@@ -393,7 +396,7 @@ fn changed_bytes_never_panic() {
         gnu_tar(&["--create", "--file=x.tar", "--directory=root", "--sparse", format, "."], folder.path());
         let bytes = fs::read(&folder.path().join("x.tar")).unwrap();
         let mut state = 88_172_645_463_325_252_u64;
-        for _ in 0..400 {
+        for _ in 0..150 {
             let mut changed = bytes.clone();
             for _ in 0..2 {
                 state ^= state << 13;
