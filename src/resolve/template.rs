@@ -39,6 +39,7 @@ impl Templates {
     pub fn new(project: &Arc<Project>) -> Self {
         let mut environment = Environment::new();
         environment.set_undefined_behavior(UndefinedBehavior::Strict);
+        environment.set_fuel(Some(STEPS));
         environment.set_auto_escape_callback(|_| AutoEscape::None);
         // A file ends as its template ends, and a line with nothing but a block leaves no empty line.
         let syntax = SyntaxConfig::builder().keep_trailing_newline(true).trim_blocks(true).lstrip_blocks(true).build();
@@ -134,6 +135,10 @@ impl Templates {
             return Problem::at(&place, error.detail().unwrap_or("a template was not found").to_owned())
                 .rule("templates are looked for in the layer's `templates/` folder, then in the project's");
         }
+        if error.kind() == ErrorKind::OutOfFuel {
+            return Problem::at(&place, "this template does not come to an end")
+                .rule(format!("rendering takes at most {STEPS} steps"));
+        }
         let message = match error.detail() {
             Some(detail) => format!("{}: {detail}", error.kind()),
             None => error.kind().to_string(),
@@ -160,6 +165,9 @@ impl Templates {
         Some(Place { source, span })
     }
 }
+
+/// The steps a rendering may take, which keeps a template that never ends from holding everything up.
+const STEPS: u64 = 10_000_000;
 
 /// The name under which a text of a document is rendered.
 const INLINE: &str = "<inline>";
