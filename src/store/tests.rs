@@ -96,7 +96,7 @@ fn inputs_are_sorted_and_contradictions_untrusted() {
     inputs.seen(Path::new("/b/two"), stamp(2));
     inputs.seen(Path::new("/b/one"), stamp(3));
     inputs.seen(Path::new("/"), stamp(4));
-    let listing = inputs.into_listing();
+    let listing = inputs.listing();
     let paths: Vec<_> = listing.iter().map(|(path, _)| path).collect();
     assert_eq!(paths, [Path::new("/a/one"), Path::new("/b/one"), Path::new("/b/two")]);
     assert_eq!(listing.get(b"/b/two").unwrap().stamp, Some(stamp(2)));
@@ -110,7 +110,7 @@ fn relative_inputs_are_those_of_the_working_directory() {
     let inputs = Inputs::new();
     inputs.absent(Path::new("nowhere"));
     let expected = std::env::current_dir().unwrap().join("nowhere");
-    assert_eq!(inputs.into_listing().iter().next().unwrap().0, expected);
+    assert_eq!(inputs.listing().iter().next().unwrap().0, expected);
 }
 
 #[test]
@@ -126,7 +126,7 @@ fn differences_are_additions_removals_and_changes() {
         inputs.seen(&at(name), Stamp::of(&at(name)).unwrap());
     }
     inputs.absent(&at("e/added"));
-    let listing = inputs.into_listing();
+    let listing = inputs.listing();
     let base = Folder::open(folder.path()).unwrap();
     assert!(listing.differences(&base).unwrap().is_empty());
     std::thread::sleep(std::time::Duration::from_millis(20));
@@ -153,7 +153,7 @@ fn young_stamps_are_distrusted() {
     for path in [&file, &young] {
         inputs.file(path, Stamp::of(path).unwrap(), Digest::of("x"));
     }
-    let mut listing = inputs.into_listing();
+    let mut listing = inputs.listing();
     listing.distrust_since(store.opened());
     let base = Folder::open(folder.path()).unwrap();
     assert_eq!(listing.differences(&base).unwrap(), [young]);
