@@ -135,7 +135,7 @@ mod tests {
     fn an_edit_that_hides_its_time_is_seen() {
         let folder = tempfile::tempdir().unwrap();
         let path = folder.path().join("file");
-        std::fs::write(&path, "one").unwrap();
+        super::super::write_atomic(&path, b"one").unwrap();
         let before = Stamp::of(&path).unwrap();
         let file = File::options().write(true).open(&path).unwrap();
         let time = file.metadata().unwrap().modified().unwrap();

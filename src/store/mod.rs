@@ -8,7 +8,7 @@ mod inputs;
 mod listing;
 mod record;
 
-use std::fs::File;
+use std::io::Write;
 use std::os::unix::ffi::OsStrExt;
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicU32, Ordering};
@@ -113,9 +113,15 @@ impl Store {
     /// # Errors
     /// When it cannot be written; the one that was there is still there then.
     pub fn keep_record(&self, destination: &Path, record: &Record) -> fs::Result<()> {
-        self.write(&self.record_path(destination), |file, path| {
-            std::io::Write::write_all(file, &format::encode(record)).map_err(fs::Error::on("write", path))
-        })
+        let temporary = self.path.join(format!(".new.{}", unique()));
+        let written = fs::create(&temporary)
+            .and_then(|mut file| file.write_all(&format::encode(record)).map_err(fs::Error::on("write", &*temporary)));
+        let kept = written.and_then(|()| fs::rename(&temporary, &self.record_path(destination)));
+        if kept.is_err() {
+            // The first error is the one to report; what could not be written may not be removable either.
+            fs::remove_file(&temporary).ok();
+        }
+        kept
     }
 
     /// Removes what is kept for `destination`.
@@ -137,17 +143,6 @@ impl Store {
     fn record_path(&self, destination: &Path) -> PathBuf {
         let name = Digest::of(destination.as_os_str().as_bytes()).hex();
         self.path.join(Bucket::Records.name()).join(name)
-    }
-
-    fn write(&self, path: &Path, fill: impl FnOnce(&mut File, &Path) -> fs::Result<()>) -> fs::Result<()> {
-        let temporary = self.path.join(format!(".new.{}", unique()));
-        let written = fs::create(&temporary).and_then(|mut file| fill(&mut file, path));
-        let renamed = written.and_then(|()| fs::rename(&temporary, path));
-        if renamed.is_err() {
-            // The first error is the one to report; what could not be written may not be removable either.
-            fs::remove_file(&temporary).ok();
-        }
-        renamed
     }
 }
 

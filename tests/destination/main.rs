@@ -1,5 +1,7 @@
 //! Rendering into a destination folder: what appears there, what survives, and what an interruption leaves.
 
+#![allow(clippy::disallowed_methods, reason = "tests look at the file system from outside")]
+
 mod content;
 mod edits;
 mod faults;

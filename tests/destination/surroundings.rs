@@ -5,7 +5,10 @@ use std::os::unix::fs::{MetadataExt, PermissionsExt, symlink};
 use std::path::Path;
 use std::process::Command;
 
-use layerforge::image::{DestinationError, EditKind};
+use layerforge::digest::Digest;
+use layerforge::image::{DestinationError, EditKind, Options};
+use layerforge::store::{Listing, Store};
+use layerforge::tree::Tree;
 
 use crate::faults::{Mount, child, is_root};
 use crate::support::*;
@@ -172,6 +175,49 @@ fn a_folder_of_somebody_else_at_the_place_of_the_work_is_refused() {
 }
 
 #[test]
+fn a_stage_of_somebody_else_leads_nowhere() {
+    let project = Project::new();
+    project.render(&tree("one")).unwrap();
+    let victim = victim(&project);
+    let before = snapshot(&victim);
+    let stage = project.destination().join(".layerforge");
+    fs::create_dir_all(stage.join("new")).unwrap();
+    fs::create_dir(stage.join("old")).unwrap();
+    let journal = format!("{{\"switch\":[{{\"remove\":[\"../../victim\",{}]}}]}}", inode(&victim));
+    fs::write(stage.join("journal"), &journal).unwrap();
+    let error = project.render(&tree("two")).unwrap_err();
+    assert!(matches!(error, DestinationError::InTheWay { .. }), "{error}");
+    assert_eq!(snapshot(&victim), before);
+    fs::write(stage.join("journal"), journal.replace("../../victim", "mine")).unwrap();
+    project.render(&tree("two")).unwrap();
+    assert!(!stage.exists(), "the same with a name of a child is a stage");
+}
+
+#[test]
+fn a_manifest_of_somebody_else_leads_nowhere() {
+    let project = Project::new();
+    project.render(&tree("one")).unwrap();
+    fs::remove_dir_all(project.store_path()).unwrap();
+    let victim = victim(&project);
+    let before = snapshot(&victim);
+    let store = Store::open(&project.store_path()).unwrap();
+    let hostile = |_: &Path| {
+        let mut witness = witness("one");
+        let mut tree = Tree::new();
+        tree.insert(path("/etc/version"), file("precious", 0o644)).unwrap();
+        witness.directories.push(("../../victim".into(), tree));
+        witness.files.push(("../../victim/etc/version".into(), Digest::of("precious"), 8));
+        vec![witness]
+    };
+    let options = Options { store: &store, force: true, witness: &hostile, reporter: &project.heard };
+    fs::create_dir(project.destination().join("mine")).unwrap();
+    let two = tree("two");
+    let outputs = [rootfs(&two, b"FROM scratch\n")];
+    render_with(&options, &project.destination(), &outputs, Listing::new()).unwrap();
+    assert_eq!(snapshot(&victim), before);
+}
+
+#[test]
 fn a_destination_that_is_a_link_to_a_folder_is_that_folder() {
     let project = Project::new();
     let real = project.folder.path().join("real");
@@ -233,7 +279,7 @@ fn umask_and_user_do_not_matter() {
     let users: &[Option<&str>] = if is_root() { &[None, Some("65534")] } else { &[None] };
     for (number, user) in users.iter().enumerate() {
         for umask in ["000", "022", "077", "777"] {
-            // A mask that closes new folders to their owner leaves an ordinary user nothing to work with.
+            // An ordinary user who closes every new folder to itself cannot make one for the result.
             if umask == "777" && user.is_some() {
                 continue;
             }

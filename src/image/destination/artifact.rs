@@ -5,7 +5,7 @@ use std::io::{self, BufWriter, Write};
 
 use rayon::prelude::*;
 
-use super::{Body, Destination, FILE_MODE, Rendered, Result, artifact_entry, artifacts};
+use super::{Body, Destination, FILE_MODE, Rendered, Result, artifact_entry, artifacts, is_artifact_name};
 use crate::digest::{Digest, Hasher};
 use crate::fs::{self, Folder, Stamp};
 use crate::image::directory::{DirectoryError, Layout, Old};
@@ -67,8 +67,11 @@ impl<'commit, 'run> Commit<'commit, 'run> {
             }
             for name in known.into_iter().flat_map(artifacts) {
                 let made = output.artifacts.iter().any(|artifact| artifact.name.as_bytes() == name);
-                if !made && destination.folder.stamp(name)?.is_some() {
-                    obsolete.push(String::from_utf8_lossy(name).into_owned());
+                let name = std::str::from_utf8(name).ok().filter(|name| !made && is_artifact_name(name));
+                if let Some(name) = name
+                    && destination.folder.stamp(name.as_bytes())?.is_some()
+                {
+                    obsolete.push(name.to_owned());
                 }
             }
         }
@@ -133,12 +136,14 @@ impl<'commit, 'run> Commit<'commit, 'run> {
         let wanted = self.artifacts.par_iter_mut().filter(|artifact| wanted(artifact));
         wanted.try_for_each(|artifact| artifact.write(&places))?;
         // Directories check what they copy; what a function reads can only be checked as a whole.
-        if self.artifacts.iter().any(|artifact| artifact.changed && matches!(artifact.form, Form::Writer(_))) {
-            if let Some(path) = self.inputs.differences(&self.destination.folder)?.into_iter().next() {
-                return Err(DirectoryError::SourceChanged { path }.into());
-            }
+        let by_function = |artifact: &Prepared<'_>| artifact.changed && matches!(artifact.form, Form::Writer(_));
+        if !self.artifacts.iter().any(by_function) {
+            return Ok(());
         }
-        Ok(())
+        match self.inputs.differences(&self.destination.folder)?.into_iter().next() {
+            Some(path) => Err(DirectoryError::SourceChanged { path }.into()),
+            None => Ok(()),
+        }
     }
 
     /// Returns what is on disk when everything is written, with stamps as expected.

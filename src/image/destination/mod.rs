@@ -30,7 +30,7 @@ use crate::digest::Digest;
 use crate::event::{Event, Reporter};
 use crate::fs::{self, Folder, Stamp};
 use crate::store::{Entry, Listing, Record, Store, Written};
-use crate::tree::Tree;
+use crate::tree::{Meta, Tree};
 
 use super::directory::{DirectoryError, Layout};
 
@@ -98,7 +98,7 @@ pub struct Rendered<'run> {
 pub struct Witness {
     /// The name of the kind.
     pub kind: String,
-    /// Artifacts that are directories; their trees are complete.
+    /// Artifacts that are directories.
     pub directories: Vec<(String, Tree)>,
     /// Artifacts that are files, the manifest included, each with the digest of its bytes and their number.
     pub files: Vec<(String, Digest, u64)>,
@@ -299,21 +299,28 @@ fn real_path(path: &Path) -> Result<PathBuf> {
     Ok(std::fs::canonicalize(path).map_err(fs::Error::on("find", path))?)
 }
 
-/// Returns what a witness says was written.
+/// Returns what a witness says was written. A manifest may be anybody's: names that are none are left out.
 fn witnessed(witness: Witness) -> Written {
     let mut entries = Vec::new();
     let mut directories = Vec::new();
-    for (name, tree) in &witness.directories {
-        let layout = Layout::of(tree);
-        entries.push(artifact_entry(name, layout.root_stamp(), None));
-        directories.extend(layout.listing(name));
+    for (name, mut tree) in witness.directories.into_iter().filter(|(name, _)| is_artifact_name(name)) {
+        tree.complete(|_| Meta::root_owned(0o755, witness.seconds));
+        let layout = Layout::of(&tree);
+        entries.push(artifact_entry(&name, layout.root_stamp(), None));
+        directories.extend(layout.listing(&name));
     }
-    for (name, digest, size) in &witness.files {
-        let stamp = Stamp::expected(Stamp::REGULAR | FILE_MODE, *size, witness.seconds);
-        entries.push(artifact_entry(name, stamp, Some(*digest)));
+    for (name, digest, size) in witness.files.into_iter().filter(|(name, ..)| is_artifact_name(name)) {
+        let stamp = Stamp::expected(Stamp::REGULAR | FILE_MODE, size, witness.seconds);
+        entries.push(artifact_entry(&name, stamp, Some(digest)));
     }
     directories.push(crate::store::Directory { path: Box::default(), entries });
     Written { kind: witness.kind, listing: Listing::from_unsorted(directories) }
+}
+
+/// Tells whether an artifact can have this name. One that could leave the destination comes from a manifest or a stage
+/// that layerforge did not write.
+fn is_artifact_name(name: &str) -> bool {
+    !name.is_empty() && !name.starts_with('.') && !name.contains(['/', '\0'])
 }
 
 fn artifact_entry(name: &str, stamp: Stamp, digest: Option<Digest>) -> Entry {

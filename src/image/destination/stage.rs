@@ -14,7 +14,7 @@ use std::path::Path;
 
 use serde::{Deserialize, Serialize};
 
-use super::{DestinationError, Options, Result, switch};
+use super::{DestinationError, Options, Result, is_artifact_name, switch};
 use crate::event::Event;
 use crate::fs::{self, Folder};
 use crate::store::{self, Record};
@@ -48,6 +48,18 @@ pub(super) enum Journal {
     Switch(Vec<Switch>),
 }
 
+impl Journal {
+    /// Tells whether no name in it leads out of the destination.
+    fn is_sound(&self) -> bool {
+        match self {
+            Self::Prepare | Self::Exchange { .. } => true,
+            Self::Switch(switches) => switches.iter().all(
+                |switch| matches!(switch, Switch::Put(name, _) | Switch::Remove(name, _) if is_artifact_name(name)),
+            ),
+        }
+    }
+}
+
 /// One child of the destination to be switched.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case", deny_unknown_fields)]
@@ -73,6 +85,8 @@ impl Stage {
     /// When the file system refuses.
     pub(super) fn create(parent: Folder, name: Vec<u8>) -> fs::Result<Self> {
         parent.create_folder(&name, 0o700)?;
+        // Whatever the umask left of it.
+        parent.set_mode(&name, 0o700)?;
         let folder = parent.folder(&name)?;
         let stage = Self { parent, name, folder };
         match stage.write_journal(&Journal::Prepare) {
@@ -93,6 +107,7 @@ impl Stage {
             Some(_) => parent.folder(&name)?,
         };
         let journal = read(&folder, JOURNAL)?.and_then(|bytes| serde_json::from_slice(&bytes).ok());
+        let journal = journal.filter(Journal::is_sound);
         let alone = folder.children()?.iter().all(|(child, _)| **child == *NEW_JOURNAL.as_bytes());
         if journal.is_none() && !alone {
             return Err(in_the_way());
