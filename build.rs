@@ -9,8 +9,13 @@ use std::path::{Path, PathBuf};
 use std::{env, fs, io};
 
 /// The folders to embed, and the name each has inside the program.
-const FOLDERS: [(&str, &str); 4] =
-    [("layers", "layers"), ("profiles", "profiles"), ("src/distro/data", "distros"), ("templates", "templates")];
+const FOLDERS: [(&str, &str); 5] = [
+    ("init", "init"),
+    ("layers", "layers"),
+    ("profiles", "profiles"),
+    ("src/distro/data", "distros"),
+    ("templates", "templates"),
+];
 
 fn main() -> io::Result<()> {
     let root = PathBuf::from(env::var("CARGO_MANIFEST_DIR").expect("cargo sets CARGO_MANIFEST_DIR"));

@@ -56,7 +56,7 @@ fn every_shipped_profile_resolves_for_every_release() {
 
 #[test]
 fn the_project_that_init_writes_resolves() {
-    let recipes = recipes(&repository("templates/init"), ["default"]);
+    let recipes = recipes(&repository("init"), ["default"]);
     assert!(recipes.iter().any(|recipe| recipe.distro.name == "alpine"));
     for recipe in recipes {
         let layers: Vec<&str> = recipe.layers.iter().map(|layer| layer.name.as_str()).collect();

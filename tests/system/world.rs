@@ -44,8 +44,13 @@ impl World {
         Ok(Self { docker, containers, base, scratch })
     }
 
+    /// Renders a profile that the program carries, for Debian, in a folder that has nothing of its own.
+    pub(crate) fn render(&self, profile: &str, settings: &[String]) -> Outcome<Rendered> {
+        self.render_in(&self.folder("project")?, profile, settings)
+    }
+
     /// Renders `profile` of the project below `project` for Debian as a user would.
-    pub(crate) fn render(&self, project: &Path, profile: &str, settings: &[String]) -> Outcome<Rendered> {
+    pub(crate) fn render_in(&self, project: &Path, profile: &str, settings: &[String]) -> Outcome<Rendered> {
         let folder = self.scratch.path.join(format!("render-{profile}"));
         if folder.exists() {
             fs::remove_dir_all(&folder).map_err(explain(format!("remove {}", folder.display())))?;
@@ -67,7 +72,7 @@ impl World {
     }
 }
 
-/// Returns the command that renders `profile` of the project below `project`, and keeps its lock out of the way.
+/// Returns the command that renders `profile` of the project below `project`.
 pub(crate) fn layerforge(project: &Path, profile: &str) -> Command {
     let mut command = program(env!("CARGO_BIN_EXE_layerforge"));
     command.current_dir(project).args(["render", profile]);

@@ -16,7 +16,7 @@ pub(super) fn dockerfiles_are_clean(world: &World) -> Outcome {
         let path = profile.map_err(explain("list the profiles"))?.path();
         let (Some(name), Some("toml")) = (stem(&path), path.extension().and_then(|end| end.to_str())) else { continue };
         let destination = folder.join(name);
-        run(layerforge(repository(), name).args(["--distro", "all"]).arg("--dest").arg(&destination))?;
+        run(layerforge(&world.folder("project")?, name).args(["--distro", "all"]).arg("--dest").arg(&destination))?;
         for distro in fs::read_dir(&destination).map_err(explain("list what was rendered"))? {
             let dockerfile = distro.map_err(explain("list what was rendered"))?.path().join("Dockerfile");
             found.extend(dockerfile.exists().then_some(dockerfile));

@@ -21,13 +21,13 @@ pub(super) fn with_buildkit(world: &World) -> Outcome {
 }
 
 pub(super) fn with_buildah(world: &World) -> Outcome {
-    let rendered = world.render(&project(world)?, "owners", &[])?;
+    let rendered = world.render_in(&project(world)?, "owners", &[])?;
     world.containers.build(&rendered.folder, IMAGE)?;
     world.containers.look_into(IMAGE, |root| compare(&rendered.folder, root))
 }
 
 fn build_and_compare(world: &World, builder: Builder) -> Outcome {
-    let rendered = world.render(&project(world)?, "owners", &[])?;
+    let rendered = world.render_in(&project(world)?, "owners", &[])?;
     world.docker.build(builder, &rendered.folder, IMAGE)?;
     let root = world.folder(&format!("owners-{builder:?}"))?;
     world.docker.extract(IMAGE, &root)?;

@@ -10,7 +10,7 @@ use crate::Outcome;
 use crate::command::{explain, run, run_refused, wait_for};
 use crate::docker::{Builder, Container, Docker};
 use crate::verify::matches_manifest;
-use crate::world::{Rendered, World, repository};
+use crate::world::{Rendered, World};
 
 /// A built profile and how its containers are started.
 struct Service<'world> {
@@ -23,7 +23,7 @@ struct Service<'world> {
 impl<'world> Service<'world> {
     /// Renders and builds `profile`, compares the image with its manifest, and hands over `secrets`.
     fn build(world: &'world World, profile: &str, settings: &[String], secrets: &[(&str, &str)]) -> Outcome<Self> {
-        let rendered = world.render(repository(), profile, settings)?;
+        let rendered = world.render(profile, settings)?;
         let image = format!("localhost/layerforge-test/{profile}:latest");
         world.docker.build(Builder::BuildKit, &rendered.folder, &image)?;
         let root = world.folder(&format!("{profile}-root"))?;

@@ -8,13 +8,13 @@ use crate::Outcome;
 use crate::command::{explain, run, run_refused, wait_for};
 use crate::docker::{Builder, Docker, HARDENING};
 use crate::verify::matches_manifest;
-use crate::world::{World, repository};
+use crate::world::World;
 
 const IMAGE: &str = "localhost/layerforge-test/site:latest";
 
 pub(super) fn with_docker(world: &World) -> Outcome {
     let port = free_port()?;
-    let rendered = world.render(repository(), "default", &[format!("http_port={port}")])?;
+    let rendered = world.render("default", &[format!("http_port={port}")])?;
     world.docker.build(Builder::Legacy, &rendered.folder, IMAGE)?;
     let root = world.folder("site-root")?;
     world.docker.extract(IMAGE, &root)?;
@@ -45,7 +45,7 @@ pub(super) fn with_docker(world: &World) -> Outcome {
 
 pub(super) fn with_podman(world: &World) -> Outcome {
     let port = free_port()?;
-    let rendered = world.render(repository(), "default", &[format!("http_port={port}")])?;
+    let rendered = world.render("default", &[format!("http_port={port}")])?;
     world.containers.build(&rendered.folder, IMAGE)?;
     world.containers.look_into(IMAGE, |root| matches_manifest(&rendered.folder, root))?;
 
