@@ -161,6 +161,8 @@ pub fn describe(
     let default = written.ok_or_else(|| missing("default_release"))?;
     let asked = wish.release.as_deref().unwrap_or(default.as_str());
     let (release, mut facts, details) = find_release(&document, asked, default, name)?;
+    // Both may be aliases of one release.
+    let default_release = release == find_release(&document, default, default, name)?.0;
     let architecture = wish.architecture.unwrap_or_else(Architecture::host);
     let native = document.architecture.get(architecture.as_str()).ok_or_else(|| {
         Problem::at(place, format!("the distro `{}` is not made for {architecture}", **name)).suggest(
@@ -183,7 +185,7 @@ pub fn describe(
         title: document.title.as_ref().ok_or_else(|| missing("title"))?.value.clone(),
         id: document.id.as_ref().ok_or_else(|| missing("id"))?.value.clone(),
         family: document.family.as_ref().ok_or_else(|| missing("family"))?.value,
-        default_release: release == default.value,
+        default_release,
         release,
         codename: details.codename.as_ref().map(|codename| codename.value.clone()),
         version_id: details.version_id.as_ref().map(|version| version.value.clone()),
@@ -273,4 +275,35 @@ fn find_release(
     facts.merge_with(details.facts.clone());
     // The name that was asked for may be an alias; the description's own name is what paths and locks use.
     Ok((key.value.clone(), facts, details))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn debian(release: &str) -> Distro {
+        let project = Project::open(std::path::Path::new("/nowhere"));
+        let source = std::sync::Arc::new(crate::spec::Source { name: "x".into(), path: None, text: String::new() });
+        let place = Place::whole(&source);
+        let table =
+            DistroTable { release: Some(Located::new("13".to_owned(), place.clone())), ..DistroTable::default() };
+        let wish = Wish { release: Some(release.to_owned()), architecture: Some(Architecture::Aarch64) };
+        let name = Located::new("debian".parse().unwrap(), place);
+        describe(&project, &name, &table, &wish).unwrap()
+    }
+
+    #[test]
+    fn an_alias_is_the_release_it_stands_for() {
+        let trixie = debian("trixie");
+        assert_eq!((trixie.release.as_str(), trixie.default_release), ("trixie", true));
+        let bookworm = debian("12");
+        assert_eq!((bookworm.release.as_str(), bookworm.default_release), ("bookworm", false));
+    }
+
+    #[test]
+    fn a_release_overrides_facts_and_architectures_have_their_own_spelling() {
+        let bookworm = debian("bookworm");
+        assert_ne!(bookworm.paths["postgresql_bindir"], debian("trixie").paths["postgresql_bindir"]);
+        assert_eq!(bookworm.native_architecture, "arm64");
+    }
 }
