@@ -147,6 +147,11 @@ fn hard_links_that_part_share_nothing() {
     assert_ne!(inode(&rootfs.join("usr/share/first")), inode(&rootfs.join("usr/bin/second")));
     project.render(&tree("one")).unwrap();
     assert_eq!(inode(&rootfs.join("usr/share/first")), inode(&rootfs.join("usr/bin/second")));
+    // Each of the two becomes one of another pair.
+    parted.link(path("/usr/bin/third"), &path("/usr/bin/second")).unwrap();
+    parted.link(path("/usr/bin/fourth"), &path("/usr/share/first")).unwrap();
+    project.render(&parted).unwrap();
+    assert_eq!(snapshot(&project.destination()), fresh(&parted));
 }
 
 #[test]
