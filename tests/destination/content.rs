@@ -147,6 +147,11 @@ fn hard_links_that_part_share_nothing() {
     assert_ne!(inode(&rootfs.join("usr/share/first")), inode(&rootfs.join("usr/bin/second")));
     project.render(&tree("one")).unwrap();
     assert_eq!(inode(&rootfs.join("usr/share/first")), inode(&rootfs.join("usr/bin/second")));
+    // Each of the two becomes one of another pair.
+    parted.link(path("/usr/bin/third"), &path("/usr/bin/second")).unwrap();
+    parted.link(path("/usr/bin/fourth"), &path("/usr/share/first")).unwrap();
+    project.render(&parted).unwrap();
+    assert_eq!(snapshot(&project.destination()), fresh(&parted));
 }
 
 #[test]
@@ -260,11 +265,13 @@ fn the_number_of_threads_does_not_matter() {
 
 #[test]
 fn file_systems_do_not_matter() {
-    let elsewhere = tempfile::tempdir_in("/dev/shm").unwrap();
+    let elsewhere = tempfile::tempdir().unwrap();
     let project = Project::new();
     let destination = elsewhere.path().join("out");
-    project.render_to(&destination, &[rootfs(&tree("one"), b"FROM scratch\n")]).unwrap();
-    assert_eq!(snapshot(&destination), fresh(&tree("one")));
+    for version in ["one", "two"] {
+        project.render_to(&destination, &[rootfs(&tree(version), b"FROM scratch\n")]).unwrap();
+        assert_eq!(snapshot(&destination), fresh(&tree(version)));
+    }
 }
 
 #[test]

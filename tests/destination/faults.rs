@@ -92,7 +92,7 @@ fn a_killed_render_leaves_the_old_result_or_the_new_one() {
     kill_renders(place, 60, 0xdead, |round| {
         let destination = place.join("out/alpine");
         let found = if destination.exists() { snapshot(&destination) } else { Default::default() };
-        assert!(found.is_empty() || expected.contains(&found), "round {round}: a mixture");
+        assert!(expected.contains(&found) || found.is_empty() && round == 0, "round {round}: a mixture");
         interrupted += u64::from(names(&place.join("out")).len() > 1);
         // Whatever was left, the next render takes nothing of it for an edit and cleans up.
         render_at(place, &trees[round as usize % 2]).unwrap();

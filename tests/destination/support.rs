@@ -68,7 +68,10 @@ pub(crate) type Said = Result<Vec<String>, DestinationError>;
 
 impl Project {
     pub(crate) fn new() -> Self {
-        Self { folder: tempfile::tempdir().unwrap(), force: false, heard: Heard::default() }
+        // In memory where there is such a place: kills and thousands of files are no work for a disk.
+        let memory = Path::new("/dev/shm");
+        let parent = if memory.is_dir() { memory.to_owned() } else { std::env::temp_dir() };
+        Self { folder: tempfile::tempdir_in(parent).unwrap(), force: false, heard: Heard::default() }
     }
 
     pub(crate) fn forced(self) -> Self {

@@ -336,3 +336,6 @@ fn artifacts(written: &Written) -> impl Iterator<Item = &[u8]> {
 fn artifact_of(path: &Path) -> &[u8] {
     path.as_os_str().as_bytes().split(|&byte| byte == b'/').next().unwrap_or_default()
 }
+
+#[cfg(test)]
+mod tests;
