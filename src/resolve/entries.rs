@@ -3,32 +3,20 @@
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
-use globset::{GlobBuilder, GlobMatcher};
 use rayon::prelude::*;
 
+use super::attributes::{Attribute, Attributes, is_pattern};
 use super::library::LayerSource;
 use super::recipe::{Action, Entry, Origin, OriginPlace};
 use super::resolver::Resolver;
 use super::template::Used;
 use crate::spec::{
-    self, Conditional, DirectoryTable, FileTable, Folder, FolderEntry, FolderEntryKind, Located, Mode, Place, Problem,
-    Tables,
+    self, Conditional, FileTable, Folder, FolderEntry, FolderEntryKind, Located, Place, Problem, Tables,
 };
 use crate::tree::{Content, TreePath};
 
 /// The entries of one layer, by path.
-type Entries = BTreeMap<TreePath, Entry>;
-
-/// A table that only sets owner and mode of paths that come from elsewhere.
-pub(super) struct Attributes {
-    matcher: GlobMatcher,
-    pattern: String,
-    directories: bool,
-    mode: Option<Located<Mode>>,
-    owner: Option<Located<spec::Account>>,
-    group: Option<Located<spec::Account>>,
-    place: Place,
-}
+pub(super) type Entries = BTreeMap<TreePath, Entry>;
 
 /// Where a layer's own files are, and how templates name them.
 pub(super) struct Home<'layer> {
@@ -364,125 +352,6 @@ impl Resolver<'_> {
             .push(Problem::at(&key.place, message).rule("a path is absolute and clean, such as `/etc/app.conf`"));
         None
     }
-
-    fn attributes(&mut self, key: &Located<String>, path: &str, attribute: Attribute<'_>) -> Option<Attributes> {
-        if attribute.mode.is_none() && attribute.owner.is_none() && attribute.group.is_none() {
-            self.problems.push(Problem::at(&key.place, format!("the table of `{path}` says nothing")).rule(
-                "a file has `template`, `source` or `content`, or sets `mode`, `owner` or `group` of a path of a tree",
-            ));
-            return None;
-        }
-        let glob = GlobBuilder::new(path).literal_separator(true).backslash_escape(true).build();
-        match glob {
-            Ok(glob) if path.starts_with('/') => Some(Attributes {
-                matcher: glob.compile_matcher(),
-                pattern: path.to_owned(),
-                directories: attribute.directories,
-                mode: attribute.mode.cloned(),
-                owner: attribute.owner.cloned(),
-                group: attribute.group.cloned(),
-                place: key.place.clone(),
-            }),
-            Ok(_) => {
-                self.problems
-                    .push(Problem::at(&key.place, format!("`{path}` is not absolute: it must begin with `/`")));
-                None
-            }
-            Err(error) => {
-                self.problems.push(Problem::at(&key.place, format!("`{path}` is no pattern: {}", error.kind())).rule(
-                    "`*` stands for a part of a name, `**` for any number of directories, `[ab]` for one of them",
-                ));
-                None
-            }
-        }
-    }
-
-    /// Sets owner and mode of what an attribute matches; tells whether it matched anything.
-    fn apply(&mut self, attribute: &Attributes, all: &mut [&mut Entries]) -> bool {
-        let account = (attribute.owner.is_some() || attribute.group.is_some())
-            .then(|| self.account(attribute.owner.as_ref(), attribute.group.as_ref()));
-        let mut matched = false;
-        for entries in all {
-            if attribute.directories {
-                add_implied(attribute, entries);
-            }
-            for (path, entry) in entries.iter_mut() {
-                let kind = match entry.action {
-                    Action::File(_) => !attribute.directories,
-                    Action::Directory => attribute.directories,
-                    Action::Link(_) | Action::Remove => false,
-                };
-                if !kind || !attribute.matcher.is_match(path.to_string()) {
-                    continue;
-                }
-                matched = true;
-                if let Some(mode) = &attribute.mode {
-                    entry.mode = mode.0;
-                }
-                if let Some(account) = account {
-                    if attribute.owner.is_some() {
-                        entry.uid = account.uid;
-                    }
-                    entry.gid = account.gid;
-                }
-            }
-        }
-        matched
-    }
-
-    fn unmatched(&mut self, attribute: &Attributes, whole: &str) {
-        let kind = if attribute.directories { "directory" } else { "file" };
-        self.problems.push(
-            Problem::at(&attribute.place, format!("`{}` matches no {kind} of {whole}", attribute.pattern))
-                .rule("a table without content sets owner and mode of paths that come from file trees")
-                .help(if attribute.directories {
-                    "correct the pattern, or remove the table"
-                } else {
-                    "correct the path, or give the file a `template`, `source` or `content`"
-                }),
-        );
-    }
-}
-
-/// Makes directories that only exist because something is in them entries of their own, where a pattern matches them.
-fn add_implied(attribute: &Attributes, entries: &mut Entries) {
-    let implied: std::collections::BTreeSet<TreePath> = entries
-        .values()
-        .filter(|entry| !matches!(entry.action, Action::Remove))
-        .flat_map(|entry| entry.path.ancestors())
-        .filter(|path| !path.is_root() && attribute.matcher.is_match(path.to_string()))
-        .collect();
-    for path in implied {
-        entries.entry(path.clone()).or_insert_with(|| Entry {
-            path,
-            action: Action::Directory,
-            mode: 0o755,
-            uid: 0,
-            gid: 0,
-            origin: Origin { place: OriginPlace::Text(attribute.place.clone()), section: None, template: None },
-            used: Used::new(),
-        });
-    }
-}
-
-/// The keys that set owner and mode, of whichever table.
-struct Attribute<'table> {
-    directories: bool,
-    mode: Option<&'table Located<Mode>>,
-    owner: Option<&'table Located<spec::Account>>,
-    group: Option<&'table Located<spec::Account>>,
-}
-
-impl<'table> Attribute<'table> {
-    fn of_file(table: &'table FileTable) -> Self {
-        let FileTable { mode, owner, group, .. } = table;
-        Self { directories: false, mode: mode.as_ref(), owner: owner.as_ref(), group: group.as_ref() }
-    }
-
-    fn of_directory(table: &'table DirectoryTable) -> Self {
-        let DirectoryTable { mode, owner, group, .. } = table;
-        Self { directories: true, mode: mode.as_ref(), owner: owner.as_ref(), group: group.as_ref() }
-    }
 }
 
 /// The content of a file and what it was made from.
@@ -491,10 +360,6 @@ struct Made {
     executable: bool,
     template: Option<Place>,
     used: Used,
-}
-
-fn is_pattern(path: &str) -> bool {
-    path.contains(['*', '?', '['])
 }
 
 fn table_origin(key: &Located<String>) -> Origin {

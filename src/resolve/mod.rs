@@ -4,6 +4,7 @@
 //! holds: defaults are applied here and nowhere else; every name that is used was declared; every problem of a profile
 //! is collected, so that a user sees all of them at once.
 
+mod attributes;
 mod conflicts;
 mod contract;
 mod entries;

@@ -1,0 +1,154 @@
+//! Tables that set owner and mode of paths which come from file trees: one path, or all that a pattern matches.
+
+use globset::{GlobBuilder, GlobMatcher};
+
+use super::entries::Entries;
+use super::recipe::{Action, Entry, Origin, OriginPlace};
+use super::resolver::Resolver;
+use super::template::Used;
+use crate::spec::{self, DirectoryTable, FileTable, Located, Mode, Place, Problem};
+use crate::tree::TreePath;
+
+/// A table that only sets owner and mode of paths that come from elsewhere.
+pub(super) struct Attributes {
+    matcher: GlobMatcher,
+    pub(super) pattern: String,
+    directories: bool,
+    mode: Option<Located<Mode>>,
+    owner: Option<Located<spec::Account>>,
+    group: Option<Located<spec::Account>>,
+    place: Place,
+}
+
+impl Resolver<'_> {
+    /// Reads a table that only sets owner and mode of what `path`, which may be a pattern, matches.
+    pub(super) fn attributes(
+        &mut self,
+        key: &Located<String>,
+        path: &str,
+        attribute: Attribute<'_>,
+    ) -> Option<Attributes> {
+        if attribute.mode.is_none() && attribute.owner.is_none() && attribute.group.is_none() {
+            self.problems.push(Problem::at(&key.place, format!("the table of `{path}` says nothing")).rule(
+                "a file has `template`, `source` or `content`, or sets `mode`, `owner` or `group` of a path of a tree",
+            ));
+            return None;
+        }
+        let glob = GlobBuilder::new(path).literal_separator(true).backslash_escape(true).build();
+        match glob {
+            Ok(glob) if path.starts_with('/') => Some(Attributes {
+                matcher: glob.compile_matcher(),
+                pattern: path.to_owned(),
+                directories: attribute.directories,
+                mode: attribute.mode.cloned(),
+                owner: attribute.owner.cloned(),
+                group: attribute.group.cloned(),
+                place: key.place.clone(),
+            }),
+            Ok(_) => {
+                self.problems
+                    .push(Problem::at(&key.place, format!("`{path}` is not absolute: it must begin with `/`")));
+                None
+            }
+            Err(error) => {
+                self.problems.push(Problem::at(&key.place, format!("`{path}` is no pattern: {}", error.kind())).rule(
+                    "`*` stands for a part of a name, `**` for any number of directories, `[ab]` for one of them",
+                ));
+                None
+            }
+        }
+    }
+
+    /// Sets owner and mode of what an attribute matches; tells whether it matched anything.
+    pub(super) fn apply(&mut self, attribute: &Attributes, all: &mut [&mut Entries]) -> bool {
+        let account = (attribute.owner.is_some() || attribute.group.is_some())
+            .then(|| self.account(attribute.owner.as_ref(), attribute.group.as_ref()));
+        let mut matched = false;
+        for entries in all {
+            if attribute.directories {
+                add_implied(attribute, entries);
+            }
+            for (path, entry) in entries.iter_mut() {
+                let kind = match entry.action {
+                    Action::File(_) => !attribute.directories,
+                    Action::Directory => attribute.directories,
+                    Action::Link(_) | Action::Remove => false,
+                };
+                if !kind || !attribute.matcher.is_match(path.to_string()) {
+                    continue;
+                }
+                matched = true;
+                if let Some(mode) = &attribute.mode {
+                    entry.mode = mode.0;
+                }
+                if let Some(account) = account {
+                    if attribute.owner.is_some() {
+                        entry.uid = account.uid;
+                    }
+                    entry.gid = account.gid;
+                }
+            }
+        }
+        matched
+    }
+
+    /// Reports a table that matched nothing.
+    pub(super) fn unmatched(&mut self, attribute: &Attributes, whole: &str) {
+        let kind = if attribute.directories { "directory" } else { "file" };
+        self.problems.push(
+            Problem::at(&attribute.place, format!("`{}` matches no {kind} of {whole}", attribute.pattern))
+                .rule("a table without content sets owner and mode of paths that come from file trees")
+                .help(if attribute.directories {
+                    "correct the pattern, or remove the table"
+                } else {
+                    "correct the path, or give the file a `template`, `source` or `content`"
+                }),
+        );
+    }
+}
+
+/// Makes directories that only exist because something is in them entries of their own, where a pattern matches them.
+fn add_implied(attribute: &Attributes, entries: &mut Entries) {
+    let implied: std::collections::BTreeSet<TreePath> = entries
+        .values()
+        .filter(|entry| !matches!(entry.action, Action::Remove))
+        .flat_map(|entry| entry.path.ancestors())
+        .filter(|path| !path.is_root() && attribute.matcher.is_match(path.to_string()))
+        .collect();
+    for path in implied {
+        entries.entry(path.clone()).or_insert_with(|| Entry {
+            path,
+            action: Action::Directory,
+            mode: 0o755,
+            uid: 0,
+            gid: 0,
+            origin: Origin { place: OriginPlace::Text(attribute.place.clone()), section: None, template: None },
+            used: Used::new(),
+        });
+    }
+}
+
+/// The keys that set owner and mode, of whichever table.
+pub(super) struct Attribute<'table> {
+    directories: bool,
+    mode: Option<&'table Located<Mode>>,
+    owner: Option<&'table Located<spec::Account>>,
+    group: Option<&'table Located<spec::Account>>,
+}
+
+impl<'table> Attribute<'table> {
+    pub(super) fn of_file(table: &'table FileTable) -> Self {
+        let FileTable { mode, owner, group, .. } = table;
+        Self { directories: false, mode: mode.as_ref(), owner: owner.as_ref(), group: group.as_ref() }
+    }
+
+    pub(super) fn of_directory(table: &'table DirectoryTable) -> Self {
+        let DirectoryTable { mode, owner, group, .. } = table;
+        Self { directories: true, mode: mode.as_ref(), owner: owner.as_ref(), group: group.as_ref() }
+    }
+}
+
+/// Tells whether a path stands for several.
+pub(super) fn is_pattern(path: &str) -> bool {
+    path.contains(['*', '?', '['])
+}
