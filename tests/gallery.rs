@@ -5,6 +5,8 @@
 //! `-- PATH --`. Directives: `profile NAME` (otherwise `web`), `set NAME=VALUE`, `architecture NAME`, `fifo PATH`,
 //! `symlink PATH TARGET`, `bytes PATH HEX`, and `outside`, which puts a file beside the project.
 
+#![allow(clippy::unwrap_used, clippy::disallowed_methods, reason = "a test that cannot go on has failed")]
+
 use std::collections::BTreeSet;
 use std::fs;
 use std::os::unix::fs::symlink;

@@ -29,14 +29,17 @@ pub struct Artifact<'tree> {
     pub body: Body<'tree>,
 }
 
+/// Writes an archive, the same bytes each time it is called.
+pub type ArchiveWriter<'tree> = Box<dyn Fn(&mut dyn Write) -> io::Result<()> + Sync + Send + 'tree>;
+
 /// What is in an artifact.
 pub enum Body<'tree> {
     /// A directory made from a tree.
     Directory(&'tree Tree),
     /// A file with these bytes.
     Bytes(Vec<u8>),
-    /// A file with what the function writes, the same each time.
-    Writer(Box<dyn Fn(&mut dyn Write) -> io::Result<()> + Sync + Send + 'tree>),
+    /// A file with what the function writes.
+    Writer(ArchiveWriter<'tree>),
 }
 
 impl std::fmt::Debug for Body<'_> {

@@ -119,7 +119,6 @@ impl Session<'_> {
 const VARIABLE_PREFIX: &str = "LAYERFORGE_VAR_";
 
 /// Returns the variables that `LAYERFORGE_VAR_NAME` sets.
-#[expect(clippy::disallowed_methods, reason = "the command line reads the environment")]
 fn environment_settings() -> Vec<Setting> {
     let mut settings: Vec<_> = std::env::vars_os()
         .filter_map(|(key, value)| {

@@ -137,11 +137,11 @@ fn shadowed(library: &Library, recipes: &[Recipe], found: &mut Vec<Shadowed>) {
         let mut seen: BTreeMap<&TreePath, (&str, &Entry)> = BTreeMap::new();
         for layer in &recipe.layers {
             for entry in &layer.entries {
-                if let Some((lower, below)) = seen.insert(&entry.path, (&layer.name, entry)) {
-                    if !matches!((&below.action, &entry.action), (Action::Directory, Action::Directory)) {
-                        let words = (entry.path.clone(), lower.to_owned(), layer.name.clone());
-                        by_words.entry(words).or_default().push(target_name(&recipe.distro));
-                    }
+                if let Some((lower, below)) = seen.insert(&entry.path, (&layer.name, entry))
+                    && !matches!((&below.action, &entry.action), (Action::Directory, Action::Directory))
+                {
+                    let words = (entry.path.clone(), lower.to_owned(), layer.name.clone());
+                    by_words.entry(words).or_default().push(target_name(&recipe.distro));
                 }
             }
         }

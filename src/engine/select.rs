@@ -51,7 +51,8 @@ impl Selection {
     pub fn requests(&self, library: &ProfileSource) -> Result<Vec<Request>, Error> {
         let distros = library.distros()?;
         let all = self.distros.is_empty() || self.distros.iter().any(|name| name == "all");
-        for name in self.distros.iter().filter(|name| *name != "all" && !distros.contains_key(name.as_str())) {
+        let unknown = self.distros.iter().find(|name| *name != "all" && !distros.contains_key(name.as_str()));
+        if let Some(name) = unknown {
             return Err(SpecError::from(
                 Problem::anywhere(format!("the profile `{}` is not made for the distro `{name}`", library.name))
                     .rule("a profile names its distros as `[distro.NAME]`")

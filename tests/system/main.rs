@@ -3,6 +3,7 @@
 //! They need root, docker, buildah, podman, mmdebstrap and hadolint; `tests/run` installs those and starts them. Nothing is
 //! skipped: what cannot run has failed. `cargo test --test system -- NAME` runs the cases whose name holds NAME.
 
+#![allow(clippy::unwrap_used, reason = "a test that cannot go on has failed")]
 #![expect(clippy::disallowed_methods, reason = "tests stand outside of the crate: they look at the system itself")]
 
 mod base;
