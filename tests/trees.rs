@@ -108,7 +108,7 @@ fn possible(mut tree: Tree) -> Tree {
 struct Nested {
     /// What stands here, with the layer and id it came from; nothing for a directory that is only implied.
     node: Option<(usize, NodeId, Kind)>,
-    children: BTreeMap<Vec<u8>, Nested>,
+    children: BTreeMap<Vec<u8>, Self>,
 }
 
 impl Nested {
