@@ -1,36 +1,60 @@
 //! From a recipe to deployment files.
 //!
-//! Comes in: a recipe and the tree it built. Goes out: texts. Always holds: no value of a profile can add an instruction.
+//! Comes in: a recipe and what is known about the tree it built. Goes out: texts, and command lines that run what they
+//! describe. Always holds: a value of a profile stays a value. It cannot add an instruction, an option or a shell
+//! command, and what a form cannot hold is an error, never something similar.
 
-use crate::resolve::Recipe;
-use crate::tree::{Tree, TreePath};
+mod accounts;
+mod dockerfile;
+mod packages;
+mod quote;
+mod run;
+#[cfg(test)]
+mod tests;
 
-/// What a Dockerfile needs to know about the tree beside it.
-#[derive(Debug, Clone, Copy)]
-pub struct ImageTree<'tree> {
-    /// The tree, complete.
-    pub tree: &'tree Tree,
-    /// Paths that the base image must lose.
-    pub removed: &'tree [TreePath],
-    /// Whether a `rootfs.tar` stands beside `rootfs/`.
-    pub special: bool,
-    /// The process that the image starts.
-    pub process: Option<&'tree str>,
-}
+pub use dockerfile::{DOCKERIGNORE, ImageTree, dockerfile};
+pub use run::{Engine, Program, image_name, run_command};
 
-/// A value that cannot be written into a deployment file.
-#[derive(Debug, thiserror::Error)]
+use crate::tree::TreePath;
+
+/// A recipe that has no form in a container image.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum DeployError {
-    /// A placeholder until the writer of Dockerfiles stands.
-    #[error("{0}")]
-    Value(String),
+    /// A value holds a character that its place cannot.
+    #[error("{what} has no form in a Dockerfile: `{value}` holds {fault}")]
+    Value {
+        /// What the value is: ``the variable `MOTD` ``.
+        what: String,
+        /// The value, escaped.
+        value: String,
+        /// What is in it: `a line break or another control character`.
+        fault: &'static str,
+    },
+    /// A name that image layers read as "remove".
+    #[error("`{path}` cannot be in a container image: names that begin with `.wh.` remove other files there")]
+    WhiteoutName {
+        /// The path.
+        path: TreePath,
+    },
+    /// The root was to be removed.
+    #[error("`/` cannot be removed from the base image")]
+    RemovedRoot,
+    /// A program that the profile does not have.
+    #[error("the profile has no {kind} `{name}`")]
+    UnknownProgram {
+        /// `process` or `job`.
+        kind: &'static str,
+        /// The name that was asked for.
+        name: String,
+    },
 }
 
-/// Writes the Dockerfile.
-///
-/// # Errors
-/// When a value cannot be written.
-pub fn dockerfile(recipe: &Recipe, image: &ImageTree<'_>) -> Result<String, DeployError> {
-    let _ = image;
-    Ok(format!("FROM {}\n", recipe.image))
+/// What is said of a value that does not fit on a line.
+const CONTROL: &str = "a line break or another control character";
+
+impl DeployError {
+    /// Returns the error for a value that holds what `fault` says.
+    fn value(what: impl Into<String>, value: &str, fault: &'static str) -> Self {
+        Self::Value { what: what.into(), value: value.escape_debug().collect(), fault }
+    }
 }

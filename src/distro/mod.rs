@@ -45,6 +45,15 @@ impl Architecture {
             Self::Riscv64 => "riscv64",
         }
     }
+
+    /// Returns the spelling of OCI images and Go: the second half of a platform.
+    pub fn oci_name(self) -> &'static str {
+        match self {
+            Self::X86_64 => "amd64",
+            Self::Aarch64 => "arm64",
+            Self::Riscv64 => "riscv64",
+        }
+    }
 }
 
 impl fmt::Display for Architecture {

@@ -228,7 +228,7 @@ impl Resolver<'_> {
     }
 
     fn probe(&mut self, table: &ProbeTable, ports: &BTreeMap<String, u16>) -> Option<Probe> {
-        let question = match (&table.http, &table.tcp, &table.command) {
+        let (question, command) = match (&table.http, &table.tcp, &table.command) {
             (Some(path), None, None) => {
                 let rendered = self.render(path)?;
                 if !rendered.starts_with('/') {
@@ -245,10 +245,14 @@ impl Resolver<'_> {
                         return None;
                     }
                 };
-                Question::Http { port, path: rendered }
+                let command = self.probe_command("probe_http", &path.place, port, &rendered)?;
+                (Question::Http { port, path: rendered }, command)
             }
-            (None, Some(port), None) => Question::Tcp { port: self.port(port, ports)? },
-            (None, None, Some(command)) => Question::Command(self.render_all(command)),
+            (None, Some(name), None) => {
+                let port = self.port(name, ports)?;
+                (Question::Tcp { port }, self.probe_command("probe_tcp", &name.place, port, "")?)
+            }
+            (None, None, Some(command)) if !command.is_empty() => (Question::Command, self.render_all(command)),
             (None, None, None) => {
                 let lone = [&table.interval, &table.timeout, &table.start_period].into_iter().flatten().next();
                 let place = lone.map(|text| &text.place).or(table.port.as_ref().map(|port| &port.place));
@@ -271,11 +275,36 @@ impl Resolver<'_> {
         };
         Some(Probe {
             question,
+            command,
             interval: self.read(table.interval.as_ref(), duration).unwrap_or(Duration::from_secs(10)),
             timeout: self.read(table.timeout.as_ref(), duration).unwrap_or(Duration::from_secs(3)),
             start_period: self.read(table.start_period.as_ref(), duration).unwrap_or(Duration::from_secs(30)),
             retries: self.number(table.retries.as_ref(), 1..=1000).unwrap_or(3) as u32,
         })
+    }
+
+    /// Renders the distro's own command for a question to `port`.
+    fn probe_command(&mut self, kind: &'static str, asked: &Place, port: u16, path: &str) -> Option<Vec<String>> {
+        let Some(command) = self.distro.commands.get(kind).cloned() else {
+            let message = format!("the distro `{}` has no command that asks this", self.distro.name);
+            let problem = Problem::at(asked, message).rule(format!("the plain base image has a `{kind}` command"));
+            self.problems.push(problem.help(format!(
+                "add `{kind}` to `[facts.commands]` of its description, or ask with a `command` of your own"
+            )));
+            return None;
+        };
+        // Only these templates know the two names, which may also be those of variables.
+        let mut scope = self.scope.clone();
+        scope.insert("port".into(), port.into());
+        scope.insert("path".into(), path.into());
+        let mut rendered = Vec::new();
+        for part in &command {
+            match self.library.templates.render_text(part, &part.place, &scope) {
+                Ok(part) => rendered.push(part.text),
+                Err(problem) => self.problems.push(*problem),
+            }
+        }
+        Some(rendered)
     }
 
     fn port(&mut self, name: &Located<Identifier>, ports: &BTreeMap<String, u16>) -> Option<u16> {

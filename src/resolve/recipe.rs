@@ -238,6 +238,8 @@ pub struct Process {
 pub struct Probe {
     /// The question.
     pub question: Question,
+    /// The command in the image that asks it; it ends with exit code 0 when the answer is good.
+    pub command: Vec<String>,
     /// Time between two questions.
     #[serde(serialize_with = "as_seconds")]
     pub interval: Duration,
@@ -268,7 +270,7 @@ pub enum Question {
         port: u16,
     },
     /// A command in the image.
-    Command(Vec<String>),
+    Command,
 }
 
 /// A program that runs to its end.
