@@ -214,18 +214,33 @@ impl Project {
         }
     }
 
-    /// Returns the path on disk of `relative` in `folder`, when something is there.
+    /// Returns the path on disk of `relative` in `folder`, a file or a directory to be taken as it is, when it is there.
     ///
     /// # Errors
     /// When it cannot be looked at or lies outside the project.
     pub fn path_in(&self, folder: &Folder, relative: &str) -> Result<Option<PathBuf>, SpecError> {
         let Folder::Local(folder) = folder else { return Ok(None) };
         let path = folder.join(relative);
-        if self.observe(&path)?.is_none() {
-            return Ok(None);
-        }
+        let Some(stamp) = self.observe(&path)? else { return Ok(None) };
         self.check_inside(&path)?;
+        if stamp.is_directory() {
+            self.observe_below(&path)?;
+        }
         Ok(Some(path))
+    }
+
+    /// Writes down everything below a directory that is taken as it is.
+    fn observe_below(&self, directory: &Path) -> fs::Result<()> {
+        for name in fs::list(directory)? {
+            let path = directory.join(name);
+            // A link is taken as a link: what it leads to does not matter.
+            let stamp = Stamp::of(&path)?;
+            self.inputs.seen(&self.absolute.join(path.strip_prefix(&self.root).unwrap_or(&path)), stamp);
+            if stamp.is_directory() {
+                self.observe_below(&path)?;
+            }
+        }
+        Ok(())
     }
 
     /// Returns the names of `FOLDER/NAME{suffix}` in the project and in the program, sorted.
