@@ -32,7 +32,8 @@ fn used(text: &str) -> Vec<String> {
             None => rest,
         };
         for part in list.split(',').take(if rest.starts_with('{') { usize::MAX } else { 1 }) {
-            let word: String = part.trim().chars().take_while(|letter| letter.is_alphanumeric() || *letter == '_').collect();
+            let word: String =
+                part.trim().chars().take_while(|letter| letter.is_alphanumeric() || *letter == '_').collect();
             names.push(word);
         }
     }
