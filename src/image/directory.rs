@@ -119,21 +119,23 @@ impl<'tree> Layout<'tree> {
         let mut layout = Self { root: Seal { mode: 0o755, seconds: 0 }, directories: Vec::new() };
         let mut places: HashMap<&[u8], usize> = HashMap::new();
         let mut last = (&b""[..], 0);
+        let mut groups = 0;
         for (path, node, first) in tree.links() {
             let seal = Seal { mode: mode_on_disk(node), seconds: seconds_on_disk(&node.meta) };
             let bytes = path.as_bytes();
             if let Some(name) = path.name() {
-                let form = first.map(|first| Form::Link(first.as_bytes())).or_else(|| Form::of(&node.kind));
-                let Some(form) = form else { continue };
+                let Some(form) = Form::of(&node.kind) else { continue };
                 let above = parent(bytes);
                 if last.0 != above {
                     last = (above, *places.get(above).expect("a complete tree has the directory above every path"));
                 }
+                let mut child = Child::new(name, form, seal, node);
                 if let Some(first) = first {
                     let holder = places.get(parent(first.as_bytes())).copied().unwrap_or_default();
-                    layout.directories[holder].share(first);
+                    child.form = Form::Link(first.as_bytes());
+                    child.expected.shared = layout.directories[holder].share(first, &mut groups);
                 }
-                layout.directories[last.1].children.push(Child::new(name, form, seal, node));
+                layout.directories[last.1].children.push(child);
             } else {
                 layout.root = seal;
             }
@@ -221,14 +223,13 @@ impl<'tree> Form<'tree> {
 
 impl<'tree> Child<'tree> {
     fn new(name: &[u8], form: Form<'tree>, seal: Seal, node: &Node) -> Self {
-        let shared = matches!(form, Form::Link(_));
         let (kind, size, digest) = match &node.kind {
             Kind::Regular(content) => (Stamp::REGULAR, content.length, Some(content.digest)),
             Kind::Symlink(target) => (Stamp::SYMLINK, target.len() as u64, Some(Digest::of(target))),
             _ => (Stamp::DIRECTORY, 0, None),
         };
         let stamp = Some(Stamp::expected(kind | seal.mode, size, seal.seconds));
-        Self { form, expected: store::Entry { name: name.into(), stamp, digest, shared } }
+        Self { form, expected: store::Entry { name: name.into(), stamp, digest, shared: 0 } }
     }
 
     fn stamp(&self) -> Stamp {
@@ -237,12 +238,17 @@ impl<'tree> Child<'tree> {
 }
 
 impl Directory<'_> {
-    /// Notes that the file at `path`, which stands in this directory, has other names.
-    fn share(&mut self, path: &TreePath) {
+    /// Returns the number of the file at `path`, which stands in this directory and has other names; a new one when none
+    /// of them came before.
+    fn share(&mut self, path: &TreePath, groups: &mut u32) -> u32 {
         let name = path.name().unwrap_or_default();
-        if let Ok(index) = self.children.binary_search_by(|child| (*child.expected.name).cmp(name)) {
-            self.children[index].expected.shared = true;
+        let found = self.children.binary_search_by(|child| (*child.expected.name).cmp(name));
+        let shared = &mut self.children[found.expect("an earlier path of the tree")].expected.shared;
+        if *shared == 0 {
+            *groups += 1;
+            *shared = *groups;
         }
+        *shared
     }
 
     fn has_links(&self) -> bool {
@@ -356,7 +362,7 @@ impl OldDirectory<'_> {
     /// Makes `child` a hard link to the same file here. What cannot be linked, for whatever reason, is written anew.
     fn link(&self, child: &Child<'_>, folder: &Folder) -> bool {
         // Files with several names are written anew, so that names that were one file and are two now share nothing.
-        let same = |entry: &&store::Entry| !entry.shared && entry.same_result(&child.expected);
+        let same = |entry: &&store::Entry| entry.shared == 0 && entry.same_result(&child.expected);
         let entry = self.listed.get(&child.expected.name).filter(same);
         entry.is_some_and(|entry| self.folder.link(&entry.name, folder, &entry.name).is_ok())
     }

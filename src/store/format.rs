@@ -12,9 +12,9 @@
 //! checksum      u32: CRC-32 of everything before it
 //!
 //! listing       count of directories u32; for each: path (text), count of entries u32, entries
-//! entry         flags u8 (1 stamp follows, 2 digest follows, 4 shared), name (text),
+//! entry         flags u8 (1 stamp follows, 2 digest follows, 4 shared follows), name (text),
 //!               [mode u32, inode u64, size u64, modified and changed: i64 seconds and u32 nanoseconds each],
-//!               [digest: 32 bytes]
+//!               [digest: 32 bytes], [shared: u32]
 //! ```
 
 use super::{Directory, Entry, Listing, Record, Written};
@@ -63,7 +63,9 @@ fn put_listing(bytes: &mut Vec<u8>, listing: &Listing) {
 
 fn put_entry(bytes: &mut Vec<u8>, entry: &Entry) {
     let flag = |present, flag| if present { flag } else { 0 };
-    bytes.push(flag(entry.stamp.is_some(), STAMP) | flag(entry.digest.is_some(), DIGEST) | flag(entry.shared, SHARED));
+    bytes.push(
+        flag(entry.stamp.is_some(), STAMP) | flag(entry.digest.is_some(), DIGEST) | flag(entry.shared > 0, SHARED),
+    );
     put_text(bytes, &entry.name);
     if let Some(stamp) = &entry.stamp {
         bytes.extend(stamp.mode.to_le_bytes());
@@ -76,6 +78,9 @@ fn put_entry(bytes: &mut Vec<u8>, entry: &Entry) {
     }
     if let Some(digest) = &entry.digest {
         bytes.extend(digest.as_bytes());
+    }
+    if entry.shared > 0 {
+        bytes.extend(entry.shared.to_le_bytes());
     }
 }
 
@@ -172,7 +177,8 @@ impl<'bytes> Reader<'bytes> {
         let name = self.text()?.into();
         let stamp = if flags & STAMP == 0 { None } else { Some(self.stamp()?) };
         let digest = if flags & DIGEST == 0 { None } else { Some(Digest::from_bytes(self.array()?)) };
-        Some(Entry { name, stamp, digest, shared: flags & SHARED != 0 })
+        let shared = if flags & SHARED == 0 { 0 } else { self.number()? };
+        Some(Entry { name, stamp, digest, shared })
     }
 
     fn stamp(&mut self) -> Option<Stamp> {

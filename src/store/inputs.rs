@@ -1,5 +1,6 @@
 //! Gathering what a render reads.
 
+use std::borrow::Cow;
 use std::os::unix::ffi::OsStrExt;
 use std::path::Path;
 use std::sync::{Mutex, PoisonError};
@@ -46,14 +47,20 @@ impl Inputs {
     }
 
     fn take(&self, path: &Path, stamp: Option<Stamp>, digest: Option<Digest>) {
-        // Only an empty path, or a working directory that is gone, has no absolute form: neither is an input.
-        let Ok(path) = std::path::absolute(path) else { return };
+        let path = match path.is_absolute() {
+            true => Cow::Borrowed(path),
+            // Only an empty path, or a working directory that is gone, has no absolute form: neither is an input.
+            false => match std::path::absolute(path) {
+                Ok(path) => Cow::Owned(path),
+                Err(_) => return,
+            },
+        };
         let (directory, name) = split(path.as_os_str().as_bytes());
         // The root has no name; it always exists.
         if name.is_empty() {
             return;
         }
-        let entry = Entry { name: name.into(), stamp, digest, shared: false };
+        let entry = Entry { name: name.into(), stamp, digest, shared: 0 };
         let mut seen = self.seen.lock().unwrap_or_else(PoisonError::into_inner);
         match seen.last_mut().filter(|last| &*last.path == directory) {
             Some(last) => last.entries.push(entry),

@@ -36,8 +36,8 @@ pub struct Entry {
     pub stamp: Option<Stamp>,
     /// The digest of a file's bytes or of a symbolic link's target, where it is known.
     pub digest: Option<Digest>,
-    /// Whether other paths of the listing are hard links to the same file.
-    pub shared: bool,
+    /// A number that all names of one file have, among hard links; zero for a file of one name.
+    pub shared: u32,
 }
 
 impl Entry {
@@ -124,11 +124,13 @@ impl Listing {
         })
     }
 
-    /// Drops the paths that `keep` refuses.
-    pub fn retain(&mut self, keep: impl Fn(&Path) -> bool) {
+    /// Forgets what is at the paths that `doubtful` chooses; they stay listed, as something that nothing else equals.
+    pub fn forget(&mut self, doubtful: impl Fn(&Path) -> bool) {
         for directory in &mut self.directories {
             let path = &directory.path;
-            directory.entries.retain(|entry| keep(&join(path, &entry.name)));
+            for entry in directory.entries.iter_mut().filter(|entry| doubtful(&join(path, &entry.name))) {
+                (entry.stamp, entry.digest) = (None, None);
+            }
         }
     }
 

@@ -14,7 +14,12 @@ fn stamp(number: u64) -> Stamp {
 
 fn entry(name: &str, number: u64) -> Entry {
     let digest = number.is_multiple_of(2).then(|| Digest::of(name));
-    Entry { name: name.as_bytes().into(), stamp: (number > 0).then(|| stamp(number)), digest, shared: number == 3 }
+    Entry {
+        name: name.as_bytes().into(),
+        stamp: (number > 0).then(|| stamp(number)),
+        digest,
+        shared: u32::from(number == 3) * 9,
+    }
 }
 
 fn record() -> Record {
@@ -165,7 +170,7 @@ fn stamps_are_taken_only_of_expected_results() {
     crate::fs::write_atomic(&folder.path().join("file"), b"12").unwrap();
     let found = Stamp::of(&folder.path().join("file")).unwrap();
     let listing = |stamp: Stamp| {
-        let entry = Entry { name: b"file"[..].into(), stamp: Some(stamp.untrusted()), digest: None, shared: false };
+        let entry = Entry { name: b"file"[..].into(), stamp: Some(stamp.untrusted()), digest: None, shared: 0 };
         Listing::from_unsorted(vec![Directory { path: Box::default(), entries: vec![entry] }])
     };
     let base = Folder::open(folder.path()).unwrap();

@@ -17,6 +17,7 @@ fn the_rules_of_the_form_on_disk_hold() {
     let mut tree = tree("one");
     let fifo = Node { kind: Kind::Fifo, meta: Meta::root_owned(0o644, TIME) };
     tree.insert(path("/run/pipe"), fifo).unwrap();
+    tree.link(path("/run/second"), &path("/run/pipe")).unwrap();
     let device = Kind::CharacterDevice(DeviceNumber { major: 1, minor: 3 });
     tree.insert(path("/dev/null"), Node { kind: device, meta: Meta::root_owned(0o666, TIME) }).unwrap();
     let mut owned = file("theirs", 0o640);
@@ -152,6 +153,16 @@ fn hard_links_that_part_share_nothing() {
     parted.link(path("/usr/bin/fourth"), &path("/usr/share/first")).unwrap();
     project.render(&parted).unwrap();
     assert_eq!(snapshot(&project.destination()), fresh(&parted));
+    // The same four names, paired otherwise.
+    let mut crossed = tree("one");
+    crossed.link(path("/usr/bin/fourth"), &path("/usr/bin/second")).unwrap();
+    crossed.insert(path("/usr/bin/second"), file("shared", 0o664)).unwrap();
+    crossed.link(path("/usr/bin/third"), &path("/usr/share/first")).unwrap();
+    crossed.insert(path("/usr/bin/fourth"), file("shared", 0o664)).unwrap();
+    crossed.link(path("/usr/bin/second"), &path("/usr/bin/fourth")).unwrap();
+    crossed.complete(|_| Meta::root_owned(0o755, TIME));
+    assert_eq!(project.render(&crossed).unwrap(), ["rootfs"]);
+    assert_eq!(snapshot(&project.destination()), fresh(&crossed));
 }
 
 #[test]

@@ -162,3 +162,15 @@ fn an_emptied_or_missing_folder_is_filled_again() {
     assert_eq!(project.render(&tree("one")).unwrap().len(), 3);
     assert_eq!(snapshot(&project.destination()), fresh(&tree("one")));
 }
+
+#[test]
+fn force_removes_an_edited_artifact_that_is_not_made_any_more() {
+    let project = Project::new();
+    let tree = tree("one");
+    let (kind, mut artifacts) = rootfs(&tree, b"FROM scratch\n");
+    artifacts.push(("rootfs.tar", Form::Bytes(b"made")));
+    project.render_to(&project.destination(), &[(kind, artifacts)]).unwrap();
+    fs::write(project.destination().join("rootfs.tar"), "mine").unwrap();
+    assert!(matches!(project.render(&tree), Err(DestinationError::Edited { .. })));
+    assert_eq!(project.forced().render(&tree).unwrap(), ["rootfs.tar"]);
+}

@@ -110,7 +110,8 @@ fn kinds_do_not_touch_each_other() {
     project.render(&tree("one")).unwrap();
     assert_eq!(fs::read(&image).unwrap(), b"mine", "an edit of another kind is neither lost nor in the way");
     let error = project.render_to(&project.destination(), &sysext(b"image")).unwrap_err();
-    assert!(matches!(error, DestinationError::Edited { .. }), "and still noticed: {error}");
+    let DestinationError::Edited { edits, .. } = &error else { panic!("{error}") };
+    assert_eq!(edits[0].kind, EditKind::Changed, "and still noticed");
 }
 
 /// Makes a folder whose content has to survive, and returns it with what it holds.

@@ -38,7 +38,7 @@ impl<'run> Destination<'run> {
     /// old result is there then.
     pub fn commit(mut self, rendered: Rendered<'_>) -> Result<Committed<'run>> {
         self.refuse_edits(&rendered)?;
-        self.forget_edited()?;
+        self.forget_edited(&rendered)?;
         let mut commit = Commit::prepare(&self, &rendered)?;
         let others = self.others(&rendered);
         let mut staged = None;
@@ -82,13 +82,15 @@ impl<'run> Destination<'run> {
         Err(DestinationError::Edited { path: self.path.clone(), edits })
     }
 
-    /// Drops from what is known everything that was changed by hand, so that nothing becomes a link to it.
-    fn forget_edited(&mut self) -> Result<()> {
+    /// Forgets what was changed by hand in the kinds that are rendered, so that nothing becomes a link to it.
+    fn forget_edited(&mut self, rendered: &Rendered<'_>) -> Result<()> {
         let edits = self.edits()?.to_vec();
-        if !edits.is_empty() {
-            for written in &mut self.known {
-                written.listing.retain(|path| !edits.iter().any(|edit| path.starts_with(&edit.path)));
-            }
+        if edits.is_empty() {
+            return Ok(());
+        }
+        let of_kind = |written: &&mut Written| rendered.outputs.iter().any(|output| output.kind == written.kind);
+        for written in self.known.iter_mut().filter(of_kind) {
+            written.listing.forget(|path| edits.iter().any(|edit| path.starts_with(&edit.path)));
         }
         Ok(())
     }

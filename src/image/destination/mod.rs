@@ -324,7 +324,7 @@ fn is_artifact_name(name: &str) -> bool {
 }
 
 fn artifact_entry(name: &str, stamp: Stamp, digest: Option<Digest>) -> Entry {
-    Entry { name: name.as_bytes().into(), stamp: Some(stamp), digest, shared: false }
+    Entry { name: name.as_bytes().into(), stamp: Some(stamp), digest, shared: 0 }
 }
 
 /// Returns the names of the artifacts that were written for a kind.
