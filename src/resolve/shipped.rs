@@ -1,12 +1,12 @@
 //! The profiles that come with the program resolve for every distro and release that the program describes.
 
 use std::collections::BTreeSet;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use super::{Library, Recipe, Request, resolve};
 use crate::distro::{Architecture, Wish};
-use crate::spec::{DistroDocument, Project, SpecError, parse};
+use crate::spec::{DistroDocument, DocumentKind, Project, SpecError, parse, schema};
 
 /// Returns the folder `below` of the repository as a project.
 fn repository(below: &str) -> Arc<Project> {
@@ -62,4 +62,54 @@ fn the_project_that_init_writes_resolves() {
         let layers: Vec<&str> = recipe.layers.iter().map(|layer| layer.name.as_str()).collect();
         assert_eq!(layers, ["hardened", "base", "nginx", "site", "profile:default"]);
     }
+}
+
+#[test]
+fn the_schemas_in_the_repository_are_those_of_the_program() {
+    let root = Path::new(env!("CARGO_MANIFEST_DIR"));
+    for (kind, name) in
+        [(DocumentKind::Profile, "profile"), (DocumentKind::Layer, "layer"), (DocumentKind::Distro, "distro")]
+    {
+        let text = crate::fs::read(&root.join(format!("schema/{name}.json"))).unwrap();
+        let written: serde_json::Value = serde_json::from_slice(&text).unwrap();
+        let current = serde_json::to_value(schema(kind)).unwrap();
+        assert!(written == current, "run `layerforge schema {name} > schema/{name}.json`");
+    }
+}
+
+/// Editors complete and check a document whose first line names its schema.
+#[test]
+fn every_shipped_document_names_its_schema() {
+    let root = Path::new(env!("CARGO_MANIFEST_DIR"));
+    let mut count = 0;
+    for folder in ["profiles", "layers", "src/distro/data", "init"] {
+        for entry in documents(&root.join(folder)) {
+            let text = String::from_utf8(crate::fs::read(&entry).unwrap()).unwrap();
+            let schema = text.lines().next().and_then(|line| line.strip_prefix("#:schema ")).expect("a first line");
+            let kind = match folder {
+                "src/distro/data" => "distro",
+                _ if entry.ends_with("layer.toml") => "layer",
+                _ => "profile",
+            };
+            assert!(schema.ends_with(&format!("../schema/{kind}.json")), "{}: {schema}", entry.display());
+            // `init` writes the schemas into the project that it makes, where the path then leads to them.
+            assert!(folder == "init" || entry.parent().unwrap().join(schema).exists(), "{}", entry.display());
+            count += 1;
+        }
+    }
+    assert!(count > 15, "{count} documents");
+}
+
+/// Returns the TOML documents below `folder`.
+fn documents(folder: &Path) -> Vec<PathBuf> {
+    let mut found = Vec::new();
+    for name in crate::fs::list(folder).unwrap() {
+        let path = folder.join(name);
+        if path.is_dir() {
+            found.extend(documents(&path));
+        } else if path.extension().is_some_and(|extension| extension == "toml") {
+            found.push(path);
+        }
+    }
+    found
 }
