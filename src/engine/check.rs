@@ -1,7 +1,8 @@
 //! Looks for mistakes and waste in all profiles of a project, for every distro.
 
 use std::collections::{BTreeMap, BTreeSet};
-use std::path::PathBuf;
+use std::os::unix::ffi::OsStrExt;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use rayon::prelude::*;
@@ -10,8 +11,8 @@ use serde::Serialize;
 use super::select::Selection;
 use crate::digest::Digest;
 use crate::error::Error;
-use crate::resolve::{Action, Entry, Library, Recipe, Used, target_name};
-use crate::spec::{Folder, FolderEntryKind, Origin, Place, Problem, Project, SpecError};
+use crate::resolve::{Action, Entry, LayerSource, Library, Recipe, Used, target_name};
+use crate::spec::{FolderEntryKind, Origin, Place, Problem, Project, Severity, SpecError};
 use crate::tree::TreePath;
 
 /// What was found.
@@ -57,7 +58,31 @@ pub struct Shadowed {
 #[derive(Default)]
 struct Usage {
     layers: BTreeSet<String>,
+    /// Files that were read, by absolute path.
     files: BTreeSet<PathBuf>,
+    /// Directories and archives that layers take as they are, by real path.
+    trees: BTreeSet<PathBuf>,
+}
+
+impl Usage {
+    fn take(&mut self, library: &Library, recipes: &[Recipe]) {
+        self.layers.extend(library.layers.iter().map(|layer| layer.name.clone()));
+        let trees = recipes.iter().flat_map(|recipe| &recipe.layers).filter_map(|layer| layer.tree.as_ref());
+        self.trees.extend(trees.map(|tree| real(tree)));
+    }
+
+    /// Tells whether the file at `path` of `project` was read, by this name or as what a symbolic link leads to.
+    fn has(&self, project: &Project, path: &Path) -> bool {
+        self.files.contains(&project.absolute(path)) || {
+            let real = real(path);
+            self.files.contains(&real) || real.ancestors().any(|above| self.trees.contains(above))
+        }
+    }
+}
+
+/// Returns a path without symbolic links; as it is when that cannot be found out.
+fn real(path: &Path) -> PathBuf {
+    path.canonicalize().unwrap_or_else(|_| path.to_owned())
 }
 
 /// Checks one profile, or every profile of the project when `selection` names none.
@@ -78,10 +103,10 @@ pub fn check(project: &Arc<Project>, selection: &Selection) -> Result<CheckRepor
         match one.library(project).and_then(|library| Ok((one.recipes(&library)?, library))) {
             Ok((recipes, library)) => {
                 report.profiles.insert(name, recipes.iter().map(|recipe| target_name(&recipe.distro)).collect());
-                usage.layers.extend(library.layers.iter().map(|layer| layer.name.clone()));
+                usage.take(&library, &recipes);
                 unused_variables(&library, &recipes, &mut report.problems);
                 shadowed(&library, &recipes, &mut report.shadowed);
-                contents.collect(project, &library)?;
+                contents.take(library);
             }
             Err(Error::Spec(SpecError::Problems(problems))) => {
                 let new: Vec<_> = problems.into_iter().filter(|problem| !report.problems.contains(problem)).collect();
@@ -90,13 +115,14 @@ pub fn check(project: &Arc<Project>, selection: &Selection) -> Result<CheckRepor
             Err(error) => return Err(error),
         }
     }
-    let failed = !report.problems.is_empty();
-    usage.files.extend(project.inputs().iter().map(|(path, _)| path));
-    if whole && !failed {
+    // A profile that is not understood uses what nobody knows.
+    if whole && report.problems.iter().all(|problem| problem.severity != Severity::Error) {
+        let inputs = project.inputs();
+        usage.files.extend(inputs.iter().filter(|(_, input)| input.digest.is_some()).map(|(path, _)| path));
         unused_layers(project, &usage, &mut report.problems)?;
         unused_files(project, &usage, &mut report.problems)?;
     }
-    report.duplicates = contents.duplicates();
+    report.duplicates = contents.duplicates(project)?;
     report.problems.sort_by_key(|problem| std::cmp::Reverse(problem.severity));
     Ok(report)
 }
@@ -119,7 +145,9 @@ fn unused_variables(library: &Library, recipes: &[Recipe], problems: &mut Vec<Pr
     }
     let declared: BTreeMap<&String, &Place> =
         recipes.iter().flat_map(|recipe| &recipe.variables).map(|(name, variable)| (name, &variable.place)).collect();
-    for (name, place) in declared.into_iter().filter(|(name, _)| !used.contains(*name)) {
+    // A layer of the program may have more variables than a profile needs.
+    let own = |place: &Place| place.source.path.is_some();
+    for (name, place) in declared.into_iter().filter(|(name, place)| !used.contains(*name) && own(place)) {
         let problem =
             Problem::at(place, format!("the variable `{name}` is not used by the profile `{}`", library.name))
                 .warning()
@@ -176,8 +204,7 @@ fn unused_files(project: &Project, usage: &Usage, problems: &mut Vec<Problem>) -
     files.extend(project.walk(&project.folder(), "templates")?);
     for file in files {
         if let FolderEntryKind::File { path, .. } = &file.kind {
-            let documentation = path.extension().is_some_and(|extension| extension == "md");
-            if !usage.files.contains(&**path) && !documentation {
+            if !usage.has(project, path) && !is_for_people(path) {
                 problems.push(
                     Problem::anywhere(format!("the file `{}` is used by no profile", file.name))
                         .warning()
@@ -189,49 +216,43 @@ fn unused_files(project: &Project, usage: &Usage, problems: &mut Vec<Problem>) -
     Ok(())
 }
 
-/// The contents of all layers, as they stand on disk or in the program.
+/// Tells whether a file is one that nothing has to read: documentation, or hidden, as those of editors and git are.
+fn is_for_people(path: &Path) -> bool {
+    path.extension().is_some_and(|extension| extension == "md")
+        || path.file_name().is_some_and(|name| name.as_bytes().starts_with(b"."))
+}
+
+/// The file trees of all layers, as they stand on disk or in the program.
 #[derive(Default)]
 struct Contents {
-    /// For each content the files that hold it, and its length.
-    files: BTreeMap<Digest, (u64, BTreeSet<LayerFile>)>,
-    layers: BTreeSet<String>,
+    layers: BTreeMap<String, LayerSource>,
 }
 
 /// A file of a layer's tree.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
 struct LayerFile {
     name: String,
+    origin: Origin,
     layer: String,
-    section: String,
     path: Vec<u8>,
 }
 
 impl Contents {
-    fn collect(&mut self, project: &Project, library: &Library) -> Result<(), Error> {
-        for layer in library.layers.iter().filter(|layer| !self.layers.contains(&layer.name)).collect::<Vec<_>>() {
-            self.layers.insert(layer.name.clone());
-            let files: Vec<_> =
-                layer.trees.iter().flat_map(|(section, tree)| tree.iter().map(move |file| (section, file))).collect();
-            let read: Vec<_> = files
-                .par_iter()
-                .map(|(section, file)| Ok((section, file, digest(project, &layer.folder, &file.kind)?)))
-                .collect::<Result<Vec<_>, Error>>()?;
-            for (section, file, content) in read {
-                let Some((digest, length)) = content else { continue };
-                let place = LayerFile {
-                    name: file.name.clone(),
-                    layer: layer.name.clone(),
-                    section: (**section).clone(),
-                    path: file.path.clone(),
-                };
-                self.files.entry(digest).or_insert((length, BTreeSet::new())).1.insert(place);
-            }
+    fn take(&mut self, library: Library) {
+        for layer in library.layers {
+            self.layers.entry(layer.name.clone()).or_insert(layer);
         }
-        Ok(())
     }
 
-    fn duplicates(&self) -> Vec<Duplicate> {
-        let several = self.files.values().filter(|(length, files)| *length > 0 && files.len() > 1);
+    /// Returns contents that stand in several files, at least one of which is the project's own.
+    fn duplicates(&self, project: &Project) -> Result<Vec<Duplicate>, Error> {
+        let mut by_digest: BTreeMap<Digest, (u64, BTreeSet<LayerFile>)> = BTreeMap::new();
+        for (digest, length, file) in self.read(project)? {
+            by_digest.entry(digest).or_insert((length, BTreeSet::new())).1.insert(file);
+        }
+        let several = by_digest.values().filter(|(length, files)| {
+            *length > 0 && files.len() > 1 && files.iter().any(|file| file.origin == Origin::Project)
+        });
         let mut duplicates: Vec<_> = several
             .map(|(length, files)| Duplicate {
                 files: files.iter().map(|file| file.name.clone()).collect(),
@@ -240,7 +261,26 @@ impl Contents {
             })
             .collect();
         duplicates.sort_by(|one, other| other.bytes.cmp(&one.bytes).then_with(|| one.files.cmp(&other.files)));
-        duplicates
+        Ok(duplicates)
+    }
+
+    fn read(&self, project: &Project) -> Result<Vec<(Digest, u64, LayerFile)>, Error> {
+        let trees = self.layers.iter().flat_map(|(layer, source)| source.trees.iter().map(move |tree| (layer, tree)));
+        let files: Vec<_> = trees.flat_map(|(layer, (_, tree))| tree.iter().map(move |file| (layer, file))).collect();
+        let read = files.par_iter().filter_map(|(layer, file)| {
+            let (digest, length, origin) = match &file.kind {
+                FolderEntryKind::File { path, .. } => match project.content(path) {
+                    Ok(content) => (content.digest, content.length, Origin::Project),
+                    Err(error) => return Some(Err(error.into())),
+                },
+                FolderEntryKind::Embedded(file) => (Digest::of(file.bytes), file.bytes.len() as u64, Origin::Builtin),
+                FolderEntryKind::Symlink(_) | FolderEntryKind::EmptyDirectory => return None,
+            };
+            let (name, path) = (file.name.clone(), file.path.clone());
+            let file = LayerFile { name, origin, layer: (*layer).clone(), path };
+            Some(Ok((digest, length, file)))
+        });
+        read.collect()
     }
 }
 
@@ -262,15 +302,4 @@ fn hoist(files: &BTreeSet<LayerFile>) -> String {
         }
         _ => "one template in `templates/`, named by a `[file]` table for each path".into(),
     }
-}
-
-fn digest(project: &Project, _folder: &Folder, kind: &FolderEntryKind) -> Result<Option<(Digest, u64)>, Error> {
-    Ok(match kind {
-        FolderEntryKind::File { path, .. } => {
-            let content = project.content(path)?;
-            Some((content.digest, content.length))
-        }
-        FolderEntryKind::Embedded(file) => Some((Digest::of(file.bytes), file.bytes.len() as u64)),
-        FolderEntryKind::Symlink(_) | FolderEntryKind::EmptyDirectory => None,
-    })
 }

@@ -8,6 +8,7 @@ use std::sync::{Arc, OnceLock};
 use super::embedded::{self, Embedded};
 use super::problem::Problem;
 use super::source::Source;
+use crate::digest::Digest;
 use crate::fs::{self, Stamp};
 use crate::store::{Inputs, Listing, Record};
 use crate::tree::{Content, ContentSource};
@@ -52,6 +53,7 @@ pub enum Origin {
 /// mattered has changed.
 #[derive(Debug)]
 pub struct Project {
+    /// As messages show it: empty for the working directory, so that they say `layers/…` and not `./layers/…`.
     root: PathBuf,
     /// The root as an absolute path, under which inputs are written down.
     absolute: PathBuf,
@@ -103,15 +105,21 @@ impl Project {
     pub fn open(root: &Path) -> Self {
         // Only fails when the working directory is gone; relative paths fail at their first use then.
         let absolute = std::path::absolute(root).unwrap_or_else(|_| root.to_owned());
-        Self { root: root.to_owned(), absolute, inputs: Inputs::new(), earlier: OnceLock::new() }
+        let root = root.strip_prefix(".").unwrap_or(root).to_owned();
+        Self { root, absolute, inputs: Inputs::new(), earlier: OnceLock::new() }
     }
 
-    /// Returns the root of the project.
+    /// Returns the root of the project, to join paths to; empty for the working directory.
     pub fn root(&self) -> &Path {
         &self.root
     }
 
-    /// Returns every path that was read, listed or looked for so far.
+    /// Returns the absolute form of a path that the project gave, under which [`Project::inputs`] has it.
+    pub fn absolute(&self, path: &Path) -> PathBuf {
+        self.absolute.join(path.strip_prefix(&self.root).unwrap_or(path))
+    }
+
+    /// Returns every path that was read, listed or looked for so far; those that were read have a digest.
     pub fn inputs(&self) -> Listing {
         self.inputs.listing()
     }
@@ -167,11 +175,11 @@ impl Project {
         let (name, path, bytes) = match folder {
             Folder::Local(folder) => {
                 let path = folder.join(relative);
-                if self.observe(&path)?.is_none() {
-                    return Ok(None);
-                }
+                let Some(stamp) = self.observe(&path)? else { return Ok(None) };
                 self.check_inside(&path)?;
-                (path.display().to_string(), Some(path.clone()), fs::read(&path)?)
+                let bytes = fs::read(&path)?;
+                self.inputs.file(&self.absolute(&path), stamp, Digest::of(&bytes));
+                (path.display().to_string(), Some(path), bytes)
             }
             Folder::Embedded(prefix) => match embedded::file(&format!("{prefix}/{relative}")) {
                 None => return Ok(None),
@@ -332,7 +340,7 @@ impl Project {
     /// # Errors
     /// When it cannot be read.
     pub fn content(&self, path: &Arc<Path>) -> fs::Result<Content> {
-        let absolute = self.absolute.join(path.strip_prefix(&self.root).unwrap_or(path));
+        let absolute = self.absolute(path);
         let stamp = Stamp::of(path)?;
         let known = self.earlier.get().and_then(|record| record.digest_of(&absolute, &stamp));
         let content = match known {
@@ -345,7 +353,7 @@ impl Project {
 
     /// Writes down what stands at `path` and returns its stamp.
     fn observe(&self, path: &Path) -> fs::Result<Option<Stamp>> {
-        let absolute = self.absolute.join(path.strip_prefix(&self.root).unwrap_or(path));
+        let absolute = self.absolute(path);
         match Stamp::of(path) {
             Ok(stamp) => {
                 self.inputs.seen(&absolute, stamp);
@@ -368,11 +376,12 @@ impl Project {
     /// read the files of whoever renders it.
     fn check_inside(&self, path: &Path) -> Result<(), SpecError> {
         let real = |path: &Path| path.canonicalize().map_err(fs::Error::on("resolve", path));
-        if real(path)?.starts_with(real(&self.root)?) {
+        if real(path)?.starts_with(real(&self.absolute)?) {
             return Ok(());
         }
+        let root = if self.root.as_os_str().is_empty() { Path::new(".") } else { &self.root };
         Err(Problem::anywhere(format!("`{}` lies outside the project", path.display()))
-            .rule(format!("a project reads files below its root only, which is `{}`", self.root.display()))
+            .rule(format!("a project reads files below its root only, which is `{}`", root.display()))
             .help("copy the file into the project, or choose a root that holds both with `--project DIR`")
             .into())
     }
