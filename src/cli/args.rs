@@ -23,9 +23,9 @@ pub(super) struct Arguments {
 /// Options of every command.
 #[derive(Debug, Clone, Args)]
 pub(super) struct GlobalOptions {
-    /// The folder that holds profiles/, layers/ and templates/
-    #[arg(long, short = 'C', global = true, value_name = "DIR", default_value = ".")]
-    pub(super) project: PathBuf,
+    /// The folder that holds profiles/, layers/ and templates/; this one by default
+    #[arg(long, short = 'C', global = true, value_name = "DIR")]
+    pub(super) project: Option<PathBuf>,
     /// Threads to use; as many as there are processors by default
     #[arg(long, short = 'j', global = true, value_name = "N")]
     pub(super) jobs: Option<std::num::NonZeroUsize>,
@@ -79,6 +79,22 @@ pub(super) enum Command {
     Completions(CompletionsArguments),
     /// Print the manual page
     Man,
+}
+
+impl Command {
+    /// Returns the profile that the command is about, when one is named.
+    pub(super) fn profile(&self) -> Option<&str> {
+        let selection = match self {
+            Self::Render(arguments) => &arguments.selection,
+            Self::Check(selection) => selection,
+            Self::Plan(arguments) => &arguments.selection,
+            Self::Why(arguments) => &arguments.selection,
+            Self::List(arguments) => &arguments.selection,
+            Self::Graph(arguments) => &arguments.selection,
+            Self::Diff(_) | Self::Init(_) | Self::Schema(_) | Self::Completions(_) | Self::Man => return None,
+        };
+        selection.profile.as_deref()
+    }
 }
 
 /// A profile, its distros, values of variables.

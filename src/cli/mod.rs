@@ -15,7 +15,7 @@ mod render;
 mod terminal;
 mod why;
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 use std::sync::Arc;
 
@@ -49,7 +49,7 @@ pub fn run() -> ExitCode {
 }
 
 fn dispatch(arguments: &Arguments, terminal: &Terminal) -> Result<ExitCode, Error> {
-    let session = Session { project: Arc::new(Project::open(&arguments.global.project)), terminal };
+    let session = Session { project: Arc::new(Project::open(&root(arguments))), terminal };
     match &arguments.command {
         Command::Render(arguments) => render::run(&session, arguments),
         Command::Check(arguments) => check::run(&session, arguments),
@@ -60,6 +60,21 @@ fn dispatch(arguments: &Arguments, terminal: &Terminal) -> Result<ExitCode, Erro
         Command::Completions(arguments) => generate::completions(terminal, arguments.shell),
         Command::Man => generate::manual(terminal),
         _ => Err(Error::usage("not built yet")),
+    }
+}
+
+/// Returns the root of the project: what `--project` says, or, for a profile that is named by its path, the folder that
+/// holds its `profiles/`, or else the folder it is in.
+fn root(arguments: &Arguments) -> PathBuf {
+    if let Some(project) = &arguments.global.project {
+        return project.clone();
+    }
+    let profile = arguments.command.profile().filter(|profile| profile.ends_with(".toml"));
+    let folder = profile.and_then(|profile| Path::new(profile).parent());
+    match folder {
+        Some(folder) if folder.ends_with("profiles") => folder.parent().unwrap_or(folder).to_owned(),
+        Some(folder) => folder.to_owned(),
+        None => PathBuf::from("."),
     }
 }
 
@@ -92,7 +107,17 @@ impl Session<'_> {
 
     /// Turns arguments into a selection, with what the environment adds.
     fn selection(&self, arguments: &SelectionArguments) -> Result<Selection, Error> {
-        self.target(arguments.profile.clone(), &arguments.target)
+        let below = |profile: &String| {
+            // A path is given as seen from the working directory; the project knows it as seen from its root.
+            let path = Path::new(profile).strip_prefix(self.project.root()).ok()?;
+            Some(path.to_str()?.to_owned())
+        };
+        let profile = arguments.profile.as_ref();
+        let profile = match profile.filter(|profile| profile.ends_with(".toml")) {
+            Some(path) => below(path).or_else(|| Some(path.clone())),
+            None => profile.cloned(),
+        };
+        self.target(profile, &arguments.target)
     }
 
     fn target(&self, profile: Option<String>, arguments: &TargetArguments) -> Result<Selection, Error> {

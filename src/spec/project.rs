@@ -104,7 +104,8 @@ impl Project {
     /// Returns the project whose root is `root`. Nothing is read yet.
     pub fn open(root: &Path) -> Self {
         // Only fails when the working directory is gone; relative paths fail at their first use then.
-        let absolute = std::path::absolute(root).unwrap_or_else(|_| root.to_owned());
+        let here = if root.as_os_str().is_empty() { Path::new(".") } else { root };
+        let absolute = std::path::absolute(here).unwrap_or_else(|_| here.to_owned());
         let root = root.strip_prefix(".").unwrap_or(root).to_owned();
         Self { root, absolute, inputs: Inputs::new(), earlier: OnceLock::new() }
     }
