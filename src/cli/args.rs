@@ -238,9 +238,9 @@ pub(super) struct GraphArguments {
 /// Arguments of `init`.
 #[derive(Debug, Args)]
 pub(super) struct InitArguments {
-    /// The folder to write into
-    #[arg(value_name = "DIR", default_value = ".")]
-    pub(super) directory: PathBuf,
+    /// The folder to write into; the working directory, or that of --project, when nothing is said
+    #[arg(value_name = "DIR")]
+    pub(super) directory: Option<PathBuf>,
     /// Start from a shipped profile, copied with its layers, instead of from the small one
     #[arg(long, value_name = "NAME")]
     pub(super) example: Option<String>,

@@ -15,7 +15,7 @@ pub(super) fn schema(terminal: &Terminal, kind: SchemaKind) -> Result<ExitCode, 
         SchemaKind::Layer => crate::spec::DocumentKind::Layer,
         SchemaKind::Distro => crate::spec::DocumentKind::Distro,
     };
-    terminal.print_json(&crate::spec::schema(kind));
+    terminal.print(&crate::engine::schema_text(kind));
     Ok(DONE)
 }
 

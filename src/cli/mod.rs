@@ -8,6 +8,7 @@ mod args;
 mod check;
 pub mod diagnostic;
 mod generate;
+mod init;
 mod list;
 mod plan;
 mod progress;
@@ -56,6 +57,7 @@ fn dispatch(arguments: &Arguments, terminal: &Terminal) -> Result<ExitCode, Erro
         Command::Plan(arguments) => plan::run(&session, arguments),
         Command::Why(arguments) => why::run(&session, arguments),
         Command::List(arguments) => list::run(&session, arguments),
+        Command::Init(command) => init::run(terminal, &arguments.global, command),
         Command::Schema(arguments) => generate::schema(terminal, arguments.kind),
         Command::Completions(arguments) => generate::completions(terminal, arguments.shell),
         Command::Man => generate::manual(terminal),

@@ -4,6 +4,7 @@
 //! here, and the environment is not read.
 
 mod check;
+mod init;
 mod list;
 mod lock_file;
 mod plan;
@@ -13,6 +14,7 @@ mod why;
 mod witness;
 
 pub use check::{CheckReport, Duplicate, Shadowed, check};
+pub use init::{InitReport, init, schema_text};
 pub use list::{DistroLine, Inventory, LayerLine, ProfileLine, list};
 pub use plan::{TargetPlan, plan};
 pub use render::{RenderReport, RenderRequest, render};

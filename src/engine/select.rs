@@ -28,7 +28,7 @@ pub struct Selection {
 }
 
 /// The profile that is taken when none is named.
-const DEFAULT_PROFILE: &str = "default";
+pub(super) const DEFAULT_PROFILE: &str = "default";
 
 impl Selection {
     /// Returns the name of the profile.

@@ -19,8 +19,8 @@ pub(super) fn file(path: &str) -> Option<&'static Embedded> {
     FILES.binary_search_by(|file| file.path.cmp(path)).ok().map(|index| &FILES[index])
 }
 
-/// Returns the files below `folder`, sorted.
-pub(super) fn below(folder: &str) -> &'static [Embedded] {
+/// Returns the files of the program below `folder`, sorted.
+pub fn embedded_files(folder: &str) -> &'static [Embedded] {
     let prefix = format!("{}/", folder.trim_end_matches('/'));
     let first = FILES.partition_point(|file| file.path < prefix.as_str());
     let count = FILES[first..].iter().take_while(|file| file.path.starts_with(&prefix)).count();

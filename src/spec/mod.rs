@@ -21,7 +21,7 @@ pub use document::{
     DistroTable, GroupTable, LayerDocument, OutputTables, PackageOrigin, PackageTable, ProfileDocument, RootfsTable,
     Tables, TarCompression, TarTable, Tier, TriggerTable, UserTable, VariableTable, VariableType,
 };
-pub use embedded::Embedded;
+pub use embedded::{Embedded, embedded_files};
 pub use entry::{Condition, Conditional, DirectoryTable, FileTable, LinkTable, RemoveTable};
 pub use merge::Merge;
 pub use problem::{Problem, Severity, nearest};

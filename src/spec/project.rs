@@ -5,7 +5,7 @@ use std::os::unix::ffi::{OsStrExt, OsStringExt};
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, OnceLock};
 
-use super::embedded::{self, Embedded};
+use super::embedded::{self, Embedded, embedded_files};
 use super::problem::Problem;
 use super::source::Source;
 use crate::digest::Digest;
@@ -153,7 +153,7 @@ impl Project {
             return Ok(Some((Folder::Local(local), Origin::Project)));
         }
         let prefix = format!("layers/{name}");
-        Ok((!embedded::below(&prefix).is_empty()).then_some((Folder::Embedded(prefix), Origin::Builtin)))
+        Ok((!embedded_files(&prefix).is_empty()).then_some((Folder::Embedded(prefix), Origin::Builtin)))
     }
 
     /// Returns the text file at `relative` in the project, or else in the program.
@@ -258,7 +258,7 @@ impl Project {
     /// When the project's folder cannot be listed.
     pub fn names(&self, folder: &str, suffix: &str) -> fs::Result<BTreeMap<String, Origin>> {
         let mut names = BTreeMap::new();
-        for file in embedded::below(folder) {
+        for file in embedded_files(folder) {
             let rest = &file.path[folder.len() + 1..];
             if let Some(name) = rest.strip_suffix(suffix).filter(|name| !name.contains('/')) {
                 names.insert(name.to_owned(), Origin::Builtin);
@@ -291,7 +291,7 @@ impl Project {
                 None => Vec::new(),
                 Some(_) => fs::list(path)?.into_iter().map(|name| name.to_string_lossy().into_owned()).collect(),
             },
-            Folder::Embedded(folder) => embedded::below(folder)
+            Folder::Embedded(folder) => embedded_files(folder)
                 .iter()
                 .filter_map(|file| file.path[folder.len() + 1..].split('/').next().map(str::to_owned))
                 .collect(),
@@ -331,7 +331,7 @@ impl Project {
                     kind: FolderEntryKind::Embedded(file),
                     name: format!("builtin:{}", file.path),
                 };
-                Ok(embedded::below(&prefix).iter().map(entry).collect())
+                Ok(embedded_files(&prefix).iter().map(entry).collect())
             }
         }
     }
