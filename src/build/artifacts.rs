@@ -55,7 +55,7 @@ impl std::fmt::Debug for Body<'_> {
 /// The directory that a Dockerfile copies.
 pub const ROOTFS: &str = "rootfs";
 /// The archive of what a COPY cannot carry.
-const ROOTFS_TAR: &str = "rootfs.tar";
+pub const ROOTFS_TAR: &str = "rootfs.tar";
 /// The description of `rootfs/` and `rootfs.tar`.
 pub const MANIFEST: &str = "manifest.json";
 

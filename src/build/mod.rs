@@ -11,7 +11,7 @@ use std::path::Path;
 
 use rayon::prelude::*;
 
-pub use artifacts::{ArchiveWriter, Artifact, Body, MANIFEST, Product, ROOTFS, artifacts};
+pub use artifacts::{ArchiveWriter, Artifact, Body, MANIFEST, Product, ROOTFS, ROOTFS_TAR, artifacts};
 
 use crate::deploy::DeployError;
 use crate::image::{Manifest, ManifestHead};

@@ -202,18 +202,27 @@ pub(super) struct ListArguments {
 
 /// Arguments of `diff`.
 #[derive(Debug, Args)]
+#[command(after_help = DIFF_HELP)]
 pub(super) struct DiffArguments {
-    /// A directory, tar archive, rendered folder or manifest.json
+    /// A directory, tar archive, rendered folder, the rootfs/ in one, or a manifest.json
+    #[arg(value_name = "OLD")]
     pub(super) old: PathBuf,
     /// What to compare it with
+    #[arg(value_name = "NEW")]
     pub(super) new: PathBuf,
     /// Compare times too
     #[arg(long)]
     pub(super) times: bool,
-    /// Compare owners of plain directories too, which are the owner of whoever wrote them
+    /// Compare owners of directories too, although they are those of whoever wrote them
     #[arg(long)]
     pub(super) owners: bool,
 }
+
+const DIFF_HELP: &str = "\
+A rendered folder stands for the tree as it was rendered, the rootfs/ in it for what an image gets from it now.
+Archives may be compressed with gzip, zstd or xz.
+
+Exit code: 0 when both are equal, 1 when they differ, 2 when they cannot be compared.";
 
 /// The form of a graph.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]

@@ -110,7 +110,7 @@ fn first_line(place: &Place) -> std::ops::Range<usize> {
 }
 
 /// Returns a text of one line in which every character can be seen, and none does anything to a terminal.
-fn escaped(text: &str) -> Cow<'_, str> {
+pub(super) fn escaped(text: &str) -> Cow<'_, str> {
     if !text.contains(is_active) {
         return Cow::Borrowed(text);
     }

@@ -1,6 +1,6 @@
 //! `layerforge init`
 
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
 use super::args::{GlobalOptions, InitArguments};
@@ -9,8 +9,9 @@ use crate::engine::{self, InitReport};
 use crate::error::Error;
 
 pub(super) fn run(terminal: &Terminal, options: &GlobalOptions, arguments: &InitArguments) -> Result<ExitCode, Error> {
-    let directory = arguments.directory.as_deref().unwrap_or(&options.project);
-    let report = engine::init(directory, arguments.example.as_deref())?;
+    let directory = arguments.directory.as_ref().or(options.project.as_ref());
+    let directory = directory.cloned().unwrap_or_else(|| PathBuf::from("."));
+    let report = engine::init(&directory, arguments.example.as_deref())?;
     if terminal.json {
         terminal.print_json(&report);
     } else {

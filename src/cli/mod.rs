@@ -5,8 +5,10 @@
 //! without colours.
 
 mod args;
+mod changes;
 mod check;
 pub mod diagnostic;
+mod diff;
 mod generate;
 mod init;
 mod list;
@@ -57,6 +59,7 @@ fn dispatch(arguments: &Arguments, terminal: &Terminal) -> Result<ExitCode, Erro
         Command::Plan(arguments) => plan::run(&session, arguments),
         Command::Why(arguments) => why::run(&session, arguments),
         Command::List(arguments) => list::run(&session, arguments),
+        Command::Diff(arguments) => diff::run(&session, arguments),
         Command::Init(command) => init::run(terminal, &arguments.global, command),
         Command::Schema(arguments) => generate::schema(terminal, arguments.kind),
         Command::Completions(arguments) => generate::completions(terminal, arguments.shell),
@@ -111,7 +114,8 @@ impl Session<'_> {
     fn selection(&self, arguments: &SelectionArguments) -> Result<Selection, Error> {
         let below = |profile: &String| {
             // A path is given as seen from the working directory; the project knows it as seen from its root.
-            let path = Path::new(profile).strip_prefix(self.project.root()).ok()?;
+            let path = Path::new(profile);
+            let path = path.strip_prefix(".").unwrap_or(path).strip_prefix(self.project.root()).ok()?;
             Some(path.to_str()?.to_owned())
         };
         let profile = arguments.profile.as_ref();

@@ -23,6 +23,25 @@ pub(super) struct Terminal {
     pub(super) bars: bool,
 }
 
+/// Whether and how words are coloured.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Style {
+    coloured: bool,
+}
+
+impl Style {
+    pub(super) const BOLD: &str = "1";
+    pub(super) const RED: &str = "31";
+    pub(super) const GREEN: &str = "32";
+    pub(super) const YELLOW: &str = "33";
+    pub(super) const FAINT: &str = "2";
+
+    /// Returns `text` in a colour, or plain when there are none (ECMA-48, select graphic rendition).
+    pub(super) fn paint(self, colour: &str, text: &str) -> String {
+        if self.coloured { format!("\x1b[{colour}m{text}\x1b[0m") } else { text.to_owned() }
+    }
+}
+
 impl Terminal {
     pub(super) fn new(options: &GlobalOptions) -> Self {
         let (output, error) = (std::io::stdout().is_terminal(), std::io::stderr().is_terminal());
@@ -38,6 +57,11 @@ impl Terminal {
             quiet: options.quiet,
             bars: error && !options.quiet && options.verbose == 0,
         }
+    }
+
+    /// Returns how data is coloured.
+    pub(super) fn output_style(&self) -> Style {
+        Style { coloured: self.output_colour }
     }
 
     /// Prints data. A reader that has gone away ends the program without a word, as it does for other programs.

@@ -4,6 +4,7 @@
 //! here, and the environment is not read.
 
 mod check;
+mod diff;
 mod init;
 mod list;
 mod lock_file;
@@ -14,6 +15,7 @@ mod why;
 mod witness;
 
 pub use check::{CheckReport, Duplicate, Shadowed, check};
+pub use diff::{DiffReport, DiffRequest, Form, PathChange, Side, diff};
 pub use init::{InitReport, init, schema_text};
 pub use list::{DistroLine, Inventory, LayerLine, ProfileLine, list};
 pub use plan::{TargetPlan, plan};

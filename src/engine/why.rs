@@ -5,6 +5,7 @@ use std::sync::Arc;
 
 use serde::Serialize;
 
+use super::diff::describe;
 use super::select::Selection;
 use crate::build::{self, Stacked};
 use crate::error::Error;
@@ -120,7 +121,7 @@ fn explain(recipe: &Recipe, stacked: &Stacked, path: &TreePath) -> Why {
     }
     let node = stacked.tree.get(path);
     let holds = (words.is_empty() && node.is_some()).then(|| stacked.tree.below(path).count());
-    Why { target: target_name(&recipe.distro), path: path.clone(), result: node.map(describe), words, holds }
+    Why { target: target_name(&recipe.distro), path: path.clone(), result: node.map(result), words, holds }
 }
 
 fn action_word(action: &Action) -> &'static str {
@@ -132,13 +133,10 @@ fn action_word(action: &Action) -> &'static str {
     }
 }
 
-fn describe(node: &Node) -> String {
-    let meta = &node.meta;
-    let owner = format!("{:04o} {}:{}", meta.mode, meta.uid, meta.gid);
+fn result(node: &Node) -> String {
     match &node.kind {
-        Kind::Regular(content) => format!("file {owner} {} bytes {}", content.length, content.digest),
-        Kind::Symlink(target) => format!("symlink to {}", String::from_utf8_lossy(target)),
-        kind => format!("{} {owner}", kind.word()),
+        Kind::Regular(content) => format!("{} {}", describe(node, true), content.digest),
+        _ => describe(node, true),
     }
 }
 

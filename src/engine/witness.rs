@@ -12,15 +12,14 @@ use crate::image::{Manifest, Witness};
 pub(super) fn witness(folder: &Path) -> Vec<Witness> {
     let names = fs::list(folder).unwrap_or_default();
     let names = names.iter().filter_map(|name| name.to_str());
-    names
-        .filter(|name| {
-            *name == MANIFEST
-                || name.ends_with(".tar.manifest.json")
-                || name.ends_with(".tar.gz.manifest.json")
-                || name.ends_with(".tar.zst.manifest.json")
-        })
-        .filter_map(|name| read(folder, name))
-        .collect()
+    names.filter(|name| is_manifest_name(name)).filter_map(|name| read(folder, name)).collect()
+}
+
+/// Tells whether a manifest may have this name: that of a rootfs, or of an archive.
+pub(super) fn is_manifest_name(name: &str) -> bool {
+    let archive = name.strip_suffix(".manifest.json");
+    name == MANIFEST
+        || archive.is_some_and(|name| [".tar", ".tar.gz", ".tar.zst"].iter().any(|ending| name.ends_with(ending)))
 }
 
 fn read(folder: &Path, name: &str) -> Option<Witness> {

@@ -172,6 +172,14 @@ impl Manifest {
         Ok(manifest)
     }
 
+    /// Returns the paths that the base image must lose.
+    ///
+    /// # Errors
+    /// When one is no path of a tree.
+    pub fn removed_paths(&self) -> Result<Vec<TreePath>, ManifestError> {
+        self.removed.iter().map(|path| read_path(path).map_err(ManifestError::Malformed)).collect()
+    }
+
     /// Returns the tree that the manifest describes. Its contents have digest and length, but no bytes: they name a file
     /// that does not exist.
     ///

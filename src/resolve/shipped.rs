@@ -70,10 +70,10 @@ fn the_schemas_in_the_repository_are_those_of_the_program() {
     for (kind, name) in
         [(DocumentKind::Profile, "profile"), (DocumentKind::Layer, "layer"), (DocumentKind::Distro, "distro")]
     {
-        let text = crate::fs::read(&root.join(format!("schema/{name}.json"))).unwrap();
+        let text = crate::fs::read(&root.join(format!("docs/schema/{name}.json"))).unwrap();
         let written: serde_json::Value = serde_json::from_slice(&text).unwrap();
         let current = serde_json::to_value(schema(kind)).unwrap();
-        assert!(written == current, "run `layerforge schema {name} > schema/{name}.json`");
+        assert!(written == current, "run `layerforge schema {name} > docs/schema/{name}.json`");
     }
 }
 
@@ -91,8 +91,9 @@ fn every_shipped_document_names_its_schema() {
                 _ if entry.ends_with("layer.toml") => "layer",
                 _ => "profile",
             };
-            assert!(schema.ends_with(&format!("../schema/{kind}.json")), "{}: {schema}", entry.display());
             // `init` writes the schemas into the project that it makes, where the path then leads to them.
+            let home = if folder == "init" { ".layerforge" } else { "docs" };
+            assert!(schema.ends_with(&format!("../{home}/schema/{kind}.json")), "{}: {schema}", entry.display());
             assert!(folder == "init" || entry.parent().unwrap().join(schema).exists(), "{}", entry.display());
             count += 1;
         }
