@@ -361,8 +361,8 @@ impl<'old> Old<'old> {
 impl OldDirectory<'_> {
     /// Makes `child` a hard link to the same file here. What cannot be linked, for whatever reason, is written anew.
     fn link(&self, child: &Child<'_>, folder: &Folder) -> bool {
-        // Files with several names are written anew, so that names that were one file and are two now share nothing.
-        let same = |entry: &&store::Entry| entry.shared == 0 && entry.same_result(&child.expected);
+        // The number of its group says the same as well: two files that were one before cannot both match.
+        let same = |entry: &&store::Entry| entry.same_result(&child.expected);
         let entry = self.listed.get(&child.expected.name).filter(same);
         entry.is_some_and(|entry| self.folder.link(&entry.name, folder, &entry.name).is_ok())
     }

@@ -5,7 +5,7 @@ use std::os::unix::fs::{MetadataExt, PermissionsExt};
 use std::path::Path;
 use std::sync::Arc;
 
-use layerforge::image::{DestinationError, carried_by_copy};
+use layerforge::image::{DestinationError, Layout, carried_by_copy};
 use layerforge::store::{Inputs, Store};
 use layerforge::tree::{Content, DeviceNumber, Kind, Meta, Node, Tree};
 
@@ -294,6 +294,13 @@ fn a_directory_that_hands_down_its_group_changes_nothing() {
     project.render(&tree("one")).unwrap();
     project.render(&tree("two")).unwrap();
     assert_eq!(snapshot(&project.destination()), fresh(&tree("two")));
+    let folder = layerforge::fs::Folder::open(&out).unwrap();
+    let one = tree("one");
+    Layout::of(&one).write(&folder, "rootfs", None, &layerforge::store::Listing::new()).unwrap();
+    fs::remove_dir_all(project.destination()).unwrap();
+    let expected = fresh(&one);
+    let found = snapshot(&out);
+    assert!(found.iter().all(|(path, found)| expected[path].mode == found.mode));
 }
 
 #[test]
