@@ -10,7 +10,7 @@ use std::{env, fs, io};
 
 /// The folders to embed, and the name each has inside the program.
 const FOLDERS: [(&str, &str); 5] = [
-    ("init", "init"),
+    ("src/engine/starter", "starter"),
     ("layers", "layers"),
     ("profiles", "profiles"),
     ("src/distro/data", "distros"),

@@ -27,7 +27,7 @@ pub struct InitReport {
 }
 
 /// The folder of the starter project inside the program.
-const STARTER: &str = "init";
+const STARTER: &str = "starter";
 /// The list of what git does not see: the only file of a project that others are likely to have made already.
 const IGNORED: &str = ".gitignore";
 /// What it says.
