@@ -3,7 +3,7 @@
 //! They are created before packages are installed: package scripts and systemd-sysusers(8) keep a name that exists, so
 //! that the number of the profile wins, and take other numbers than those that exist. What the base image has under the
 //! same name with the same numbers is kept; any other clash of names or numbers stops the build, in the words of the
-//! tool that finds it.
+//! tool that finds it. So does, on Alpine, a number above 256000: busybox has no higher ones there.
 
 use std::collections::BTreeMap;
 
@@ -26,18 +26,17 @@ pub(super) fn create(recipe: &Recipe) -> Result<Vec<String>, DeployError> {
         let (uid, gid) = (user.uid, user.gid);
         let exists = line("/etc/passwd", &format!("^{}:[^:]*:{uid}:{gid}:", literal(name)))?;
         let Quoted { name: word, home, shell, comment } = quoted(name, user)?;
-        statements.push(if busybox {
+        let create = if busybox {
             let group = quote::shell_word("the name of a group", groups[&gid])?;
-            format!(
-                "{exists} ||\n    adduser -S -D -H -u {uid} -G {group} -h {home} -s {shell}\n        -g {comment} {word}"
-            )
+            format!("adduser -S -D -H -u {uid} -G {group} -h {home} -s {shell}\n        -g {comment} {word}")
         } else {
             // `--no-log-init`: lastlog is indexed by number, so that a high one would make it gigabytes long.
             format!(
-                "{exists} ||\n    useradd --system --no-log-init --no-create-home --uid {uid} --gid {gid}\n        \
+                "useradd --system --no-log-init --no-create-home --uid {uid} --gid {gid}\n        \
                  --home-dir {home} --shell {shell}\n        --comment {comment} {word}"
             )
-        });
+        };
+        statements.push(format!("{exists} ||\n    {create}"));
         for group in &user.groups {
             let is_member = line("/etc/group", &format!("^{}:.*[:,]{}\\(,\\|$\\)", literal(group), literal(name)))?;
             let group = quote::shell_word("the name of a group", group)?;

@@ -9,6 +9,7 @@ use std::time::Duration;
 
 use super::{DeployError, Engine, Program, accounts, image_name, packages, quote, run};
 use crate::resolve::{Probe, Process, Recipe};
+use crate::spec::JobTime;
 use crate::tree::{Kind, Tree, TreePath};
 
 /// What a Dockerfile needs to know about the tree beside it.
@@ -136,9 +137,11 @@ fn files(image: &ImageTree<'_>) -> Result<String, DeployError> {
     Ok(text)
 }
 
+/// Writes the triggers. The exec form hands each its arguments as they are; a shell that joined them into one layer would
+/// have to be told how.
 fn triggers(recipe: &Recipe) -> Option<String> {
     let commands = recipe.triggers.values().map(|command| format!("RUN {}\n", quote::exec_form(command)));
-    let text: String = commands.collect();
+    let text = commands.collect::<Vec<_>>().join("# hadolint ignore=DL3059\n");
     (!text.is_empty()).then(|| format!("# What can only be made where everything is in its place.\n{text}"))
 }
 
@@ -172,6 +175,10 @@ fn contract(name: &str, process: &Process) -> Result<String, DeployError> {
         variables.push(format!("{variable}={value}"));
     }
     if !variables.is_empty() {
+        // A secret has no value here, so none of these is one; hadolint takes some names for those of secrets.
+        if process.environment.keys().any(|variable| variable.contains("USERNAME")) {
+            text.push_str("# hadolint ignore=DL3064\n");
+        }
         text.push_str(&format!("ENV {}\n", variables.join(" \\\n    ")));
     }
     let directory = process.directory.as_deref().unwrap_or("/");
@@ -210,19 +217,34 @@ fn duration(duration: Duration) -> String {
 }
 
 /// Writes how the image is run, as comments that can be copied.
-fn usage(recipe: &Recipe, process: &str) -> Result<String, DeployError> {
-    use crate::spec::JobTime;
-    let mut text = String::new();
-    let mut explain = |sentence: &str, program| {
-        let lines = run::lines(recipe, Some(process), program, Engine::Docker)?;
-        text.push_str(&format!("# {sentence}\n#\n#     {}\n", lines.join(" \\\n#       ")));
-        Ok(())
-    };
-    for (name, job) in &recipe.contract.jobs {
-        if job.when == JobTime::PreDeploy {
-            explain(&format!("Before the first start, and after each update, the job `{name}`:"), Program::Job(name))?;
+fn usage(recipe: &Recipe, started: &str) -> Result<String, DeployError> {
+    let contract = &recipe.contract;
+    let mut paragraphs = Vec::new();
+    for writable in contract.writables.values() {
+        let mut content: Vec<String> = writable.subdirectories.iter().map(|name| format!("`{name}/`")).collect();
+        content.extend(writable.seed.as_ref().map(|seed| format!("a copy of what is in `{seed}`")));
+        if !content.is_empty() {
+            paragraphs.push(format!("Before it starts, `{}` has to hold {}.", writable.path, content.join(", ")));
         }
     }
-    explain("Run it with nothing writable but what it declares:", Program::Process(process))?;
-    Ok(text)
+    let mut explain = |sentence: &str, program| {
+        let lines = run::lines(recipe, Some(started), program, Engine::Docker)?;
+        paragraphs.push(format!("{sentence}\n\n    {}", lines.join(" \\\n      ")));
+        Ok(())
+    };
+    let mut others = Vec::new();
+    for (name, job) in &contract.jobs {
+        match job.when {
+            JobTime::PreDeploy => explain(&format!("Before it starts, the job `{name}`:"), Program::Job(name))?,
+            JobTime::PostDeploy | JobTime::Schedule => others.push(format!("the job `{name}`")),
+        }
+    }
+    explain("Run it with nothing writable but what it declares:", Program::Process(started))?;
+    others
+        .extend(contract.processes.keys().filter(|name| *name != started).map(|name| format!("the process `{name}`")));
+    if !others.is_empty() {
+        paragraphs.push(format!("For other containers of this image: {}.", others.join(", ")));
+    }
+    let text = paragraphs.join("\n\n");
+    Ok(text.split('\n').map(|line| format!("# {}", quote::comment(line)).trim_end().to_owned() + "\n").collect())
 }

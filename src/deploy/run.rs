@@ -177,13 +177,13 @@ impl<'run> Command<'run> {
         let mode = writable.mode;
         Ok(match self.engine {
             Engine::Docker => {
-                let size = writable.size.map(|size| format!(",size={size}")).unwrap_or_default();
+                let size = writable.size.map(|size| format!(",size={}", bytes(size))).unwrap_or_default();
                 words(["--tmpfs", &format!("{path}:uid={uid},gid={gid},mode={mode:04o}{size}")])
             }
             Engine::Podman => {
                 // It knows no numbers here, only whether the directory belongs to the user of the container.
                 let chown = if uid == 0 { "" } else { ",chown=true" };
-                let size = writable.size.map(|size| format!(",tmpfs-size={size}")).unwrap_or_default();
+                let size = writable.size.map(|size| format!(",tmpfs-size={}", bytes(size))).unwrap_or_default();
                 words(["--mount", &format!("type=tmpfs,destination={path},tmpfs-mode={mode:04o}{size}{chown}")])
             }
         })
@@ -213,10 +213,20 @@ fn secret_option(name: &str, hand_over: &HandOver) -> Result<Vec<String>, Deploy
 
 /// Returns the options for limits that an engine can set exactly.
 fn limits(limits: &Limits) -> Vec<Vec<String>> {
-    let memory = limits.memory_max.map(|bytes| ["--memory".to_owned(), bytes.to_string()]);
+    let memory = limits.memory_max.map(|limit| ["--memory".to_owned(), bytes(limit)]);
     let tasks = limits.tasks.map(|count| ["--pids-limit".to_owned(), count.to_string()]);
     let files = limits.open_files.map(|count| ["--ulimit".to_owned(), format!("nofile={count}")]);
     [memory, tasks, files].into_iter().flatten().map(Vec::from).collect()
+}
+
+/// Writes a number of bytes with the largest suffix that loses nothing.
+fn bytes(count: u64) -> String {
+    match count.trailing_zeros() {
+        30.. if count > 0 => format!("{}g", count >> 30),
+        20.. if count > 0 => format!("{}m", count >> 20),
+        10.. if count > 0 => format!("{}k", count >> 10),
+        _ => count.to_string(),
+    }
 }
 
 /// Checks that the options of engines can hold a path: they separate their parts with `:` and `,`.

@@ -212,7 +212,13 @@ impl Resolver<'_> {
         })
     }
 
-    fn command(&mut self, command: Option<&[Located<String>]>, place: &Place, what: &str) -> Option<Vec<String>> {
+    /// Renders the command of `what`, which names its program by path.
+    pub(super) fn command(
+        &mut self,
+        command: Option<&[Located<String>]>,
+        place: &Place,
+        what: &str,
+    ) -> Option<Vec<String>> {
         let Some(first) = command.and_then(<[_]>::first) else {
             self.missing(place, what, "command");
             return None;

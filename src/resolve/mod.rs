@@ -10,6 +10,7 @@ mod contract;
 mod entries;
 mod filters;
 mod library;
+mod names;
 mod quantity;
 mod recipe;
 mod resolver;
@@ -97,15 +98,15 @@ impl Resolver<'_> {
         self.define("profile", &profile);
         self.accounts(tables);
         let contract = self.contract(tables);
-        let image = self.render(&distro.image).unwrap_or_default();
+        let image = self.read(Some(&distro.image), names::image).unwrap_or_default();
         let layers = self.layers(&contract);
         let packages = self.packages(tables);
         let mut triggers = BTreeMap::new();
         for (name, table) in &tables.trigger {
             if self.holds(table.condition()) {
-                match &table.command {
-                    Some(command) => drop(triggers.insert(name.to_string(), self.render_all(command))),
-                    None => self.missing(&name.place, &format!("the trigger `{}`", **name), "command"),
+                let what = format!("the trigger `{}`", **name);
+                if let Some(command) = self.command(table.command.as_deref(), &name.place, &what) {
+                    triggers.insert(name.to_string(), command);
                 }
             }
         }
@@ -130,6 +131,11 @@ impl Resolver<'_> {
         let document = &self.library.profile;
         let mut labels = BTreeMap::new();
         for (name, value) in &document.labels {
+            if !names::is_label(name) {
+                let message = format!("`{}` is no name of a label", name.escape_debug());
+                let rule = "letters, digits, `.`, `-`, `_` and `/`, such as `org.opencontainers.image.source`";
+                self.problems.push(Problem::at(&name.place, message).rule(rule));
+            }
             if let Some(value) = self.render(value) {
                 labels.insert(name.value.clone(), value);
             }
@@ -151,6 +157,10 @@ impl Resolver<'_> {
                 continue;
             };
             if let Some(gid) = self.number(Some(gid), ID_RANGE) {
+                if let Some((other, _)) = self.groups.iter().find(|(_, known)| i64::from(**known) == gid) {
+                    let message = format!("the groups `{other}` and `{}` have the same gid {gid}", **name);
+                    self.problems.push(Problem::at(&name.place, message).rule("each group has a gid of its own"));
+                }
                 self.groups.insert(name.to_string(), gid as u32);
             }
         }
@@ -206,7 +216,9 @@ impl Resolver<'_> {
                 Some(names) => names.clone(),
                 None => vec![Located::new(name.to_string(), name.place.clone())],
             };
-            let names = self.render_all(&names);
+            let family = self.distro.family;
+            let names = names.iter().filter_map(|name| self.read(Some(name), |text| names::package(family, text)));
+            let names = names.collect();
             packages.insert(name.to_string(), Package { names, place: name.place.clone() });
         }
         packages
