@@ -150,13 +150,14 @@ impl Library {
 }
 
 /// Returns the name that the file of a profile gives it.
-fn name_of_file(source: &Arc<Source>, file_name: &str) -> Result<String, Problem> {
+fn name_of_file(source: &Arc<Source>, file_name: &str) -> Result<String, Box<Problem>> {
     let stem = file_name.strip_suffix(".toml").unwrap_or(file_name);
     stem.parse::<Name>().map(|name| name.to_string()).map_err(|error| {
         let mend = error.mend.as_deref().unwrap_or("…");
-        Problem::at(&Place::whole(source), format!("`{stem}` is no name of a profile"))
+        let problem = Problem::at(&Place::whole(source), format!("`{stem}` is no name of a profile"))
             .rule(format!("expected {}", error.rule))
-            .help(format!("rename the file, or write `name = \"{mend}\"` into it"))
+            .help(format!("rename the file, or write `name = \"{mend}\"` into it"));
+        Box::new(problem)
     })
 }
 
