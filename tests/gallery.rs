@@ -16,7 +16,7 @@ use std::sync::Arc;
 
 use layerforge::cli::diagnostic;
 use layerforge::distro::Wish;
-use layerforge::resolve::{Library, Request, Setting, resolve};
+use layerforge::resolve::{Library, Request, Setting, each_once, resolve};
 use layerforge::spec::{Place, Problem, Project, Scalar, SpecError};
 
 /// A broken project, unpacked.
@@ -90,30 +90,21 @@ fn unpack(text: &str, directory: &Path) -> Case {
 
 /// Returns the problems of a project for all of its distros, each once.
 fn problems(case: &Case) -> Vec<Problem> {
-    let mut found: Vec<Problem> = Vec::new();
-    let mut add = |error: SpecError| match error {
-        SpecError::Problems(problems) => {
-            for problem in problems {
-                if !found.contains(&problem) {
-                    found.push(problem);
-                }
-            }
-        }
+    let told = |error: SpecError| match error {
+        SpecError::Problems(problems) => problems,
         SpecError::File(error) => panic!("a mistake of a user is a problem, not {error}: {}", error.source),
     };
-    let project = Arc::new(Project::open(&case.project));
-    match Library::load(project, &case.profile) {
-        Err(error) => add(error),
-        Ok(library) => {
-            for (distro, table) in library.distros().unwrap() {
-                let (wish, settings) = (case.wish.clone(), case.settings.clone());
-                if let Err(error) = resolve(&library, &Request { distro, table, wish, settings, epoch: None }) {
-                    add(error);
-                }
-            }
-        }
+    let library = match Library::load(Arc::new(Project::open(&case.project)), &case.profile) {
+        Err(error) => return told(error),
+        Ok(library) => library,
+    };
+    let mut found = Vec::new();
+    for (distro, table) in library.distros().unwrap() {
+        let (name, wish, settings) = (distro.to_string(), case.wish.clone(), case.settings.clone());
+        let request = Request { distro, table, wish, settings, epoch: None };
+        found.push((name, resolve(&library, &request).err().map(told).unwrap_or_default()));
     }
-    found
+    each_once(&found)
 }
 
 fn check_place(place: &Place) {
@@ -131,6 +122,7 @@ fn every_mistake_has_a_good_message() {
         let case = unpack(&text, directory.path());
         let outcome = catch_unwind(AssertUnwindSafe(|| {
             let problems = problems(&case);
+            assert!(!problems.is_empty(), "the mistake is not noticed");
             let mut shown = String::new();
             for problem in &problems {
                 problem.place.iter().chain(problem.related.iter().map(|(place, _)| place)).for_each(check_place);

@@ -25,6 +25,9 @@ pub fn text(problem: &Problem, colour: bool) -> String {
             false => group.element(snippet(&shown)),
         };
     }
+    for (place, label) in problem.related.iter().filter(|(place, _)| place.is_whole()) {
+        group = group.element(Level::NOTE.message(escaped(&format!("{label}: `{}`", place.source.name)).into_owned()));
+    }
     if let Some(rule) = &problem.rule {
         group = group.element(Level::NOTE.message(escaped(rule)));
     }
@@ -72,10 +75,12 @@ struct Shown<'problem> {
     annotations: Vec<(AnnotationKind, &'problem Place, &'problem str)>,
 }
 
-/// Returns the files of a problem, that of its own place first, each once. A whole file has nothing marked in it.
+/// Returns the files of a problem that have a line to show, that of its own place first, each once. A whole file has
+/// nothing marked in it.
 fn files(problem: &Problem) -> Vec<Shown<'_>> {
     let primary = problem.place.iter().map(|place| (AnnotationKind::Primary, place, problem.label.as_str()));
     let related = problem.related.iter().map(|(place, label)| (AnnotationKind::Context, place, label.as_str()));
+    let related = related.filter(|(_, place, _)| !place.is_whole());
     let mut files: Vec<Shown<'_>> = Vec::new();
     for (kind, place, label) in primary.chain(related) {
         let index = files.iter().position(|shown| Arc::ptr_eq(&shown.place.source, &place.source));

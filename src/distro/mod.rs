@@ -93,9 +93,11 @@ pub struct Distro {
     pub release: String,
     /// Whether this is the release that is rendered when none is asked for.
     pub default_release: bool,
-    /// `VERSION_CODENAME` of os-release(5), when the release has one.
+    /// `VERSION_CODENAME` of os-release(5), when the release has one. Templates do not see what is not there.
+    #[serde(skip_serializing_if = "Option::is_none")]
     pub codename: Option<String>,
     /// `VERSION_ID` of os-release(5); none for a rolling release.
+    #[serde(skip_serializing_if = "Option::is_none")]
     pub version_id: Option<String>,
     /// The architecture.
     pub architecture: Architecture,
@@ -113,6 +115,7 @@ pub struct Distro {
     /// Package repositories.
     pub mirrors: Vec<String>,
     /// The package that holds the keys of the repositories.
+    #[serde(skip_serializing_if = "Option::is_none")]
     pub keyring: Option<String>,
     /// Where things are.
     pub paths: BTreeMap<String, String>,
@@ -238,7 +241,9 @@ fn inherit(
         }
         let Some(next) = like.take() else { break };
         if lineage.iter().any(|known| *known == **next) {
-            return Err(Problem::at(&next.place, format!("the distro `{}` is like itself", *next)).into());
+            return Err(Problem::at(&next.place, format!("the distro `{}` is like itself", *next))
+                .rule(format!("distros cannot be like each other in a circle: {} → {}", lineage.join(" → "), *next))
+                .into());
         }
         lineage.push(next.to_string());
         current = next;

@@ -7,7 +7,7 @@ use rayon::prelude::*;
 
 use crate::distro::{Architecture, Wish};
 use crate::error::Error;
-use crate::resolve::{Library, ProfileSource, Recipe, Request, Setting, resolve};
+use crate::resolve::{Library, ProfileSource, Recipe, Request, Setting, each_once, resolve};
 use crate::spec::{Located, Place, Problem, Project, Scalar, Source, SpecError, Table, parse};
 
 /// What is asked for.
@@ -95,17 +95,17 @@ impl Selection {
 pub(super) fn resolve_all(library: &Library, requests: &[Request]) -> Result<Vec<Recipe>, Error> {
     let resolved: Vec<_> = requests.par_iter().map(|request| resolve(library, request)).collect();
     let mut recipes = Vec::new();
-    let mut problems: Vec<Problem> = Vec::new();
-    for result in resolved {
+    let mut problems = Vec::new();
+    for (request, result) in requests.iter().zip(resolved) {
+        let mut found = Vec::new();
         match result {
             Ok(recipe) => recipes.push(recipe),
-            Err(SpecError::Problems(found)) => {
-                let new: Vec<_> = found.into_iter().filter(|problem| !problems.contains(problem)).collect();
-                problems.extend(new);
-            }
+            Err(SpecError::Problems(of_distro)) => found = of_distro,
             Err(error) => return Err(error.into()),
         }
+        problems.push((request.distro.to_string(), found));
     }
+    let problems = each_once(&problems);
     if problems.is_empty() { Ok(recipes) } else { Err(SpecError::Problems(problems).into()) }
 }
 

@@ -6,7 +6,7 @@ use super::entries::Entries;
 use super::recipe::{Action, Entry, Origin, OriginPlace};
 use super::resolver::Resolver;
 use super::template::Used;
-use crate::spec::{self, DirectoryTable, FileTable, Located, Mode, Place, Problem};
+use crate::spec::{self, DirectoryTable, FileTable, Located, Mode, Place, Problem, nearest};
 use crate::tree::TreePath;
 
 /// A table that only sets owner and mode of paths that come from elsewhere.
@@ -31,7 +31,7 @@ impl Resolver<'_> {
         if attribute.mode.is_none() && attribute.owner.is_none() && attribute.group.is_none() {
             self.problems.push(Problem::at(&key.place, format!("the table of `{path}` says nothing")).rule(
                 "a file has `template`, `source` or `content`, or sets `mode`, `owner` or `group` of a path of a tree",
-            ));
+            ).help("give it a `content`; an empty file has `content = \"\"`"));
             return None;
         }
         let glob = GlobBuilder::new(path).literal_separator(true).backslash_escape(true).build();
@@ -93,15 +93,17 @@ impl Resolver<'_> {
     }
 
     /// Reports a table that matched nothing.
-    pub(super) fn unmatched(&mut self, attribute: &Attributes, whole: &str) {
+    pub(super) fn unmatched(&mut self, attribute: &Attributes, whole: &str, all: &[&Entries]) {
         let kind = if attribute.directories { "directory" } else { "file" };
+        let paths: Vec<String> = all.iter().flat_map(|entries| entries.keys()).map(ToString::to_string).collect();
+        let near = nearest(&attribute.pattern, &paths.iter().map(String::as_str).collect::<Vec<_>>());
         self.problems.push(
             Problem::at(&attribute.place, format!("`{}` matches no {kind} of {whole}", attribute.pattern))
                 .rule("a table without content sets owner and mode of paths that come from file trees")
-                .help(if attribute.directories {
-                    "correct the pattern, or remove the table"
-                } else {
-                    "correct the path, or give the file a `template`, `source` or `content`"
+                .help(match near {
+                    Some(near) => format!("did you mean `{near}`?"),
+                    None if attribute.directories => "correct the pattern, or remove the table".into(),
+                    None => "correct the path, or give the file a `template`, `source` or `content`".into(),
                 }),
         );
     }
@@ -150,5 +152,5 @@ impl<'table> Attribute<'table> {
 
 /// Tells whether a path stands for several.
 pub(super) fn is_pattern(path: &str) -> bool {
-    path.contains(['*', '?', '['])
+    path.contains(['*', '?', '[', '{'])
 }

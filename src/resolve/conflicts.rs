@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use super::recipe::{Action, Entry, Layer, OriginPlace};
+use super::recipe::{Action, Entry, Layer};
 use super::resolver::Resolver;
 use crate::spec::{Problem, Tier};
 use crate::tree::TreePath;
@@ -14,6 +14,7 @@ impl Resolver<'_> {
             self.check_reserved(entry);
             self.check_base_links(entry);
         }
+        self.check_parents(layers);
         for tier in [Tier::Base, Tier::Distro, Tier::Application, Tier::Overlay] {
             let mut seen: BTreeMap<&TreePath, (&Layer, &Entry)> = BTreeMap::new();
             for layer in layers.iter().filter(|layer| layer.tier == tier && !is_profile(layer)) {
@@ -25,6 +26,33 @@ impl Resolver<'_> {
                         _ => drop(seen.insert(&entry.path, (layer, entry))),
                     }
                 }
+            }
+        }
+    }
+
+    /// Refuses paths below a file or link of the same layer or a lower one: nothing can be put there.
+    fn check_parents(&mut self, layers: &[Layer]) {
+        let mut leaves: BTreeMap<&TreePath, (&Layer, &Entry)> = BTreeMap::new();
+        for layer in layers {
+            for entry in &layer.entries {
+                match entry.action {
+                    Action::File(_) | Action::Link(_) => drop(leaves.insert(&entry.path, (layer, entry))),
+                    Action::Directory | Action::Remove => drop(leaves.remove(&entry.path)),
+                }
+            }
+            for entry in layer.entries.iter().filter(|entry| !matches!(entry.action, Action::Remove)) {
+                let above = entry.path.ancestors().find_map(|path| leaves.get(&path));
+                let Some((other_layer, other)) = above else { continue };
+                let (kind, help) = match other.action {
+                    Action::Link(_) => ("link", "write the path that the link leads to"),
+                    _ => ("file", "let one of them go, or make the upper one a `[directory]`"),
+                };
+                self.problems.push(
+                    problem_of(entry, format!("`{}` lies below the {kind} `{}`", entry.path, other.path))
+                        .related(&other.origin.place.place(), format!("the {kind}, in {}", home(other_layer)))
+                        .rule("only a directory has something below it")
+                        .help(help),
+                );
             }
         }
     }
@@ -91,6 +119,11 @@ fn is_profile(layer: &Layer) -> bool {
     layer.name.starts_with("profile:")
 }
 
+/// Says where the entries of a layer are written.
+fn home(layer: &Layer) -> String {
+    if is_profile(layer) { "the profile".into() } else { format!("the layer `{}`", layer.name) }
+}
+
 /// Tells whether two entries of one path may stand in layers of one tier: order decides about directories and removals
 /// only, everything else must come out the same.
 fn agree(one: &Entry, other: &Entry) -> bool {
@@ -105,26 +138,36 @@ fn agree(one: &Entry, other: &Entry) -> bool {
 }
 
 fn conflict(first_layer: &Layer, first: &Entry, second_layer: &Layer, second: &Entry) -> Problem {
-    let (one, other) = (&first_layer.name, &second_layer.name);
-    let problem = problem_of(second, format!("the layers `{one}` and `{other}` disagree about `{}`", second.path))
+    let (one, other, path) = (&first_layer.name, &second_layer.name, &second.path);
+    let (what, below, above) = difference(first, second);
+    problem_of(second, format!("the layers `{one}` and `{other}` disagree about {what}`{path}`"))
+        .label(format!("{above}in the layer `{other}`"))
+        .related(&first.origin.place.place(), format!("{below}in the layer `{one}`"))
         .rule(format!("both are of the {} tier, where no layer may replace a path of another", first_layer.tier.word()))
-        .help("let one of them go, move one layer to a higher tier, or say it in the profile");
-    match &first.origin.place {
-        OriginPlace::Text(place) => problem.related(place, format!("the layer `{one}` says this")),
-        OriginPlace::File(name) => {
-            let mut problem = problem;
-            problem.message = format!("{} (`{name}`)", problem.message);
-            problem
+        .help("remove one, or describe the path in a layer of a higher tier or in the profile, which replace it")
+}
+
+/// Says in what two entries of one path differ, and what each says about it.
+fn difference(first: &Entry, second: &Entry) -> (&'static str, String, String) {
+    let both = |what, word: fn(&Entry) -> String| (what, word(first), word(second));
+    match (&first.action, &second.action) {
+        (Action::File(one), Action::File(other)) if one != other => both("the content of ", |_| String::new()),
+        (Action::File(_), Action::File(_)) if first.mode != second.mode => {
+            both("the mode of ", |entry| format!("{:04o} ", entry.mode))
         }
+        (Action::File(_), Action::File(_)) => both("the owner of ", |entry| format!("{}:{} ", entry.uid, entry.gid)),
+        _ => both("", |entry| match &entry.action {
+            Action::Link(target) => format!("a link to `{}` ", String::from_utf8_lossy(target)),
+            Action::Directory => "a directory ".into(),
+            Action::File(_) => "a file ".into(),
+            Action::Remove => "a removal ".into(),
+        }),
     }
 }
 
 /// Returns a problem at the place of an entry.
 fn problem_of(entry: &Entry, message: String) -> Problem {
-    match &entry.origin.place {
-        OriginPlace::Text(place) => Problem::at(place, message),
-        OriginPlace::File(name) => Problem::anywhere(format!("{name}: {message}")),
-    }
+    Problem::at(&entry.origin.place.place(), message)
 }
 
 #[cfg(test)]

@@ -4,11 +4,11 @@ use std::collections::BTreeMap;
 use std::time::Duration;
 
 use super::quantity::{duration, signal, size};
-use super::recipe::{Contract, HandOver, Job, Limits, Probe, Process, Question, Secret, Writable};
+use super::recipe::{Account, Contract, HandOver, Job, Limits, Probe, Process, Question, Secret, Writable};
 use super::resolver::Resolver;
 use crate::spec::{
-    Conditional, Identifier, JobTable, JobTime, LimitsTable, Located, LogDestination, Name, Place, ProbeTable, Problem,
-    ProcessTable, Restart, Table, Tables, WritableKind, WritableTable,
+    self, Conditional, Identifier, JobTable, JobTime, LimitsTable, Located, LogDestination, Name, Place, ProbeTable,
+    Problem, ProcessTable, Restart, Table, Tables, WritableKind, WritableTable,
 };
 use crate::tree::TreePath;
 
@@ -17,7 +17,9 @@ impl Resolver<'_> {
     pub(super) fn contract(&mut self, tables: &Tables) -> Contract {
         let secrets = self.secrets(tables);
         self.define("secret", secrets.keys().map(|name| (name.clone(), name.clone())).collect::<BTreeMap<_, _>>());
-        let writables = self.writables(tables);
+        let processes: Vec<_> = tables.process.iter().filter(|(_, table)| self.holds(table.condition())).collect();
+        let runner = self.only_runner(&processes);
+        let writables = self.writables(tables, runner);
         self.define("writable", &writables);
         let mut contract = Contract { secrets, writables, ..Contract::default() };
         let shared = self.environment(&tables.environment);
@@ -27,13 +29,11 @@ impl Resolver<'_> {
             "process",
             ports.iter().map(|(name, ports)| (name, BTreeMap::from([("ports", ports)]))).collect::<BTreeMap<_, _>>(),
         );
-        for (name, table) in &tables.process {
-            if self.holds(table.condition()) {
-                let ports = ports.get(name.as_str()).cloned().unwrap_or_default();
-                if let Some(mut process) = self.process(name, table, ports, &contract) {
-                    process.environment = with_shared(&shared, process.environment);
-                    contract.processes.insert(name.to_string(), process);
-                }
+        for (name, table) in processes {
+            let ports = ports.get(name.as_str()).cloned().unwrap_or_default();
+            if let Some(mut process) = self.process(name, table, ports, &contract) {
+                process.environment = with_shared(&shared, process.environment);
+                contract.processes.insert(name.to_string(), process);
             }
         }
         for (name, table) in &tables.job {
@@ -45,6 +45,17 @@ impl Resolver<'_> {
             }
         }
         contract
+    }
+
+    /// Returns the user that all processes run as; root when they differ or there is none.
+    fn only_runner(&self, processes: &[(&Located<Name>, &ProcessTable)]) -> Account {
+        let runner = |table: &ProcessTable| match &table.user.as_ref()?.value {
+            spec::Account::Id(id) => Some(Account { uid: *id, gid: *id }),
+            spec::Account::Name(name) => self.users.get(name).map(|user| Account { uid: user.uid, gid: user.gid }),
+        };
+        let mut runners = processes.iter().map(|(_, table)| runner(table));
+        let first = runners.next().flatten();
+        first.filter(|first| runners.all(|other| other == Some(*first))).unwrap_or(Account { uid: 0, gid: 0 })
     }
 
     fn secrets(&mut self, tables: &Tables) -> BTreeMap<String, Secret> {
@@ -59,9 +70,10 @@ impl Resolver<'_> {
                 (None, None) => HandOver::File(
                     format!("/run/secrets/{}", **name).parse().expect("an identifier is a name of a path"),
                 ),
-                (Some(_), Some(file)) => {
+                (Some(environment), Some(file)) => {
                     self.problems.push(
                         Problem::at(&file.place, format!("the secret `{}` is handed over in two ways", **name))
+                            .related(&environment.place, "the other way")
                             .rule("a secret has `environment` or `file`, not both"),
                     );
                     continue;
@@ -73,20 +85,18 @@ impl Resolver<'_> {
         secrets
     }
 
-    fn writables(&mut self, tables: &Tables) -> BTreeMap<String, Writable> {
+    fn writables(&mut self, tables: &Tables, runner: Account) -> BTreeMap<String, Writable> {
         let mut writables: BTreeMap<String, Writable> = BTreeMap::new();
         for (name, table) in &tables.writable {
             if !self.holds(table.condition()) {
                 continue;
             }
-            let Some(writable) = self.writable(name, table) else { continue };
-            if let Some((other, _)) = writables.iter().find(|(_, known)| known.path == writable.path) {
+            let Some(writable) = self.writable(name, table, runner) else { continue };
+            if let Some((_, other)) = writables.iter().find(|(_, known)| known.path == writable.path) {
                 self.problems.push(
-                    Problem::at(
-                        &name.place,
-                        format!("`{}` is declared twice: by `{other}` and `{}`", writable.path, **name),
-                    )
-                    .rule("each writable path is declared once"),
+                    Problem::at(&name.place, format!("the writable path `{}` is declared twice", writable.path))
+                        .related(&other.place, "here too")
+                        .rule("each writable path is declared once"),
                 );
             }
             writables.insert(name.to_string(), writable);
@@ -94,7 +104,7 @@ impl Resolver<'_> {
         writables
     }
 
-    fn writable(&mut self, name: &Located<Identifier>, table: &WritableTable) -> Option<Writable> {
+    fn writable(&mut self, name: &Located<Identifier>, table: &WritableTable, runner: Account) -> Option<Writable> {
         let (Some(path), Some(kind)) = (&table.path, &table.kind) else {
             let key = if table.path.is_none() { "path" } else { "kind" };
             self.missing(&name.place, &format!("the writable path `{}`", **name), key);
@@ -103,16 +113,36 @@ impl Resolver<'_> {
         let temporary = kind.value == WritableKind::Temporary;
         let subdirectories = self.render_all(table.subdirectories.as_deref().unwrap_or_default());
         for (subdirectory, written) in subdirectories.iter().zip(table.subdirectories.iter().flatten()) {
-            if let Err(error) = TreePath::from_relative(subdirectory.as_bytes()) {
-                self.problems
-                    .push(Problem::at(&written.place, error.to_string()).rule("a path relative to the writable one"));
-            }
+            let fault = match TreePath::from_relative(subdirectory.as_bytes()) {
+                _ if subdirectory.is_empty() || subdirectory.starts_with('/') => {
+                    format!("`{subdirectory}` is not below the writable path")
+                }
+                Err(error) => error.to_string(),
+                Ok(_) => continue,
+            };
+            let problem = Problem::at(&written.place, fault).rule("subdirectories are relative to the writable path");
+            self.problems.push(match subdirectory.trim_matches('/') {
+                "" => problem,
+                relative => problem.help(format!("write `\"{relative}\"`")),
+            });
         }
+        let tree_path = self.path(path)?;
+        if tree_path.is_root() {
+            self.problems.push(
+                Problem::at(&path.place, "the root cannot be writable")
+                    .rule("the root of an image is read-only; what changes has a writable path of its own"),
+            );
+            return None;
+        }
+        let owner = match table.owner {
+            Some(_) => self.account(table.owner.as_ref(), table.group.as_ref()),
+            None => Account { gid: self.group(table.group.as_ref()).unwrap_or(runner.gid), ..runner },
+        };
         Some(Writable {
-            path: self.path(path)?,
+            path: tree_path,
             kind: kind.value,
             size: self.read(table.size.as_ref(), size),
-            owner: self.account(table.owner.as_ref(), table.group.as_ref()),
+            owner,
             mode: table.mode.as_ref().map_or(if temporary { 0o1777 } else { 0o750 }, |mode| mode.0),
             seed: table.seed.as_ref().and_then(|seed| self.path(seed)),
             subdirectories,
@@ -126,6 +156,19 @@ impl Resolver<'_> {
             let mut ports = BTreeMap::new();
             for (port_name, number) in &table.ports {
                 if let Some(port) = self.number(Some(number), 1..=65535) {
+                    let same = ports.iter().find(|(_, known)| i64::from(**known) == port);
+                    if let Some((other, _)) =
+                        same.and_then(|(other, _): (&String, _)| table.ports.get_key_value(other.as_str()))
+                    {
+                        self.problems.push(
+                            Problem::at(
+                                &port_name.place,
+                                format!("the ports `{}` and `{}` are both {port}", **other, **port_name),
+                            )
+                            .related(&other.place, "the other one")
+                            .rule("a process listens once on each port"),
+                        );
+                    }
                     ports.insert(port_name.to_string(), port as u16);
                 }
             }
@@ -154,7 +197,7 @@ impl Resolver<'_> {
                 number.map(|number| (number, path))
             }
             (None, Some(path)) => {
-                self.missing(&path.place, &format!("the metrics of {what}"), "port");
+                self.missing(&path.place, &format!("the `metrics` table of {what}"), "port");
                 None
             }
             (None, None) => None,
@@ -212,7 +255,7 @@ impl Resolver<'_> {
         })
     }
 
-    /// Renders the command of `what`, which names its program by path.
+    /// Renders a command, whose program is an absolute path.
     pub(super) fn command(
         &mut self,
         command: Option<&[Located<String>]>,
@@ -223,7 +266,11 @@ impl Resolver<'_> {
             self.missing(place, what, "command");
             return None;
         };
-        let command = self.render_all(command.unwrap_or_default());
+        let written = command.unwrap_or_default();
+        let command = self.render_all(written);
+        if command.len() < written.len() {
+            return None;
+        }
         if command.first().is_some_and(|program| !program.starts_with('/')) {
             self.problems.push(
                 Problem::at(&first.place, format!("`{}` is not an absolute path", command[0]))
@@ -238,15 +285,24 @@ impl Resolver<'_> {
             (Some(path), None, None) => {
                 let rendered = self.render(path)?;
                 if !rendered.starts_with('/') {
-                    self.problems.push(Problem::at(&path.place, "the path of a probe begins with `/`"));
+                    let message = format!("`{rendered}` is no path of a request: it must begin with `/`");
+                    self.problems.push(Problem::at(&path.place, message).help(format!("write `\"/{rendered}\"`")));
                 }
                 let port = match (&table.port, ports.len()) {
                     (Some(port), _) => self.port(port, ports)?,
                     (None, 1) => *ports.values().next()?,
-                    (None, count) => {
+                    (None, 0) => {
                         self.problems.push(
-                            Problem::at(&path.place, format!("which port does the probe ask? The process has {count}"))
-                                .help("name it: `port = \"…\"`"),
+                            Problem::at(&path.place, "this process has no port that the probe could ask")
+                                .help("declare it: `ports.http = 8080`"),
+                        );
+                        return None;
+                    }
+                    (None, _) => {
+                        let names: Vec<_> = ports.keys().map(|name| format!("`port = \"{name}\"`")).collect();
+                        self.problems.push(
+                            Problem::at(&path.place, "this process has several ports that the probe could ask")
+                                .help(format!("say which one: {}", names.join(" or "))),
                         );
                         return None;
                     }
@@ -270,12 +326,13 @@ impl Resolver<'_> {
                 return None;
             }
             (http, tcp, command) => {
-                let place = [http.as_ref().map(|http| &http.place), tcp.as_ref().map(|tcp| &tcp.place)];
-                let place = place.into_iter().flatten().next().or(command.as_ref()?.first().map(|part| &part.place))?;
-                self.problems.push(
-                    Problem::at(place, "this probe asks more than one thing")
-                        .rule("a probe has exactly one of `http`, `tcp` and `command`"),
-                );
+                let command = command.as_ref().and_then(|command| command.first());
+                let places = [http.as_ref().map(|http| &http.place), tcp.as_ref().map(|tcp| &tcp.place)];
+                let mut places = places.into_iter().chain([command.map(|part| &part.place)]).flatten();
+                let mut problem = Problem::at(places.next()?, "this probe asks more than one thing")
+                    .rule("a probe has exactly one of `http`, `tcp` and `command`");
+                problem.related.extend(places.map(|place| (place.clone(), "and this".to_owned())));
+                self.problems.push(problem);
                 return None;
             }
         };
@@ -334,11 +391,13 @@ impl Resolver<'_> {
             cpu_weight: self.number(table.cpu_weight.as_ref(), 1..=10_000).map(i64::unsigned_abs),
             open_files: self.number(table.open_files.as_ref(), 3..=1_048_576).map(i64::unsigned_abs),
         };
-        if let (Some(high), Some(max), Some(place)) = (limits.memory_high, limits.memory_max, &table.memory_high)
+        if let (Some(written_high), Some(written_max)) = (&table.memory_high, &table.memory_max)
+            && let (Some(high), Some(max)) = (limits.memory_high, limits.memory_max)
             && high > max
         {
             self.problems.push(
-                Problem::at(&place.place, "`memory_high` is above `memory_max`")
+                Problem::at(&written_high.place, "`memory_high` is above `memory_max`")
+                    .related(&written_max.place, "the limit that kills")
                     .rule("a process is slowed down at `memory_high` before it is killed at `memory_max`"),
             );
         }
@@ -379,8 +438,29 @@ impl Resolver<'_> {
         self.read(Some(text), |text| text.parse().map_err(|error: crate::tree::InvalidPath| error.to_string()))
     }
 
+    /// Reports a key that must be there.
     pub(super) fn missing(&mut self, place: &Place, what: &str, key: &str) {
-        self.problems.push(Problem::at(place, format!("{what} has no `{key}`")).help(format!("add `{key} = …`")));
+        let example = match key {
+            "command" => "[\"/usr/bin/…\"]",
+            "gid" | "uid" => "65532",
+            "kind" => "\"state\"",
+            "path" => "\"/var/lib/…\"",
+            "port" => "\"…\"",
+            "schedule" => "\"daily\"",
+            "target" => "\"/…\"",
+            "user" => "65532",
+            "when" => "\"pre_deploy\"",
+            _ => "…",
+        };
+        let rule = match key {
+            "kind" => Some("`kind` is `state`, `cache`, `logs`, `runtime` or `temporary`"),
+            "user" => Some("a program runs as a `[user.NAME]` of this profile, `root`, or a number"),
+            "when" => Some("a job runs `pre_deploy`, `post_deploy` or on a `schedule`"),
+            _ => None,
+        };
+        let mut problem = Problem::at(place, format!("{what} has no `{key}`")).help(format!("add `{key} = {example}`"));
+        problem.rule = rule.map(str::to_owned);
+        self.problems.push(problem);
     }
 }
 

@@ -1,7 +1,7 @@
 //! From tables and file trees to the entries of a layer.
 
 use std::collections::BTreeMap;
-use std::sync::Arc;
+use std::path::PathBuf;
 
 use rayon::prelude::*;
 
@@ -11,7 +11,7 @@ use super::recipe::{Action, Entry, Origin, OriginPlace};
 use super::resolver::Resolver;
 use super::template::Used;
 use crate::spec::{
-    self, Conditional, FileTable, Folder, FolderEntry, FolderEntryKind, Located, Place, Problem, Tables,
+    self, Conditional, FileTable, Folder, FolderEntry, FolderEntryKind, Located, Place, Problem, Tables, nearest,
 };
 use crate::tree::{Content, TreePath};
 
@@ -40,7 +40,7 @@ impl Resolver<'_> {
         let attributes = self.table_entries(&home, &layer.tables, &mut entries);
         for attribute in attributes {
             if !self.apply(&attribute, &mut [&mut entries]) {
-                self.unmatched(&attribute, &format!("the layer `{}`", layer.name));
+                self.unmatched(&attribute, &format!("the layer `{}`", layer.name), &[&entries]);
             }
         }
         entries.into_values().collect()
@@ -61,7 +61,7 @@ impl Resolver<'_> {
         all.push(own);
         for attribute in attributes {
             if !self.apply(&attribute, &mut all.iter_mut().collect::<Vec<_>>()) {
-                self.unmatched(&attribute, "any layer of the profile");
+                self.unmatched(&attribute, "any layer of the profile", &all.iter().collect::<Vec<_>>());
             }
         }
         let own = all.pop().unwrap_or_default();
@@ -74,29 +74,36 @@ impl Resolver<'_> {
     /// Adds what stands in a file tree. Rendering is spread over threads; the result does not depend on them.
     fn tree_entries(&mut self, home: &Home<'_>, section: &str, tree: &[FolderEntry], entries: &mut Entries) {
         let made: Vec<_> = tree.par_iter().map(|file| self.tree_entry(home, section, file)).collect();
+        let mut own = Entries::new();
         for result in made {
             match result {
-                Ok(entry) => drop(entries.insert(entry.path.clone(), entry)),
+                Ok(entry) => self.add(entry, &mut own),
                 Err(problem) => self.problems.push(*problem),
             }
         }
+        // The tree of a distro replaces paths of the tree for all.
+        entries.append(&mut own);
     }
 
     fn tree_entry(&self, home: &Home<'_>, section: &str, file: &FolderEntry) -> Result<Entry, Box<Problem>> {
-        let fault = |message: String| Box::new(Problem::anywhere(format!("`{}`: {message}", file.name)));
+        let whole = Place::file(&file.name);
+        let fault = |message: String| Box::new(Problem::at(&whole, message));
         let mut used = Used::new();
         let mut path = file.path.clone();
         let template = path.strip_suffix(b".j2").map(<[u8]>::to_vec);
         let is_file = matches!(file.kind, FolderEntryKind::File { .. } | FolderEntryKind::Embedded(_));
         if let (Some(without), true) = (&template, is_file) {
             path.clone_from(without);
+            if path.is_empty() || path.ends_with(b"/") {
+                return Err(fault("a template without a name".into()));
+            }
         }
         if path.windows(2).any(|pair| pair == b"{{") {
             let text = String::from_utf8(path).map_err(|_| fault("a name with `{{` must be UTF-8".into()))?;
-            let place =
-                Place::whole(&Arc::new(spec::Source { name: file.name.clone(), path: None, text: text.clone() }));
-            let place = Place { span: 0..text.len(), ..place };
-            let rendered = self.library.templates.render_text(&text, &place, &self.scope)?;
+            let rendered = self.library.templates.render_text(&text, &whole, &self.scope).map_err(|mut problem| {
+                problem.message = format!("in the name of this file: {}", problem.message);
+                Box::new(Problem { place: Some(whole.clone()), label: String::new(), ..*problem })
+            })?;
             used.extend(rendered.used);
             path = rendered.text.into_bytes();
         }
@@ -107,7 +114,10 @@ impl Resolver<'_> {
             FolderEntryKind::EmptyDirectory => (Action::Directory, true),
             FolderEntryKind::Symlink(target) => (Action::Link(target.clone()), true),
             FolderEntryKind::File { .. } | FolderEntryKind::Embedded(_) if template.is_some() => {
-                let relative = format!("{folder_name}/{}", String::from_utf8_lossy(&file.path));
+                let Ok(relative) = std::str::from_utf8(&file.path) else {
+                    return Err(fault("the name of a template must be UTF-8".into()));
+                };
+                let relative = format!("{folder_name}/{relative}");
                 let source = self.library.project.source_in(home.folder, &relative).map_err(first_problem)?;
                 let source = source.ok_or_else(|| fault("it went away while it was read".into()))?;
                 let rendered =
@@ -193,15 +203,11 @@ impl Resolver<'_> {
 
     fn add(&mut self, entry: Entry, entries: &mut Entries) {
         if let Some(other) = entries.get(&entry.path) {
-            let problem = match &entry.origin.place {
-                OriginPlace::Text(place) => Problem::at(place, format!("`{}` is described twice", entry.path)),
-                OriginPlace::File(_) => Problem::anywhere(format!("`{}` is described twice", entry.path)),
-            };
-            let problem = problem.rule("one layer describes each path once: in one table, or in one file tree");
-            self.problems.push(match &other.origin.place {
-                OriginPlace::Text(place) => problem.related(place, "here too"),
-                OriginPlace::File(name) => problem.help(format!("it also comes from `{name}`: remove one of them")),
-            });
+            self.problems.push(
+                Problem::at(&entry.origin.place.place(), format!("`{}` is described twice", entry.path))
+                    .related(&other.origin.place.place(), "here too")
+                    .rule("one layer describes each path once: in one table, or in one file tree"),
+            );
             return;
         }
         entries.insert(entry.path.clone(), entry);
@@ -215,6 +221,7 @@ impl Resolver<'_> {
         table: &FileTable,
         mut used: Used,
     ) -> Option<Entry> {
+        let account = self.account(table.owner.as_ref(), table.group.as_ref());
         let made = match (&table.template, &table.source, &table.content) {
             (Some(name), None, None) => self.template_content(home, name),
             (None, Some(name), None) => self.source_content(home, name),
@@ -239,7 +246,6 @@ impl Resolver<'_> {
         match made {
             Ok(made) => {
                 used.extend(made.used);
-                let account = self.account(table.owner.as_ref(), table.group.as_ref());
                 let default = if made.executable { 0o755 } else { 0o644 };
                 let mode = table.mode.as_ref().map_or(default, |mode| mode.0);
                 let origin = Origin { template: made.template, ..table_origin(key) };
@@ -258,11 +264,11 @@ impl Resolver<'_> {
         let own = format!("templates/{}", **name);
         let found = match home.prefix.is_empty() {
             true => None,
-            false => project.source_in(home.folder, &own).map_err(first_problem)?,
+            false => project.source_in(home.folder, &own).map_err(|error| asked_at(error, name))?,
         };
         let (source, full_name) = match found {
             Some(source) => (source, format!("{}{own}", home.prefix)),
-            None => match project.source(&own).map_err(first_problem)? {
+            None => match project.source(&own).map_err(|error| asked_at(error, name))? {
                 Some((source, _)) => (source, own),
                 None => return Err(Box::new(self.unknown_file(home, name, "template", "templates"))),
             },
@@ -279,19 +285,17 @@ impl Resolver<'_> {
     fn source_content(&self, home: &Home<'_>, name: &Located<String>) -> Result<Made, Box<Problem>> {
         let rendered = self.library.templates.render_text(name, &name.place, &self.scope)?;
         let found = self.library.project.file_in(home.folder, &rendered.text);
-        let found = found.map_err(|error| {
-            let mut problem = *first_problem(error);
-            problem.place.get_or_insert_with(|| name.place.clone());
-            Box::new(problem)
-        })?;
-        match found {
+        match found.map_err(|error| asked_at(error, name))? {
             Some(kind) => Ok(Made {
                 content: self.content_of(&kind)?,
                 executable: is_executable(&kind),
                 template: None,
                 used: rendered.used,
             }),
-            None => Err(Box::new(self.unknown_file(home, name, "source", ""))),
+            None => {
+                let written = Located::new(rendered.text, name.place.clone());
+                Err(Box::new(self.unknown_file(home, &written, "source", "")))
+            }
         }
     }
 
@@ -305,20 +309,36 @@ impl Resolver<'_> {
         }
     }
 
+    /// Says that a file below the folder `below` is not there, or is no file.
     fn unknown_file(&self, home: &Home<'_>, name: &Located<String>, what: &str, below: &str) -> Problem {
         let folder = match home.folder {
-            Folder::Local(path) => path.join(below).display().to_string(),
-            Folder::Embedded(path) => format!("builtin:{path}/{below}"),
+            Folder::Local(path) => path.join(below),
+            Folder::Embedded(path) => PathBuf::from(path).join(below),
+        };
+        let rule = match (home.prefix.as_str(), below) {
+            ("", "") => format!("a {what} is a file of the project, relative to its root"),
+            ("", below) => format!("a {what} is a file in `{below}/` of the project"),
+            (prefix, "") => format!("a {what} of a layer is a file below `{prefix}`"),
+            (prefix, below) => {
+                format!("a {what} of a layer is a file in `{prefix}{below}/`, or in `{below}/` of the project")
+            }
         };
         let parent = name.rsplit_once('/').map_or("", |(parent, _)| parent);
         let listed = match home.folder {
-            Folder::Local(path) => Folder::Local(path.join(below).join(parent)),
-            Folder::Embedded(path) => Folder::Embedded(format!("{path}/{below}")),
+            Folder::Local(_) => Folder::Local(folder.join(parent)),
+            Folder::Embedded(_) => Folder::Embedded(folder.join(parent).display().to_string()),
         };
+        if matches!(home.folder, Folder::Local(_)) && folder.join(&name.value).is_dir() {
+            return Problem::at(&name.place, format!("the {what} `{}` is a directory", **name)).rule(rule);
+        }
         let names = self.library.project.children(&listed, "").unwrap_or_default();
-        Problem::at(&name.place, format!("the {what} `{}` does not exist", **name))
-            .rule(format!("a {what} is a file below `{}`", folder.trim_end_matches('/')))
-            .suggest(name.rsplit('/').next().unwrap_or(name), "files there", names.iter().map(String::as_str))
+        let within = |name: String| if parent.is_empty() { name } else { format!("{parent}/{name}") };
+        let names: Vec<String> = names.into_iter().map(within).collect();
+        let problem = Problem::at(&name.place, format!("the {what} `{}` does not exist", **name));
+        match nearest(name, &names.iter().map(String::as_str).collect::<Vec<_>>()) {
+            Some(near) => problem.rule(rule).help(format!("did you mean `{near}`?")),
+            None => problem.rule(rule),
+        }
     }
 
     /// Renders the path of a table that counts; nothing when it does not count or its path cannot be rendered.
@@ -342,14 +362,22 @@ impl Resolver<'_> {
     }
 
     fn literal_path(&mut self, key: &Located<String>, path: &str) -> Option<TreePath> {
-        let parsed = path.parse::<TreePath>();
-        let message = match parsed {
+        if is_pattern(path) {
+            self.problems.push(
+                Problem::at(&key.place, format!("`{path}` is a pattern, and this table describes one path"))
+                    .rule("patterns stand for paths of file trees, in tables that set owner and mode")
+                    .help("write the path; a name that has one of `*?[{` in it comes from a file tree"),
+            );
+            return None;
+        }
+        let problem = match path.parse::<TreePath>() {
             Ok(path) if !path.is_root() => return Some(path),
-            Ok(_) => "`/` is always there and cannot be described".to_owned(),
-            Err(error) => error.to_string(),
+            Ok(_) => Problem::at(&key.place, "`/` is always there and cannot be described"),
+            Err(error) => {
+                Problem::at(&key.place, error.to_string()).rule("a path is absolute and clean, such as `/etc/app.conf`")
+            }
         };
-        self.problems
-            .push(Problem::at(&key.place, message).rule("a path is absolute and clean, such as `/etc/app.conf`"));
+        self.problems.push(problem);
         None
     }
 }
@@ -372,6 +400,11 @@ fn is_executable(kind: &FolderEntryKind) -> bool {
         FolderEntryKind::Embedded(file) => file.executable,
         FolderEntryKind::Symlink(_) | FolderEntryKind::EmptyDirectory => false,
     }
+}
+
+/// Turns an error of reading a file that is asked for at `name` into one problem.
+fn asked_at(error: spec::SpecError, name: &Located<String>) -> Box<Problem> {
+    Box::new(first_problem(error).asked_at(&name.place))
 }
 
 /// Turns an error of reading the project into one problem.

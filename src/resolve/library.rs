@@ -69,12 +69,12 @@ impl ProfileSource {
     /// # Errors
     /// When a file is missing, cannot be read, or is not what it should be.
     pub fn load(project: Arc<Project>, name: &str) -> Result<Self, SpecError> {
-        let (source, origin, mut profile) = load_profile(&project, name, None, &mut Vec::new())?;
+        let (source, origin, mut profile) = load_profile(&project, name, None, &mut Reading::default())?;
         let tables = profile.take_tables();
         let file_name = name.rsplit('/').next().unwrap_or(name);
         let own_name = match &profile.name {
             Some(written) => written.to_string(),
-            None => file_name.strip_suffix(".toml").unwrap_or(file_name).to_owned(),
+            None => name_of_file(&source, file_name)?,
         };
         Ok(Self { project, name: own_name, source, origin, profile, tables })
     }
@@ -137,13 +137,11 @@ impl Library {
         for layer in &self.layers {
             for section in layer.trees.keys().filter(|section| !section.is_empty()) {
                 if !self.knows_distro(section)? {
-                    return Err(Problem::at(
-                        &Place::whole(&layer.source),
-                        format!("`files.{section}/` of the layer `{}` is for no known distro", layer.name),
-                    )
-                    .rule("`files.DISTRO/` names a distro of the profile or one with a description")
-                    .suggest(section, "known distros", names.iter().copied())
-                    .into());
+                    let place = Place::file(layer.folder.shown(&format!("files.{section}")));
+                    return Err(Problem::at(&place, format!("unknown distro `{section}`"))
+                        .rule("`files.DISTRO/` names a distro of the profile, or one with a description")
+                        .suggest(section, "known distros", names.iter().copied())
+                        .into());
                 }
             }
         }
@@ -151,30 +149,60 @@ impl Library {
     }
 }
 
-/// Reads a profile and lays it over those it extends. `stack` holds the profiles being read, to find circles.
+/// Returns the name that the file of a profile gives it.
+fn name_of_file(source: &Arc<Source>, file_name: &str) -> Result<String, Box<Problem>> {
+    let stem = file_name.strip_suffix(".toml").unwrap_or(file_name);
+    stem.parse::<Name>().map(|name| name.to_string()).map_err(|error| {
+        let mend = error.mend.as_deref().unwrap_or("…");
+        let problem = Problem::at(&Place::whole(source), format!("`{stem}` is no name of a profile"))
+            .rule(format!("expected {}", error.rule))
+            .help(format!("rename the file, or write `name = \"{mend}\"` into it"));
+        Box::new(problem)
+    })
+}
+
+/// The most profiles that one may extend, each counted as often as it is named: two that each extend two, and so on,
+/// are many.
+const EXTENDED_MAX: usize = 256;
+
+/// The profiles that are being read, to find circles, and how many were.
+#[derive(Default)]
+struct Reading {
+    stack: Vec<String>,
+    count: usize,
+}
+
+/// Reads a profile and lays it over those it extends.
 fn load_profile(
     project: &Project,
     name: &str,
     asked_at: Option<&Place>,
-    stack: &mut Vec<String>,
+    reading: &mut Reading,
 ) -> Result<(Arc<Source>, Origin, ProfileDocument), SpecError> {
     let relative = if name.ends_with(".toml") { name.to_owned() } else { format!("profiles/{name}.toml") };
     let Some((source, origin)) = project.source(&relative)? else {
         return Err(unknown_profile(project, name, asked_at)?.into());
     };
-    if stack.contains(&relative) {
-        let place = asked_at.cloned().unwrap_or_else(|| Place::whole(&source));
-        return Err(Problem::at(&place, format!("the profile `{name}` extends itself"))
-            .rule(format!("profiles cannot extend each other in a circle: {} → {relative}", stack.join(" → ")))
+    let place = || asked_at.cloned().unwrap_or_else(|| Place::whole(&source));
+    if reading.stack.contains(&relative) {
+        let circle = reading.stack.join(" → ");
+        return Err(Problem::at(&place(), format!("the profile `{name}` extends itself"))
+            .rule(format!("profiles cannot extend each other in a circle: {circle} → {relative}"))
             .into());
     }
-    stack.push(relative);
+    reading.count += 1;
+    if reading.count > EXTENDED_MAX {
+        return Err(Problem::at(&place(), format!("more than {EXTENDED_MAX} profiles are extended"))
+            .rule("a profile that is extended in several ways counts each time")
+            .into());
+    }
+    reading.stack.push(relative);
     let document: ProfileDocument = parse(&source)?;
     let mut merged = ProfileDocument::default();
     for parent in document.extends.iter().flatten() {
-        merged.merge_with(load_profile(project, parent, Some(&parent.place), stack)?.2);
+        merged.merge_with(load_profile(project, parent, Some(&parent.place), reading)?.2);
     }
-    stack.pop();
+    reading.stack.pop();
     merged.merge_with(document);
     Ok((source, origin, merged))
 }
@@ -259,7 +287,8 @@ fn load_layer(project: &Project, name: &Located<Name>) -> Result<LayerSource, Sp
     let mut document: LayerDocument = parse(&source)?;
     let Some(tier) = document.tier.as_ref().map(|tier| tier.value) else {
         return Err(Problem::at(&Place::whole(&source), format!("the layer `{}` has no `tier`", **name))
-            .rule("a layer says where it stands: `tier = \"base\"`, `\"distro\"`, `\"application\"` or `\"overlay\"`")
+            .rule("a layer stands in the tier `base`, `distro`, `application` or `overlay`")
+            .help("add `tier = \"application\"`")
             .into());
     };
     let tables = document.take_tables();

@@ -8,6 +8,7 @@ mod attributes;
 mod conflicts;
 mod contract;
 mod entries;
+mod fault;
 mod filters;
 mod library;
 mod names;
@@ -18,6 +19,7 @@ mod resolver;
 mod shipped;
 mod template;
 mod variables;
+mod written;
 
 use std::collections::BTreeMap;
 use std::path::PathBuf;
@@ -32,7 +34,8 @@ pub use variables::Setting;
 
 use crate::distro::{self, Distro, Wish};
 use crate::spec::{
-    Conditional, DistroTable, Located, Merge, Name, Place, Problem, SpecError, Tables, TarCompression, Tier, UserTable,
+    self, Conditional, DistroTable, Located, Merge, Name, Place, Problem, SpecError, Tables, TarCompression, Tier,
+    UserTable,
 };
 use resolver::Resolver;
 
@@ -76,7 +79,34 @@ pub fn resolve(library: &Library, request: &Request) -> Result<Recipe, SpecError
         resolver.define(name, &variable.value);
     }
     let recipe = resolver.recipe(request, &tables, variables);
-    if resolver.problems.is_empty() { Ok(recipe) } else { Err(SpecError::Problems(resolver.problems)) }
+    let mut problems: Vec<Problem> = Vec::new();
+    for problem in resolver.problems {
+        // One mistake may be met on several ways.
+        if !problems.contains(&problem) {
+            problems.push(problem);
+        }
+    }
+    if problems.is_empty() { Ok(recipe) } else { Err(SpecError::Problems(problems)) }
+}
+
+/// Puts the problems of several distros together, each once. What only some of them have says which.
+pub fn each_once(found: &[(String, Vec<Problem>)]) -> Vec<Problem> {
+    let mut distros: Vec<(Problem, Vec<&str>)> = Vec::new();
+    for (distro, problems) in found {
+        for problem in problems {
+            match distros.iter_mut().find(|(known, _)| known == problem) {
+                Some((_, names)) => names.push(distro),
+                None => distros.push((problem.clone(), vec![distro])),
+            }
+        }
+    }
+    let told = distros.into_iter().map(|(mut problem, names)| {
+        if names.len() < found.len() {
+            problem.message = format!("{}, for {}", problem.message, names.join(" and "));
+        }
+        problem
+    });
+    told.collect()
 }
 
 /// Returns the tables whose names mean the same thing in every layer; entries belong to one layer and stay there.
@@ -158,8 +188,12 @@ impl Resolver<'_> {
             };
             if let Some(gid) = self.number(Some(gid), ID_RANGE) {
                 if let Some((other, _)) = self.groups.iter().find(|(_, known)| i64::from(**known) == gid) {
-                    let message = format!("the groups `{other}` and `{}` have the same gid {gid}", **name);
-                    self.problems.push(Problem::at(&name.place, message).rule("each group has a gid of its own"));
+                    let problem = Problem::at(
+                        &name.place,
+                        format!("the groups `{other}` and `{}` have the same gid {gid}", **name),
+                    );
+                    self.problems
+                        .push(with_other(problem, &tables.group, other).rule("each group has a gid of its own"));
                 }
                 self.groups.insert(name.to_string(), gid as u32);
             }
@@ -168,7 +202,18 @@ impl Resolver<'_> {
             if let Some(user) = self.user(name, table) {
                 if let Some((other, _)) = self.users.iter().find(|(_, known)| known.uid == user.uid) {
                     let message = format!("the users `{other}` and `{}` have the same uid {}", **name, user.uid);
-                    self.problems.push(Problem::at(&name.place, message).rule("each user has a uid of its own"));
+                    let problem = with_other(Problem::at(&name.place, message), &tables.user, other);
+                    self.problems.push(problem.rule("each user has a uid of its own"));
+                }
+                if let Some(gid) = self.groups.get(name.as_str()).filter(|gid| **gid != user.gid) {
+                    let message =
+                        format!("the group `{}` has the gid {gid}, the user of that name {}", **name, user.gid);
+                    let problem = with_other(Problem::at(&name.place, message), &tables.group, name);
+                    self.problems.push(
+                        problem
+                            .rule("the group of a user has its name, and the gid of both is one number")
+                            .help(format!("write `gid = {gid}` for the user, or give the group another name")),
+                    );
                 }
                 self.users.insert(name.to_string(), user);
             }
@@ -212,6 +257,7 @@ impl Resolver<'_> {
             if !self.holds(table.condition()) {
                 continue;
             }
+            table.names.keys().for_each(|distro| self.check_distro_name(distro));
             let names = match self.distro.nearest(&table.names) {
                 Some(names) => names.clone(),
                 None => vec![Located::new(name.to_string(), name.place.clone())],
@@ -255,7 +301,7 @@ impl Resolver<'_> {
                 None
             }
             Err(SpecError::Problems(problems)) => {
-                self.problems.extend(problems);
+                self.problems.extend(problems.into_iter().map(|problem| problem.asked_at(&tree.place)));
                 None
             }
             Err(SpecError::File(error)) => {
@@ -327,6 +373,14 @@ impl Resolver<'_> {
                 RootfsOutput { process: None }
             }
         }
+    }
+}
+
+/// Adds the place of the other table of two that do not agree.
+fn with_other<V>(problem: Problem, table: &spec::Table<Name, V>, other: &str) -> Problem {
+    match table.get_key_value(other) {
+        Some((key, _)) => problem.related(&key.place, "the other one"),
+        None => problem,
     }
 }
 

@@ -2,6 +2,8 @@
 
 use std::time::Duration;
 
+use crate::spec::nearest;
+
 /// Reads a size: a number of bytes, or one with `Ki`, `Mi`, `Gi`, `Ti` (powers of 1024) or `k`, `M`, `G`, `T` (powers of
 /// 1000), the suffixes of Kubernetes quantities.
 ///
@@ -50,7 +52,8 @@ pub(crate) fn duration(text: &str) -> Result<Duration, String> {
             "h" => 3_600_000,
             _ => return Err(invalid()),
         };
-        total += Duration::from_millis(number.checked_mul(milliseconds).ok_or_else(invalid)?);
+        let part = Duration::from_millis(number.checked_mul(milliseconds).ok_or_else(invalid)?);
+        total = total.checked_add(part).ok_or_else(invalid)?;
         rest = &rest[digits + letters..];
     }
     Ok(total)
@@ -69,7 +72,11 @@ pub(crate) fn signal(text: &str) -> Result<String, String> {
     if SIGNALS.contains(&full.as_str()) {
         return Ok(full);
     }
-    Err(format!("`{text}` is no signal that stops a process: expected one of {}", SIGNALS.join(", ")))
+    let mend = match nearest(&full, &SIGNALS) {
+        Some(near) => format!("; did you mean `{near}`?"),
+        None => String::new(),
+    };
+    Err(format!("`{text}` is no signal that stops a process: expected one of {}{mend}", SIGNALS.join(", ")))
 }
 
 #[cfg(test)]
@@ -89,7 +96,8 @@ mod tests {
     fn durations() {
         assert_eq!(duration("1m30s"), Ok(Duration::from_secs(90)));
         assert_eq!(duration("250ms"), Ok(Duration::from_millis(250)));
-        for text in ["", "30", "s", "1d", "1.5s", "30 s"] {
+        let overflow = "18446744073709551615ms".repeat(1001);
+        for text in ["", "30", "s", "1d", "1.5s", "30 s", &overflow] {
             assert!(duration(text).is_err(), "{text}");
         }
     }

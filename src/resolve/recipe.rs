@@ -134,6 +134,16 @@ pub enum OriginPlace {
     File(String),
 }
 
+impl OriginPlace {
+    /// Returns the place itself.
+    pub fn place(&self) -> Place {
+        match self {
+            Self::Text(place) => place.clone(),
+            Self::File(name) => Place::file(name),
+        }
+    }
+}
+
 impl std::fmt::Display for OriginPlace {
     fn fmt(&self, formatter: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         match self {
@@ -322,12 +332,14 @@ pub struct Writable {
     /// What it holds.
     pub kind: WritableKind,
     /// Bytes it may hold.
+    #[serde(skip_serializing_if = "Option::is_none")]
     pub size: Option<u64>,
     /// Owner.
     pub owner: Account,
     /// Permission bits.
     pub mode: u16,
     /// A path of the tree whose content is put there before the first start.
+    #[serde(skip_serializing_if = "Option::is_none")]
     pub seed: Option<TreePath>,
     /// Directories that must be in it, relative to it.
     pub subdirectories: Vec<String>,

@@ -57,7 +57,7 @@ impl<'library> Resolver<'library> {
         match read(&rendered) {
             Ok(value) => Some(value),
             Err(message) => {
-                self.problems.push(Problem::at(&text.place, message));
+                self.problems.push(Problem::of_sentence(&text.place, &message));
                 None
             }
         }
@@ -133,7 +133,8 @@ impl<'library> Resolver<'library> {
         truth
     }
 
-    fn check_distro_name(&mut self, name: &Located<Name>) {
+    /// Reports a name of a distro that nobody knows: it would silently count for nothing.
+    pub(super) fn check_distro_name(&mut self, name: &Located<Name>) {
         let described = self.project().names("distros", ".toml").unwrap_or_default();
         let named = &self.library.profile.distro;
         if !described.contains_key(name.as_str()) && !named.contains_key(name.as_str()) {
@@ -162,20 +163,24 @@ impl<'library> Resolver<'library> {
                 },
             }
         }
-        if let Some(group) = group {
-            match &group.value {
-                spec::Account::Id(id) => account.gid = *id,
-                spec::Account::Name(name) if name == "root" => account.gid = 0,
-                spec::Account::Name(name) => {
-                    let own = self.users.get(name).map(|user| user.gid);
-                    match self.groups.get(name).copied().or(own) {
-                        Some(gid) => account.gid = gid,
-                        None => self.unknown_account(name, &group.place, "group"),
-                    }
+        Account { gid: self.group(group).unwrap_or(account.gid), ..account }
+    }
+
+    /// Returns the number of a group as tables write it; nothing when nothing is written or nobody knows it.
+    pub(super) fn group(&mut self, group: Option<&Located<spec::Account>>) -> Option<u32> {
+        let group = group?;
+        match &group.value {
+            spec::Account::Id(id) => Some(*id),
+            spec::Account::Name(name) if name == "root" => Some(0),
+            spec::Account::Name(name) => {
+                let own = self.users.get(name).map(|user| user.gid);
+                let gid = self.groups.get(name).copied().or(own);
+                if gid.is_none() {
+                    self.unknown_account(name, &group.place, "group");
                 }
+                gid
             }
         }
-        account
     }
 
     fn unknown_account(&mut self, name: &str, place: &Place, kind: &str) {
@@ -185,9 +190,11 @@ impl<'library> Resolver<'library> {
         }
         known.push("root");
         let problem = Problem::at(place, format!("unknown {kind} `{name}`"))
-            .rule(format!("a {kind} that a `[{kind}]` table declares, `root`, or a number"))
-            .suggest(name, "declared", known);
-        self.problems.push(problem);
+            .rule(format!("a {kind} is a `[{kind}.NAME]` of this profile, `root`, or a number"));
+        self.problems.push(match name.parse::<u32>() {
+            Ok(number) => problem.help(format!("leave the quotes out: `{number}`")),
+            Err(_) => problem.suggest(name, "declared", known),
+        });
     }
 
     /// Makes `value` known to templates as `name`.

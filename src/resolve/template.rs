@@ -2,14 +2,16 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;
+use std::ops::Range;
 use std::sync::{Arc, Mutex, PoisonError};
 
 use minijinja::syntax::SyntaxConfig;
 use minijinja::value::{Enumerator, Object, ObjectRepr, Value, ValueKind};
 use minijinja::{AutoEscape, Environment, Error, ErrorKind, UndefinedBehavior};
 
+use super::fault::{Fault, Text};
 use super::filters;
-use crate::spec::{Place, Problem, Project, Source, nearest};
+use crate::spec::{Place, Problem, Project, Source};
 
 /// A text that was rendered.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -31,6 +33,7 @@ pub type Scope = BTreeMap<String, Value>;
 pub struct Templates {
     environment: Environment<'static>,
     sources: Arc<Mutex<BTreeMap<String, Arc<Source>>>>,
+    project: Arc<Project>,
 }
 
 impl Templates {
@@ -64,7 +67,7 @@ impl Templates {
             Ok(None) => Ok(None),
             Err(error) => Err(Error::new(ErrorKind::InvalidOperation, error.to_string())),
         });
-        Self { environment, sources }
+        Self { environment, sources, project: Arc::clone(project) }
     }
 
     /// Renders the template `source`, which templates know as `name` (`layers/nginx/templates/nginx.conf.j2`).
@@ -78,7 +81,7 @@ impl Templates {
             .environment
             .get_template(name)
             .and_then(|template| template.render(recorder.root()))
-            .map_err(|error| Box::new(self.problem(&error, &Place::whole(source), scope)))?;
+            .map_err(|error| Box::new(self.problem(&error, Text::File(Arc::clone(source)), scope)))?;
         Ok(Rendered { text: rendered, used: recorder.used() })
     }
 
@@ -94,7 +97,7 @@ impl Templates {
         let text = self
             .environment
             .render_named_str(INLINE, text, recorder.root())
-            .map_err(|error| Box::new(self.problem_in_text(&error, text, place, scope)))?;
+            .map_err(|error| Box::new(self.problem(&error, Text::Inline(text, place), scope)))?;
         Ok(Rendered { text, used: recorder.used() })
     }
 
@@ -108,123 +111,61 @@ impl Templates {
             .environment
             .compile_expression(text)
             .and_then(|expression| expression.eval(recorder.root()))
-            .map_err(|error| Box::new(self.problem_in_text(&error, text, place, scope)))?;
+            .map_err(|error| Box::new(self.problem(&error, Text::Inline(text, place), scope)))?;
+        if value.is_undefined() {
+            let error = Error::from(ErrorKind::UndefinedError);
+            return Err(Box::new(self.problem(&error, Text::Inline(text, place), scope)));
+        }
         Ok((value.is_true(), recorder.used()))
     }
 
-    /// Turns an error in a text of a document into a problem at the very characters, where the document holds the text
-    /// without escapes.
-    fn problem_in_text(&self, error: &Error, text: &str, place: &Place, scope: &Scope) -> Problem {
-        let mut exact = place.clone();
-        if let (Some(range), Some(offset)) = (error.range(), place.text().find(text))
-            && error.name().is_none_or(|name| name == INLINE || name.starts_with('<'))
-        {
-            let start = place.span.start + offset;
-            exact.span = start + range.start..start + range.end.max(range.start + 1);
-        }
-        self.problem(error, &exact, scope)
-    }
-
-    fn problem(&self, error: &Error, otherwise: &Place, scope: &Scope) -> Problem {
-        let place = self.place_of(error).unwrap_or_else(|| otherwise.clone());
-        let expression = expression_around(&place);
-        if error.kind() == ErrorKind::UndefinedError {
-            return undefined(&place, &expression, scope);
-        }
-        if error.kind() == ErrorKind::TemplateNotFound {
-            return Problem::at(&place, error.detail().unwrap_or("a template was not found").to_owned())
-                .rule("templates are looked for in the layer's `templates/` folder, then in the project's");
-        }
-        if error.kind() == ErrorKind::OutOfFuel {
-            return Problem::at(&place, "this template does not come to an end")
-                .rule(format!("rendering takes at most {STEPS} steps"));
-        }
-        let message = match error.detail() {
-            Some(detail) => format!("{}: {detail}", error.kind()),
-            None => error.kind().to_string(),
-        };
-        // The innermost cause says most: an error in an included template wraps the real one.
-        match std::error::Error::source(error).and_then(|cause| cause.downcast_ref::<Error>()) {
-            Some(cause) => self.problem(cause, &place, scope),
-            None => Problem::at(&place, message),
-        }
-    }
-
-    fn place_of(&self, error: &Error) -> Option<Place> {
-        let name = error.name()?;
-        let sources = self.sources.lock().unwrap_or_else(PoisonError::into_inner);
-        let source = Arc::clone(sources.get(name)?);
-        let span = match (error.range(), error.line()) {
-            (Some(range), _) => range,
-            (None, Some(line)) => {
-                let start: usize = source.text.split_inclusive('\n').take(line - 1).map(str::len).sum();
-                start..start
+    /// Says what is wrong: in `text`, or in a template that it includes.
+    fn problem<'text>(&self, error: &Error, text: Text<'text>, scope: &Scope) -> Problem {
+        let mut innermost = error;
+        let mut text = text;
+        let mut range = 0..text.text().len();
+        let mut next = Some(error);
+        while let Some(error) = next {
+            let known = error.name().and_then(|name| self.kept(name));
+            let inline = error.name().is_none_or(|name| name.starts_with('<'));
+            if let Some(source) = known {
+                text = Text::File(source);
             }
-            (None, None) => 0..0,
-        };
-        Some(Place { source, span })
+            if let (Some(found), true) = (range_of(error, text.text()), inline || matches!(text, Text::File(_))) {
+                range = found;
+            }
+            innermost = error;
+            next = std::error::Error::source(error).and_then(|cause| cause.downcast_ref::<Error>());
+        }
+        let known = self.project.names("templates", "").unwrap_or_default();
+        let known: Vec<String> = known.into_keys().collect();
+        Fault { error: innermost, text, range }.problem(scope, &known)
+    }
+
+    fn kept(&self, name: &str) -> Option<Arc<Source>> {
+        self.sources.lock().unwrap_or_else(PoisonError::into_inner).get(name).cloned()
     }
 }
 
 /// The steps a rendering may take, which keeps a template that never ends from holding everything up.
-const STEPS: u64 = 10_000_000;
+pub(super) const STEPS: u64 = 10_000_000;
 
 /// The name under which a text of a document is rendered.
 const INLINE: &str = "<inline>";
 
+/// Returns the bytes of `text` that an error is about.
+fn range_of(error: &Error, text: &str) -> Option<Range<usize>> {
+    let whole_line = |line: usize| {
+        let start: usize = text.split_inclusive('\n').take(line.saturating_sub(1)).map(str::len).sum();
+        start..start + text[start..].lines().next().map_or(0, str::len)
+    };
+    let range = error.range().or_else(|| error.line().map(whole_line))?;
+    let start = text.floor_char_boundary(range.start);
+    Some(start..text.ceil_char_boundary(range.end.max(range.start)))
+}
+
 fn keep(sources: &Mutex<BTreeMap<String, Arc<Source>>>, name: &str, source: &Arc<Source>) {
     sources.lock().unwrap_or_else(PoisonError::into_inner).insert(name.to_owned(), Arc::clone(source));
-}
-
-/// Returns the dotted name that `place` is part of: `distro.paths.nologin`.
-fn expression_around(place: &Place) -> String {
-    let text = &place.source.text;
-    let part = |character: char| character.is_alphanumeric() || character == '_' || character == '.';
-    let start = text.floor_char_boundary(place.span.start);
-    let before = text[..start]
-        .rfind(|character| !part(character))
-        .map_or(0, |index| index + text[index..].chars().next().map_or(1, char::len_utf8));
-    let after = text[start..].find(|character| !part(character)).map_or(text.len(), |index| start + index);
-    let end = text.ceil_char_boundary(place.span.end).max(after);
-    text.get(before..end).unwrap_or_default().to_owned()
-}
-
-/// Says which name is not defined, and which one it was most likely meant to be.
-fn undefined(place: &Place, expression: &str, scope: &Scope) -> Problem {
-    let mut known: Vec<String> = scope.keys().cloned().collect();
-    let mut value: Option<Value> = None;
-    let mut path = String::new();
-    for name in expression.split('.').map(|name| name.trim_end_matches(|c: char| !c.is_alphanumeric() && c != '_')) {
-        let found = match &value {
-            None => scope.get(name).cloned(),
-            Some(value) => value.get_attr(name).ok().filter(|value| !value.is_undefined()),
-        };
-        let written = if path.is_empty() { name.to_owned() } else { format!("{path}.{name}") };
-        let Some(found) = found else {
-            let candidates: Vec<&str> = known.iter().map(String::as_str).collect();
-            let problem = Problem::at(place, format!("`{written}` is not defined")).label("not defined");
-            let prefix = if path.is_empty() { String::new() } else { format!("{path}.") };
-            if let Some(near) = nearest(name, &candidates) {
-                return problem.help(format!("did you mean `{prefix}{near}`?"));
-            }
-            let problem = problem.rule(if path.is_empty() {
-                "templates know the variables, and `distro`, `profile`, `layer`, `user`, `group`, `writable`, `process` \
-                 and `secret`"
-                    .to_owned()
-            } else {
-                format!("`{path}` has: {}", candidates.join(", "))
-            });
-            return if path.is_empty() {
-                problem.help(format!("declare it: `[variable.{name}]` with a `default`"))
-            } else {
-                problem
-            };
-        };
-        known = found.try_iter().map(|keys| keys.map(|key| key.to_string()).collect()).unwrap_or_default();
-        value = Some(found);
-        path = written;
-    }
-    Problem::at(place, format!("`{expression}` is not defined")).label("not defined")
 }
 
 /// Hands the scope to one rendering and writes down what is looked up in it.

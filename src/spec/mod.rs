@@ -11,6 +11,7 @@ mod entry;
 mod merge;
 mod problem;
 mod project;
+mod reader;
 mod runtime;
 mod schema;
 mod source;

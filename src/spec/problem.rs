@@ -1,9 +1,8 @@
 //! What is wrong with something a user wrote.
 
 use std::fmt;
-use std::sync::Arc;
 
-use super::source::{Place, Source};
+use super::source::Place;
 
 /// How bad a problem is.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, serde::Serialize)]
@@ -83,6 +82,16 @@ impl Problem {
         self
     }
 
+    /// Adds the place that led to the problem: its own place when it has none.
+    pub fn asked_at(mut self, place: &Place) -> Self {
+        match &self.place {
+            None => self.place = Some(place.clone()),
+            Some(own) if own == place => {}
+            Some(_) => self.related.push((place.clone(), "asked for here".into())),
+        }
+        self
+    }
+
     /// Adds `did you mean` when one of `candidates` is near to `written`, and otherwise, when there are few, the list of
     /// what may stand there under the word `kind`.
     pub fn suggest<'a>(self, written: &str, kind: &str, candidates: impl IntoIterator<Item = &'a str>) -> Self {
@@ -98,39 +107,18 @@ impl Problem {
         }
     }
 
-    /// Turns an error of the TOML reader into a problem; unknown keys and values get a suggestion.
-    pub(super) fn of_toml(source: &Arc<Source>, error: &toml::de::Error) -> Self {
-        let place = Place { source: Arc::clone(source), span: error.span().unwrap_or(0..0) };
-        let message = error.message();
-        let quoted: Vec<&str> = message.split('`').skip(1).step_by(2).collect();
-        if let Some(("unknown field", _)) = message.split_once(" `") {
-            let problem = Self::at(&place, format!("unknown key `{}`", quoted[0])).label("no such key here");
-            let known = &quoted[1..];
-            let all: Vec<_> = known.iter().map(|key| format!("`{key}`")).collect();
-            let problem = problem.rule(format!("keys here: {}", all.join(", ")));
-            return match nearest(quoted[0], known) {
-                Some(near) => problem.help(format!("did you mean `{near}`?")),
-                None => problem,
-            };
-        }
-        if let Some(("unknown variant", _)) = message.split_once(" `") {
-            return Self::at(&place, format!("unknown value `{}`", quoted[0])).suggest(
-                quoted[0],
-                "allowed",
-                quoted[1..].iter().copied(),
-            );
-        }
-        if let Some(("missing field", _)) = message.split_once(" `") {
-            return Self::at(&place, format!("the key `{}` is missing here", quoted[0]));
-        }
-        if let Some((first, rule)) = message.split_once(": expected ") {
-            return Self::at(&place, first).rule(format!("expected {rule}"));
-        }
-        let mut lines = message.lines();
-        let first = lines.next().unwrap_or_default();
-        let rest: Vec<_> = lines.collect();
-        let problem = Self::at(&place, first);
-        if rest.is_empty() { problem } else { problem.rule(rest.join("; ")) }
+    /// Takes a sentence apart: what follows `: expected` is the rule, what follows `; did you mean` the help. Errors of
+    /// values reach their place through readers that only carry text.
+    pub(crate) fn of_sentence(place: &Place, sentence: &str) -> Self {
+        let (sentence, mend) = match sentence.split_once("; did you mean ") {
+            Some((sentence, mend)) => (sentence, Some(format!("did you mean {mend}"))),
+            None => (sentence, None),
+        };
+        let (message, rule) = match sentence.split_once(": expected ") {
+            Some((message, rule)) => (message, Some(format!("expected {rule}"))),
+            None => (sentence, None),
+        };
+        Self { rule, help: mend, ..Self::at(place, message.replace('\n', " ")) }
     }
 }
 

@@ -7,7 +7,7 @@ use std::sync::{Arc, OnceLock};
 
 use super::embedded::{self, Embedded, embedded_files};
 use super::problem::Problem;
-use super::source::Source;
+use super::source::{Place, Source};
 use crate::digest::Digest;
 use crate::fs::{self, Stamp};
 use crate::store::{Inputs, Listing, Record};
@@ -62,6 +62,9 @@ pub struct Project {
     earlier: OnceLock<Record>,
 }
 
+/// The most bytes that a document or template may have.
+const TEXT_MAX: u64 = 16 << 20;
+
 /// A folder of a project: a layer's, or the project's own.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Folder {
@@ -69,6 +72,16 @@ pub enum Folder {
     Local(PathBuf),
     /// A folder of the program, as a prefix of embedded paths.
     Embedded(String),
+}
+
+impl Folder {
+    /// Returns how messages name `relative` in it.
+    pub fn shown(&self, relative: &str) -> String {
+        match self {
+            Self::Local(folder) => shown(&folder.join(relative)),
+            Self::Embedded(prefix) => format!("builtin:{prefix}/{relative}"),
+        }
+    }
 }
 
 /// A path of a file tree of a layer.
@@ -178,9 +191,10 @@ impl Project {
                 let path = folder.join(relative);
                 let Some(stamp) = self.observe(&path)? else { return Ok(None) };
                 self.check_inside(&path)?;
+                check_text_file(&path)?;
                 let bytes = fs::read(&path)?;
                 self.inputs.file(&self.absolute(&path), stamp, Digest::of(&bytes));
-                (path.display().to_string(), Some(path), bytes)
+                (shown(&path), Some(path), bytes)
             }
             Folder::Embedded(prefix) => match embedded::file(&format!("{prefix}/{relative}")) {
                 None => return Ok(None),
@@ -189,11 +203,7 @@ impl Project {
         };
         match String::from_utf8(bytes) {
             Ok(text) => Ok(Some(Arc::new(Source { name, path, text }))),
-            Err(error) => Err(Problem::anywhere(format!(
-                "`{name}` is not UTF-8: byte {} has no meaning there",
-                error.utf8_error().valid_up_to()
-            ))
-            .into()),
+            Err(error) => Err(not_utf8(name, path, &error).into()),
         }
     }
 
@@ -313,7 +323,7 @@ impl Project {
                 match self.observe(&root)? {
                     None => return Ok(Vec::new()),
                     Some(stamp) if !stamp.is_directory() => {
-                        return Err(Problem::anywhere(format!("`{}` is not a directory", root.display()))
+                        return Err(Problem::at(&Place::file(shown(&root)), "a file tree that is not a directory")
                             .rule("a layer's file tree is a real directory; symbolic links are not followed")
                             .into());
                     }
@@ -376,12 +386,18 @@ impl Project {
     /// Refuses a path that leads out of the project, by `..` or by symbolic links: a project of someone else must not
     /// read the files of whoever renders it.
     fn check_inside(&self, path: &Path) -> Result<(), SpecError> {
-        let real = |path: &Path| path.canonicalize().map_err(fs::Error::on("resolve", path));
-        if real(path)?.starts_with(real(&self.absolute)?) {
+        let name = shown(path);
+        let real = match path.canonicalize() {
+            Err(error) if error.kind() == std::io::ErrorKind::NotFound => {
+                return Err(Problem::at(&Place::file(name), "this symbolic link leads to nothing").into());
+            }
+            real => real.map_err(fs::Error::on("resolve", path))?,
+        };
+        if real.starts_with(self.absolute.canonicalize().map_err(fs::Error::on("resolve", &self.absolute))?) {
             return Ok(());
         }
         let root = if self.root.as_os_str().is_empty() { Path::new(".") } else { &self.root };
-        Err(Problem::anywhere(format!("`{}` lies outside the project", path.display()))
+        Err(Problem::at(&Place::file(&name), format!("`{name}` lies outside the project"))
             .rule(format!("a project reads files below its root only, which is `{}`", root.display()))
             .help("copy the file into the project, or choose a root that holds both with `--project DIR`")
             .into())
@@ -418,7 +434,7 @@ impl Project {
                 _ => return Err(special_file(&path).into()),
             };
             if let Some(kind) = kind {
-                entries.push(FolderEntry { path: prefix.clone(), kind, name: path.display().to_string() });
+                entries.push(FolderEntry { path: prefix.clone(), kind, name: shown(&path) });
             }
             prefix.truncate(length);
         }
@@ -431,8 +447,36 @@ fn is_absent(error: &fs::Error) -> bool {
     matches!(error.source.kind(), std::io::ErrorKind::NotFound | std::io::ErrorKind::NotADirectory)
 }
 
+/// Returns how messages name a path: relative to where the program was started, when that is the root.
+fn shown(path: &Path) -> String {
+    path.strip_prefix(".").unwrap_or(path).display().to_string()
+}
+
+/// Refuses what cannot be read as a text: a folder, a pipe that would never end, a file too large to be meant.
+fn check_text_file(path: &Path) -> Result<(), SpecError> {
+    let metadata = std::fs::metadata(path).map_err(fs::Error::on("look at", path))?;
+    let fault = match () {
+        () if !metadata.is_file() => "this is not a file".to_owned(),
+        () if metadata.len() > TEXT_MAX => format!("a text of {} bytes", metadata.len()),
+        () => return Ok(()),
+    };
+    Err(Problem::at(&Place::file(shown(path)), fault)
+        .rule(format!("documents and templates are files of at most {} MiB", TEXT_MAX >> 20))
+        .into())
+}
+
+/// Shows the line of the first byte that is no UTF-8.
+fn not_utf8(name: String, path: Option<PathBuf>, error: &std::string::FromUtf8Error) -> Problem {
+    let at = error.utf8_error().valid_up_to();
+    let byte = error.as_bytes().get(at).copied().unwrap_or_default();
+    let text = String::from_utf8_lossy(error.as_bytes()).into_owned();
+    let place = Place { source: Arc::new(Source { name, path, text }), span: at..at + 3 };
+    Problem::at(&place, format!("the byte 0x{byte:02x} is no UTF-8 text here"))
+        .rule("documents and templates are UTF-8; only files that are copied as they are may hold anything")
+}
+
 fn special_file(path: &Path) -> Problem {
-    Problem::anywhere(format!("`{}` is a device, pipe or socket", path.display()))
+    Problem::at(&Place::file(shown(path)), "a device, pipe or socket in a file tree")
         .rule("a layer's file tree holds files, directories and symbolic links")
         .help("put special files into a tar archive and name it with `tree = \"NAME.tar\"` in layer.toml")
 }

@@ -201,7 +201,7 @@ pub struct WritableTable {
     pub kind: Option<Located<WritableKind>>,
     /// How much it may hold, such as `64Mi`.
     pub size: Option<Located<String>>,
-    /// Owner; the user of the only process by default, otherwise root.
+    /// Owner; by default the user that all processes run as, root when they differ.
     pub owner: Option<Located<Account>>,
     /// Group; the owner's own by default.
     pub group: Option<Located<Account>>,
@@ -235,7 +235,8 @@ pub enum WritableKind {
     Temporary,
 }
 
-/// `[secret.NAME]`: the name of something that is never in an image. Exactly one of `environment` and `file`.
+/// `[secret.NAME]`: the name of something that is never in an image. It is handed over in one
+/// way: by `environment` or by `file`, which is `/run/secrets/NAME` by default.
 #[derive(Debug, Clone, Default, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct SecretTable {

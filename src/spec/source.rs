@@ -14,6 +14,7 @@ use serde::de::{Deserialize, DeserializeOwned, Deserializer};
 use toml::Spanned;
 
 use super::problem::Problem;
+use super::reader;
 
 /// A text file of a project, or of the program's own data, as it was read.
 #[derive(Debug, PartialEq, Eq)]
@@ -39,6 +40,11 @@ impl Place {
     /// Returns the place of a whole file, shown by its name alone.
     pub fn whole(source: &Arc<Source>) -> Self {
         Self { source: Arc::clone(source), span: 0..0 }
+    }
+
+    /// Returns the place of a file that is not read as text.
+    pub fn file(name: impl Into<String>) -> Self {
+        Self::whole(&Arc::new(Source { name: name.into(), path: None, text: String::new() }))
     }
 
     /// Tells whether this is a whole file rather than a part of its text.
@@ -187,7 +193,7 @@ pub fn parse<T: DeserializeOwned>(source: &Arc<Source>) -> Result<T, Box<Problem
     READING.set(Some(Arc::clone(source)));
     let result = toml::from_str(&source.text);
     READING.set(None);
-    result.map_err(|error| Box::new(Problem::of_toml(source, &error)))
+    result.map_err(|error| Box::new(reader::problem(source, &error)))
 }
 
 #[cfg(test)]

@@ -28,7 +28,10 @@ macro_rules! validated_string {
 
             fn from_str(text: &str) -> Result<Self, InvalidValue> {
                 let valid: fn(&str) -> bool = $valid;
-                if valid(text) { Ok(Self(text.to_owned())) } else { Err(InvalidValue { text: text.into(), rule: $rule }) }
+                match valid(text) {
+                    true => Ok(Self(text.to_owned())),
+                    false => Err(InvalidValue { text: text.into(), rule: $rule, mend: mend(text, valid) }),
+                }
             }
         }
 
@@ -70,12 +73,25 @@ macro_rules! validated_string {
 
 /// A text that is not allowed where it stands.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
-#[error("`{text}` is not allowed here: expected {rule}")]
+#[error("`{text}` is not allowed here: expected {rule}{}", mend.as_ref().map_or_else(String::new, |mend| format!("; did you mean `{mend}`?")))]
 pub struct InvalidValue {
     /// The text as it was written.
     pub text: String,
     /// What is expected.
     pub rule: &'static str,
+    /// The allowed text that is nearest to it.
+    pub mend: Option<String>,
+}
+
+/// Returns `text` with other separators, and in lower case if need be, when that makes it valid.
+fn mend(text: &str, valid: fn(&str) -> bool) -> Option<String> {
+    let candidates = ['-', '_'].into_iter().flat_map(|separator| {
+        let separated =
+            text.trim().replace(|character: char| !character.is_alphanumeric(), separator.encode_utf8(&mut [0; 4]));
+        let lower = separated.to_lowercase();
+        [separated, lower]
+    });
+    candidates.into_iter().find(|candidate| valid(candidate))
 }
 
 fn is_name(text: &str) -> bool {
@@ -135,7 +151,7 @@ impl FromStr for Mode {
         let digits = (3..=4).contains(&text.len()) && text.bytes().all(|byte| (b'0'..=b'7').contains(&byte));
         match u16::from_str_radix(text, 8) {
             Ok(bits) if digits => Ok(Self(bits)),
-            _ => Err(InvalidValue { text: text.into(), rule: MODE_RULE }),
+            _ => Err(InvalidValue { text: text.into(), rule: MODE_RULE, mend: None }),
         }
     }
 }
@@ -156,9 +172,9 @@ impl<'de> Deserialize<'de> for Mode {
                 text.parse().map_err(E::custom)
             }
 
-            fn visit_i64<E: de::Error>(self, number: i64) -> Result<Mode, E> {
+            fn visit_i64<E: de::Error>(self, _number: i64) -> Result<Mode, E> {
                 // 0o644 and 644 are both integers in TOML; only quotes leave no doubt which base is meant.
-                Err(E::custom(format!("the mode {number} is a number: expected {MODE_RULE}")))
+                Err(E::custom(format!("this mode is a number: expected {MODE_RULE}")))
             }
         }
         deserializer.deserialize_any(ModeVisitor)
@@ -384,6 +400,10 @@ mod tests {
         }
         assert!("tls_key".parse::<Identifier>().is_ok());
         assert!("tls-key".parse::<Identifier>().is_err());
+        assert_eq!("Web Server".parse::<Name>().unwrap_err().mend.as_deref(), Some("web-server"));
+        assert_eq!("tls-key".parse::<Identifier>().unwrap_err().mend.as_deref(), Some("tls_key"));
+        assert_eq!("HTTP-PORT".parse::<EnvironmentName>().unwrap_err().mend.as_deref(), Some("HTTP_PORT"));
+        assert_eq!("-".parse::<Name>().unwrap_err().mend, None);
     }
 
     #[test]
