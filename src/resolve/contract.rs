@@ -7,8 +7,8 @@ use super::quantity::{duration, signal, size};
 use super::recipe::{Contract, HandOver, Job, Limits, Probe, Process, Question, Secret, Writable};
 use super::resolver::Resolver;
 use crate::spec::{
-    Conditional, Identifier, JobTable, JobTime, LimitsTable, Located, LogDestination, Name, Place, ProbeTable, Problem,
-    ProcessTable, Restart, Table, Tables, WritableKind, WritableTable,
+    Account, Conditional, Identifier, JobTable, JobTime, LimitsTable, Located, LogDestination, Name, Place, ProbeTable,
+    Problem, ProcessTable, Restart, Table, Tables, WritableKind, WritableTable,
 };
 use crate::tree::TreePath;
 
@@ -16,8 +16,10 @@ impl Resolver<'_> {
     /// Resolves processes, jobs, writable paths and secrets, and makes them known to templates.
     pub(super) fn contract(&mut self, tables: &Tables) -> Contract {
         let secrets = self.secrets(tables);
-        self.define("secret", secrets.keys().map(|name| (name.clone(), name.clone())).collect::<BTreeMap<_, _>>());
-        let writables = self.writables(tables);
+        let handed: BTreeMap<_, _> = secrets.iter().map(|(name, secret)| (name.clone(), &secret.hand_over)).collect();
+        self.define("secret", handed);
+        let running: Vec<_> = tables.process.iter().filter(|(_, table)| self.holds(table.condition())).collect();
+        let writables = self.writables(tables, shared_user(&running));
         self.define("writable", &writables);
         let mut contract = Contract { secrets, writables, ..Contract::default() };
         let shared = self.environment(&tables.environment);
@@ -27,13 +29,11 @@ impl Resolver<'_> {
             "process",
             ports.iter().map(|(name, ports)| (name, BTreeMap::from([("ports", ports)]))).collect::<BTreeMap<_, _>>(),
         );
-        for (name, table) in &tables.process {
-            if self.holds(table.condition()) {
-                let ports = ports.get(name.as_str()).cloned().unwrap_or_default();
-                if let Some(mut process) = self.process(name, table, ports, &contract) {
-                    process.environment = with_shared(&shared, process.environment);
-                    contract.processes.insert(name.to_string(), process);
-                }
+        for (name, table) in running {
+            let ports = ports.get(name.as_str()).cloned().unwrap_or_default();
+            if let Some(mut process) = self.process(name, table, ports, &contract) {
+                process.environment = with_shared(&shared, process.environment);
+                contract.processes.insert(name.to_string(), process);
             }
         }
         for (name, table) in &tables.job {
@@ -48,7 +48,7 @@ impl Resolver<'_> {
     }
 
     fn secrets(&mut self, tables: &Tables) -> BTreeMap<String, Secret> {
-        let mut secrets = BTreeMap::new();
+        let mut secrets: BTreeMap<String, Secret> = BTreeMap::new();
         for (name, table) in &tables.secret {
             let hand_over = match (&table.environment, &table.file) {
                 (Some(variable), None) => HandOver::Environment(variable.to_string()),
@@ -67,19 +67,24 @@ impl Resolver<'_> {
                     continue;
                 }
             };
+            if let Some((other, _)) = secrets.iter().find(|(_, known)| known.hand_over == hand_over) {
+                let message = format!("the secrets `{other}` and `{}` are handed over in the same place", **name);
+                self.problems
+                    .push(Problem::at(&name.place, message).rule("each secret has a variable or file of its own"));
+            }
             let help = table.help.as_ref().map(|help| help.value.clone()).unwrap_or_default();
             secrets.insert(name.to_string(), Secret { help, hand_over });
         }
         secrets
     }
 
-    fn writables(&mut self, tables: &Tables) -> BTreeMap<String, Writable> {
+    fn writables(&mut self, tables: &Tables, runner: Option<&Located<Account>>) -> BTreeMap<String, Writable> {
         let mut writables: BTreeMap<String, Writable> = BTreeMap::new();
         for (name, table) in &tables.writable {
             if !self.holds(table.condition()) {
                 continue;
             }
-            let Some(writable) = self.writable(name, table) else { continue };
+            let Some(writable) = self.writable(name, table, runner) else { continue };
             if let Some((other, _)) = writables.iter().find(|(_, known)| known.path == writable.path) {
                 self.problems.push(
                     Problem::at(
@@ -94,13 +99,21 @@ impl Resolver<'_> {
         writables
     }
 
-    fn writable(&mut self, name: &Located<Identifier>, table: &WritableTable) -> Option<Writable> {
+    /// Resolves one writable path, which belongs to `runner` when it names no owner.
+    fn writable(
+        &mut self,
+        name: &Located<Identifier>,
+        table: &WritableTable,
+        runner: Option<&Located<Account>>,
+    ) -> Option<Writable> {
         let (Some(path), Some(kind)) = (&table.path, &table.kind) else {
             let key = if table.path.is_none() { "path" } else { "kind" };
             self.missing(&name.place, &format!("the writable path `{}`", **name), key);
             return None;
         };
         let temporary = kind.value == WritableKind::Temporary;
+        // Anybody may write to a temporary path, as to /tmp, which is root's everywhere.
+        let runner = runner.filter(|_| !temporary);
         let subdirectories = self.render_all(table.subdirectories.as_deref().unwrap_or_default());
         for (subdirectory, written) in subdirectories.iter().zip(table.subdirectories.iter().flatten()) {
             if let Err(error) = TreePath::from_relative(subdirectory.as_bytes()) {
@@ -112,7 +125,7 @@ impl Resolver<'_> {
             path: self.path(path)?,
             kind: kind.value,
             size: self.read(table.size.as_ref(), size),
-            owner: self.account(table.owner.as_ref(), table.group.as_ref()),
+            owner: self.account(table.owner.as_ref().or(runner), table.group.as_ref()),
             mode: table.mode.as_ref().map_or(if temporary { 0o1777 } else { 0o750 }, |mode| mode.0),
             seed: table.seed.as_ref().and_then(|seed| self.path(seed)),
             subdirectories,
@@ -376,6 +389,13 @@ impl Resolver<'_> {
     pub(super) fn missing(&mut self, place: &Place, what: &str, key: &str) {
         self.problems.push(Problem::at(place, format!("{what} has no `{key}`")).help(format!("add `{key} = …`")));
     }
+}
+
+/// Returns the user that every one of `processes` runs as; nothing when they differ.
+fn shared_user<'table>(processes: &[(&Located<Name>, &'table ProcessTable)]) -> Option<&'table Located<Account>> {
+    let mut users = processes.iter().map(|(_, table)| table.user.as_ref());
+    let first = users.next()??;
+    users.all(|user| user == Some(first)).then_some(first)
 }
 
 /// Lays the variables of one process over those that all share.

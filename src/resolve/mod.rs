@@ -16,6 +16,8 @@ mod resolver;
 #[cfg(test)]
 mod shipped;
 mod template;
+#[cfg(test)]
+mod tests;
 mod variables;
 
 use std::collections::BTreeMap;
@@ -103,7 +105,7 @@ impl Resolver<'_> {
         let mut triggers = BTreeMap::new();
         for (name, table) in &tables.trigger {
             if self.holds(table.condition()) {
-                match &table.command {
+                match table.command.as_ref().filter(|command| !command.is_empty()) {
                     Some(command) => drop(triggers.insert(name.to_string(), self.render_all(command))),
                     None => self.missing(&name.place, &format!("the trigger `{}`", **name), "command"),
                 }
@@ -128,19 +130,27 @@ impl Resolver<'_> {
 
     fn profile(&mut self, request: &Request) -> Profile {
         let document = &self.library.profile;
-        let mut labels = BTreeMap::new();
-        for (name, value) in &document.labels {
-            if let Some(value) = self.render(value) {
-                labels.insert(name.value.clone(), value);
-            }
+        if let Some(epoch) = document.epoch.as_ref().filter(|epoch| epoch.value < 0) {
+            self.problems.push(
+                Problem::at(&epoch.place, format!("the epoch {} lies before 1970", **epoch))
+                    .rule("a number of seconds since 1970-01-01 UTC, from 0"),
+            );
         }
-        Profile {
+        let mut profile = Profile {
             name: self.library.name.clone(),
             version: document.version.as_ref().and_then(|version| self.render(version)).unwrap_or_else(|| "0".into()),
             summary: document.summary.as_ref().and_then(|summary| self.render(summary)).unwrap_or_default(),
             epoch: request.epoch.or(document.epoch.as_ref().map(|epoch| epoch.value)).unwrap_or(0),
-            labels,
+            labels: BTreeMap::new(),
+        };
+        // Labels say what the profile is: its name and version are known to them.
+        self.define("profile", &profile);
+        for (name, value) in &document.labels {
+            if let Some(value) = self.render(value) {
+                profile.labels.insert(name.value.clone(), value);
+            }
         }
+        profile
     }
 
     /// Resolves users and groups and makes them known to templates.
