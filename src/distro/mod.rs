@@ -250,6 +250,10 @@ fn inherit(
     }
     let mut merged = DistroDocument::default();
     for document in documents.into_iter().rev() {
+        // A distro that names releases has no others: those of the one it is like are not its own.
+        if !document.release.is_empty() {
+            merged.release.retain(|name, _| document.release.contains_key(name));
+        }
         merged.merge_with(document);
     }
     Ok((merged, lineage))

@@ -1,4 +1,4 @@
-//! Tables that set owner and mode of paths which come from file trees: one path, or all that a pattern matches.
+//! Owners and modes that tables set: of the path a table describes, or of those that its pattern matches.
 
 use globset::{GlobBuilder, GlobMatcher};
 
@@ -9,15 +9,57 @@ use super::template::Used;
 use crate::spec::{self, DirectoryTable, FileTable, Located, Mode, Place, Problem, nearest};
 use crate::tree::TreePath;
 
-/// A table that only sets owner and mode of paths that come from elsewhere.
+/// An owner and a mode, and the paths that get them.
 pub(super) struct Attributes {
-    matcher: GlobMatcher,
-    pub(super) pattern: String,
+    matcher: Matcher,
+    pattern: String,
     directories: bool,
     mode: Option<Located<Mode>>,
     owner: Option<Located<spec::Account>>,
     group: Option<Located<spec::Account>>,
     place: Place,
+}
+
+/// Which paths a table is for.
+enum Matcher {
+    /// The one path that the table itself describes.
+    Own(TreePath),
+    /// Those that its key matches.
+    Pattern(GlobMatcher),
+}
+
+impl Attributes {
+    /// Returns the owner and mode that a table gives to the path it describes; nothing when it sets neither. They are
+    /// applied after those of patterns, which are more general.
+    pub(super) fn own(key: &Located<String>, path: &TreePath, attribute: Attribute<'_>) -> Option<Self> {
+        attribute.sets_something().then(|| Self::of(Matcher::Own(path.clone()), path.to_string(), key, attribute))
+    }
+
+    fn of(matcher: Matcher, pattern: String, key: &Located<String>, attribute: Attribute<'_>) -> Self {
+        Self {
+            matcher,
+            pattern,
+            directories: attribute.directories,
+            mode: attribute.mode.cloned(),
+            owner: attribute.owner.cloned(),
+            group: attribute.group.cloned(),
+            place: key.place.clone(),
+        }
+    }
+
+    /// Returns what orders attributes from the most general to the most exact: a path without pattern is more exact than
+    /// any pattern, a longer pattern more than a shorter one.
+    pub(super) fn exactness(&self) -> (bool, usize) {
+        let exact = matches!(self.matcher, Matcher::Own(_)) || !is_pattern(&self.pattern);
+        (exact, self.pattern.len())
+    }
+
+    fn is_for(&self, path: &TreePath) -> bool {
+        match &self.matcher {
+            Matcher::Own(own) => own == path,
+            Matcher::Pattern(glob) => glob.is_match(path.to_string()),
+        }
+    }
 }
 
 impl Resolver<'_> {
@@ -28,7 +70,7 @@ impl Resolver<'_> {
         path: &str,
         attribute: Attribute<'_>,
     ) -> Option<Attributes> {
-        if attribute.mode.is_none() && attribute.owner.is_none() && attribute.group.is_none() {
+        if !attribute.sets_something() {
             self.problems.push(Problem::at(&key.place, format!("the table of `{path}` says nothing")).rule(
                 "a file has `template`, `source` or `content`, or sets `mode`, `owner` or `group` of a path of a tree",
             ).help("give it a `content`; an empty file has `content = \"\"`"));
@@ -36,15 +78,9 @@ impl Resolver<'_> {
         }
         let glob = GlobBuilder::new(path).literal_separator(true).backslash_escape(true).build();
         match glob {
-            Ok(glob) if path.starts_with('/') => Some(Attributes {
-                matcher: glob.compile_matcher(),
-                pattern: path.to_owned(),
-                directories: attribute.directories,
-                mode: attribute.mode.cloned(),
-                owner: attribute.owner.cloned(),
-                group: attribute.group.cloned(),
-                place: key.place.clone(),
-            }),
+            Ok(glob) if path.starts_with('/') => {
+                Some(Attributes::of(Matcher::Pattern(glob.compile_matcher()), path.to_owned(), key, attribute))
+            }
             Ok(_) => {
                 self.problems
                     .push(Problem::at(&key.place, format!("`{path}` is not absolute: it must begin with `/`")));
@@ -52,7 +88,7 @@ impl Resolver<'_> {
             }
             Err(error) => {
                 self.problems.push(Problem::at(&key.place, format!("`{path}` is no pattern: {}", error.kind())).rule(
-                    "`*` stands for a part of a name, `**` for any number of directories, `[ab]` for one of them",
+                    "`*` stands for a part of a name, `**` for any number of directories, `[ab]` and `{a,b}` for one of them",
                 ));
                 None
             }
@@ -65,7 +101,7 @@ impl Resolver<'_> {
             .then(|| self.account(attribute.owner.as_ref(), attribute.group.as_ref()));
         let mut matched = false;
         for entries in all {
-            if attribute.directories {
+            if attribute.directories && matches!(attribute.matcher, Matcher::Pattern(_)) {
                 add_implied(attribute, entries);
             }
             for (path, entry) in entries.iter_mut() {
@@ -74,7 +110,7 @@ impl Resolver<'_> {
                     Action::Directory => attribute.directories,
                     Action::Link(_) | Action::Remove => false,
                 };
-                if !kind || !attribute.matcher.is_match(path.to_string()) {
+                if !kind || !attribute.is_for(path) {
                     continue;
                 }
                 matched = true;
@@ -94,6 +130,10 @@ impl Resolver<'_> {
 
     /// Reports a table that matched nothing.
     pub(super) fn unmatched(&mut self, attribute: &Attributes, whole: &str, all: &[&Entries]) {
+        if matches!(attribute.matcher, Matcher::Own(_)) {
+            // What the table describes was refused, which was told there.
+            return;
+        }
         let kind = if attribute.directories { "directory" } else { "file" };
         let paths: Vec<String> = all.iter().flat_map(|entries| entries.keys()).map(ToString::to_string).collect();
         let near = nearest(&attribute.pattern, &paths.iter().map(String::as_str).collect::<Vec<_>>());
@@ -115,7 +155,7 @@ fn add_implied(attribute: &Attributes, entries: &mut Entries) {
         .values()
         .filter(|entry| !matches!(entry.action, Action::Remove))
         .flat_map(|entry| entry.path.ancestors())
-        .filter(|path| !path.is_root() && attribute.matcher.is_match(path.to_string()))
+        .filter(|path| !path.is_root() && attribute.is_for(path))
         .collect();
     for path in implied {
         entries.entry(path.clone()).or_insert_with(|| Entry {
@@ -139,6 +179,10 @@ pub(super) struct Attribute<'table> {
 }
 
 impl<'table> Attribute<'table> {
+    fn sets_something(&self) -> bool {
+        self.mode.is_some() || self.owner.is_some() || self.group.is_some()
+    }
+
     pub(super) fn of_file(table: &'table FileTable) -> Self {
         let FileTable { mode, owner, group, .. } = table;
         Self { directories: false, mode: mode.as_ref(), owner: owner.as_ref(), group: group.as_ref() }

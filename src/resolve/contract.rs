@@ -16,7 +16,8 @@ impl Resolver<'_> {
     /// Resolves processes, jobs, writable paths and secrets, and makes them known to templates.
     pub(super) fn contract(&mut self, tables: &Tables) -> Contract {
         let secrets = self.secrets(tables);
-        self.define("secret", secrets.keys().map(|name| (name.clone(), name.clone())).collect::<BTreeMap<_, _>>());
+        let handed: BTreeMap<_, _> = secrets.iter().map(|(name, secret)| (name.clone(), &secret.hand_over)).collect();
+        self.define("secret", handed);
         let processes: Vec<_> = tables.process.iter().filter(|(_, table)| self.holds(table.condition())).collect();
         let runner = self.only_runner(&processes);
         let writables = self.writables(tables, runner);
@@ -59,7 +60,7 @@ impl Resolver<'_> {
     }
 
     fn secrets(&mut self, tables: &Tables) -> BTreeMap<String, Secret> {
-        let mut secrets = BTreeMap::new();
+        let mut secrets: BTreeMap<String, Secret> = BTreeMap::new();
         for (name, table) in &tables.secret {
             let hand_over = match (&table.environment, &table.file) {
                 (Some(variable), None) => HandOver::Environment(variable.to_string()),
@@ -79,6 +80,11 @@ impl Resolver<'_> {
                     continue;
                 }
             };
+            if let Some((other, _)) = secrets.iter().find(|(_, known)| known.hand_over == hand_over) {
+                let message = format!("the secrets `{other}` and `{}` are handed over in the same place", **name);
+                self.problems
+                    .push(Problem::at(&name.place, message).rule("each secret has a variable or file of its own"));
+            }
             let help = table.help.as_ref().map(|help| help.value.clone()).unwrap_or_default();
             secrets.insert(name.to_string(), Secret { help, hand_over });
         }
@@ -111,6 +117,8 @@ impl Resolver<'_> {
             return None;
         };
         let temporary = kind.value == WritableKind::Temporary;
+        // Anybody may write to a temporary path, as to /tmp, which is root's everywhere.
+        let runner = if temporary { Account { uid: 0, gid: 0 } } else { runner };
         let subdirectories = self.render_all(table.subdirectories.as_deref().unwrap_or_default());
         for (subdirectory, written) in subdirectories.iter().zip(table.subdirectories.iter().flatten()) {
             let fault = match TreePath::from_relative(subdirectory.as_bytes()) {

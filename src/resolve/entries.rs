@@ -138,7 +138,7 @@ impl Resolver<'_> {
         Ok(Entry { path, action, mode, uid: 0, gid: 0, origin, used })
     }
 
-    /// Adds what the tables say; returns those that only set owners and modes, the most general first.
+    /// Adds what the tables say; returns the owners and modes they set, the most general first.
     fn table_entries(&mut self, home: &Home<'_>, tables: &Tables, entries: &mut Entries) -> Vec<Attributes> {
         let mut attributes = Vec::new();
         for (key, table) in &tables.file {
@@ -148,6 +148,7 @@ impl Resolver<'_> {
                 } else if let Some(path) = self.literal_path(key, &path)
                     && let Some(entry) = self.file_entry(home, key, path, table, used)
                 {
+                    attributes.extend(Attributes::own(key, &entry.path, Attribute::of_file(table)));
                     self.add(entry, entries);
                 }
             }
@@ -157,19 +158,9 @@ impl Resolver<'_> {
                 if is_pattern(&path) {
                     attributes.extend(self.attributes(key, &path, Attribute::of_directory(table)));
                 } else if let Some(path) = self.literal_path(key, &path) {
-                    let account = self.account(table.owner.as_ref(), table.group.as_ref());
-                    let mode = table.mode.as_ref().map_or(0o755, |mode| mode.0);
-                    let origin = table_origin(key);
-                    let entry = Entry {
-                        path,
-                        action: Action::Directory,
-                        mode,
-                        uid: account.uid,
-                        gid: account.gid,
-                        origin,
-                        used,
-                    };
-                    self.add(entry, entries);
+                    attributes.extend(Attributes::own(key, &path, Attribute::of_directory(table)));
+                    let (action, origin) = (Action::Directory, table_origin(key));
+                    self.add(Entry { path, action, mode: 0o755, uid: 0, gid: 0, origin, used }, entries);
                 }
             }
         }
@@ -196,13 +187,16 @@ impl Resolver<'_> {
                 self.add(entry, entries);
             }
         }
-        // The longest pattern is the most exact, and a path without pattern is more exact than any.
-        attributes.sort_by_key(|attribute| (!is_pattern(&attribute.pattern), attribute.pattern.len()));
+        attributes.sort_by_key(Attributes::exactness);
         attributes
     }
 
     fn add(&mut self, entry: Entry, entries: &mut Entries) {
-        if let Some(other) = entries.get(&entry.path) {
+        let from_tree = |other: &&Entry| matches!(other.origin.place, OriginPlace::File(_));
+        let is_directory = |entry: &Entry| matches!(entry.action, Action::Directory);
+        // An empty directory of a file tree says nothing but that it is there; its table says the rest.
+        let described = |other: &&Entry| !(from_tree(other) && is_directory(other) && is_directory(&entry));
+        if let Some(other) = entries.get(&entry.path).filter(described) {
             self.problems.push(
                 Problem::at(&entry.origin.place.place(), format!("`{}` is described twice", entry.path))
                     .related(&other.origin.place.place(), "here too")
@@ -221,7 +215,6 @@ impl Resolver<'_> {
         table: &FileTable,
         mut used: Used,
     ) -> Option<Entry> {
-        let account = self.account(table.owner.as_ref(), table.group.as_ref());
         let made = match (&table.template, &table.source, &table.content) {
             (Some(name), None, None) => self.template_content(home, name),
             (None, Some(name), None) => self.source_content(home, name),
@@ -246,11 +239,10 @@ impl Resolver<'_> {
         match made {
             Ok(made) => {
                 used.extend(made.used);
-                let default = if made.executable { 0o755 } else { 0o644 };
-                let mode = table.mode.as_ref().map_or(default, |mode| mode.0);
+                let mode = if made.executable { 0o755 } else { 0o644 };
                 let origin = Origin { template: made.template, ..table_origin(key) };
                 let action = Action::File(made.content);
-                Some(Entry { path, action, mode, uid: account.uid, gid: account.gid, origin, used })
+                Some(Entry { path, action, mode, uid: 0, gid: 0, origin, used })
             }
             Err(problem) => {
                 self.problems.push(*problem);

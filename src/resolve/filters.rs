@@ -1,6 +1,6 @@
 //! Filters: how a value is written inside a configuration file of some kind.
 
-use minijinja::value::Value;
+use minijinja::value::{Value, ValueKind};
 use minijinja::{Environment, Error, ErrorKind};
 
 use crate::digest::Digest;
@@ -22,9 +22,21 @@ fn refused(message: impl Into<String>) -> Error {
     Error::new(ErrorKind::InvalidOperation, message.into())
 }
 
+/// Returns the text of a value that is no list, map or nothing, none of which a configuration file can hold as one value.
+fn single(filter: &str, value: &Value) -> Result<String, Error> {
+    let kind = match value.kind() {
+        ValueKind::Seq | ValueKind::Iterable => "a list",
+        ValueKind::Map => "a table",
+        ValueKind::None => "none",
+        _ => return Ok(value.to_string()),
+    };
+    let hint = if kind == "a list" { format!(": `map('{filter}')` is for each of its values") } else { String::new() };
+    Err(refused(format!("`{filter}` takes one value, not {kind}{hint}")))
+}
+
 /// Quotes for a POSIX shell: one word whatever the text holds (POSIX.1-2024, shell language, 2.2.2).
 fn shell(value: &Value) -> Result<String, Error> {
-    let text = value.to_string();
+    let text = single("shell", value)?;
     if text.contains('\0') {
         return Err(refused("a shell word cannot hold a zero byte"));
     }
@@ -37,7 +49,7 @@ fn shell(value: &Value) -> Result<String, Error> {
 
 /// Writes the value of an INI key. INI has no quoting that every reader knows, so what would need it is refused.
 fn ini(value: &Value) -> Result<String, Error> {
-    let text = value.to_string();
+    let text = single("ini", value)?;
     if text.contains(['\n', '\r', '\0']) || text.trim() != text || text.starts_with(['"', '\'', ';', '#']) {
         return Err(refused(format!("`{}` cannot be written as an INI value", text.escape_debug())));
     }
@@ -57,7 +69,7 @@ fn toml(value: &Value) -> Result<String, Error> {
 
 /// Quotes a parameter of an nginx directive. A `$` would begin a variable of nginx and cannot be quoted there.
 fn nginx(value: &Value) -> Result<String, Error> {
-    let text = value.to_string();
+    let text = single("nginx", value)?;
     if text.contains(['$', '\0']) {
         return Err(refused(format!("`{}` cannot be quoted for nginx: `$` begins a variable", text.escape_debug())));
     }
@@ -75,13 +87,13 @@ fn octal(value: &Value) -> Result<String, Error> {
 }
 
 /// Writes the SHA-256 of a text as 64 hexadecimal digits.
-fn sha256(value: &Value) -> String {
-    Digest::of(value.to_string()).hex()
+fn sha256(value: &Value) -> Result<String, Error> {
+    Ok(Digest::of(single("sha256", value)?).hex())
 }
 
 /// Turns a size such as `64Mi` into a number of bytes.
 fn bytes(value: &Value) -> Result<u64, Error> {
-    super::quantity::size(&value.to_string()).map_err(refused)
+    super::quantity::size(&single("bytes", value)?).map_err(refused)
 }
 
 #[cfg(test)]
@@ -108,6 +120,16 @@ mod tests {
             assert_eq!(document["x"].as_str(), Some(word));
             assert_eq!(serde_json::from_str::<String>(&json(&text(word)).unwrap()).unwrap(), word);
         }
+    }
+
+    #[test]
+    fn lists_are_not_one_value() {
+        let list = Value::from(vec!["a", "b"]);
+        for filter in [shell, ini, nginx, sha256] {
+            assert!(filter(&list).unwrap_err().to_string().contains("not a list"));
+            assert!(filter(&Value::from(())).is_err());
+        }
+        assert_eq!(shell(&Value::from(8080)).unwrap(), "8080");
     }
 
     #[test]

@@ -18,6 +18,8 @@ mod resolver;
 #[cfg(test)]
 mod shipped;
 mod template;
+#[cfg(test)]
+mod tests;
 mod variables;
 mod written;
 
@@ -159,7 +161,21 @@ impl Resolver<'_> {
 
     fn profile(&mut self, request: &Request) -> Profile {
         let document = &self.library.profile;
-        let mut labels = BTreeMap::new();
+        if let Some(epoch) = document.epoch.as_ref().filter(|epoch| epoch.value < 0) {
+            self.problems.push(
+                Problem::at(&epoch.place, format!("the epoch {} lies before 1970", **epoch))
+                    .rule("a number of seconds since 1970-01-01 UTC, from 0"),
+            );
+        }
+        let mut profile = Profile {
+            name: self.library.name.clone(),
+            version: document.version.as_ref().and_then(|version| self.render(version)).unwrap_or_else(|| "0".into()),
+            summary: document.summary.as_ref().and_then(|summary| self.render(summary)).unwrap_or_default(),
+            epoch: request.epoch.or(document.epoch.as_ref().map(|epoch| epoch.value)).unwrap_or(0),
+            labels: BTreeMap::new(),
+        };
+        // Labels say what the profile is: its name and version are known to them.
+        self.define("profile", &profile);
         for (name, value) in &document.labels {
             if !names::is_label(name) {
                 let message = format!("`{}` is no name of a label", name.escape_debug());
@@ -167,16 +183,10 @@ impl Resolver<'_> {
                 self.problems.push(Problem::at(&name.place, message).rule(rule));
             }
             if let Some(value) = self.render(value) {
-                labels.insert(name.value.clone(), value);
+                profile.labels.insert(name.value.clone(), value);
             }
         }
-        Profile {
-            name: self.library.name.clone(),
-            version: document.version.as_ref().and_then(|version| self.render(version)).unwrap_or_else(|| "0".into()),
-            summary: document.summary.as_ref().and_then(|summary| self.render(summary)).unwrap_or_default(),
-            epoch: request.epoch.or(document.epoch.as_ref().map(|epoch| epoch.value)).unwrap_or(0),
-            labels,
-        }
+        profile
     }
 
     /// Resolves users and groups and makes them known to templates.

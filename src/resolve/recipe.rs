@@ -358,7 +358,7 @@ pub struct Secret {
 }
 
 /// How a process gets a secret.
-#[derive(Debug, Clone, Serialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "snake_case")]
 pub enum HandOver {
     /// In an environment variable.

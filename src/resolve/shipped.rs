@@ -56,7 +56,7 @@ fn every_shipped_profile_resolves_for_every_release() {
 
 #[test]
 fn the_project_that_init_writes_resolves() {
-    let recipes = recipes(&repository("init"), ["default"]);
+    let recipes = recipes(&repository("src/engine/starter"), ["default"]);
     assert!(recipes.iter().any(|recipe| recipe.distro.name == "alpine"));
     for recipe in recipes {
         let layers: Vec<&str> = recipe.layers.iter().map(|layer| layer.name.as_str()).collect();
@@ -82,7 +82,7 @@ fn the_schemas_in_the_repository_are_those_of_the_program() {
 fn every_shipped_document_names_its_schema() {
     let root = Path::new(env!("CARGO_MANIFEST_DIR"));
     let mut count = 0;
-    for folder in ["profiles", "layers", "src/distro/data", "init"] {
+    for folder in ["profiles", "layers", "src/distro/data", "src/engine/starter"] {
         for entry in documents(&root.join(folder)) {
             let text = String::from_utf8(crate::fs::read(&entry).unwrap()).unwrap();
             let schema = text.lines().next().and_then(|line| line.strip_prefix("#:schema ")).expect("a first line");
@@ -92,9 +92,9 @@ fn every_shipped_document_names_its_schema() {
                 _ => "profile",
             };
             // `init` writes the schemas into the project that it makes, where the path then leads to them.
-            let home = if folder == "init" { ".layerforge" } else { "docs" };
+            let home = if folder == "src/engine/starter" { ".layerforge" } else { "docs" };
             assert!(schema.ends_with(&format!("../{home}/schema/{kind}.json")), "{}: {schema}", entry.display());
-            assert!(folder == "init" || entry.parent().unwrap().join(schema).exists(), "{}", entry.display());
+            assert!(folder == "src/engine/starter" || entry.parent().unwrap().join(schema).exists(), "{}", entry.display());
             count += 1;
         }
     }

@@ -34,20 +34,20 @@ pub struct ProcessTable {
     pub restart: Option<Located<Restart>>,
     /// The signal that asks it to end; `SIGTERM` by default.
     pub stop_signal: Option<Located<String>>,
-    /// How long it may take to end, such as `30s`.
+    /// How long it may take to end, such as `90s`; `30s` by default.
     pub stop_timeout: Option<Located<String>>,
     /// Secrets it is given.
     pub secrets: Option<Vec<Located<Identifier>>>,
     /// What it needs beyond a hardened process.
     pub needs: Option<Vec<Located<Need>>>,
-    /// How many of it run where the output knows the notion.
+    /// How many of it run where the output knows the notion; 1 by default.
     pub replicas: Option<Located<Number>>,
     /// Where it tells its metrics.
     #[serde(default)]
     pub metrics: MetricsTable,
     /// Where its log goes; `stdout` by default.
     pub log: Option<Located<LogDestination>>,
-    /// What it may use.
+    /// What it may use; no limit by default.
     #[serde(default)]
     pub limits: LimitsTable,
     /// Only for these distros and those that are like them.
@@ -201,7 +201,7 @@ pub struct WritableTable {
     pub kind: Option<Located<WritableKind>>,
     /// How much it may hold, such as `64Mi`.
     pub size: Option<Located<String>>,
-    /// Owner; by default the user that all processes run as, root when they differ.
+    /// Owner; by default the user that all processes run as, root when they differ and for kind `temporary`.
     pub owner: Option<Located<Account>>,
     /// Group; the owner's own by default.
     pub group: Option<Located<Account>>,
@@ -244,7 +244,7 @@ pub struct SecretTable {
     pub help: Option<Located<String>>,
     /// The environment variable that hands it to the process.
     pub environment: Option<Located<EnvironmentName>>,
-    /// The path of the file that hands it to the process; rendered as a template.
+    /// The path of the file that hands it to the process, rendered as a template; `/run/secrets/NAME` by default.
     pub file: Option<Located<String>>,
 }
 

@@ -1,0 +1,163 @@
+//! What tables mean: small projects, resolved.
+
+use std::path::Path;
+use std::sync::Arc;
+
+use super::{Action, Entry, Library, Recipe, Request, resolve};
+use crate::distro::Wish;
+use crate::spec::{Project, SpecError};
+use crate::tree::{Content, ContentSource};
+
+/// Resolves the profile `web` of a project with these files for the distro that it names first. Problems come as their
+/// messages.
+fn recipe(files: &[(&str, &str)]) -> Result<Recipe, Vec<String>> {
+    let directory = tempfile::tempdir().unwrap();
+    for (path, text) in files {
+        let path = directory.path().join(path);
+        crate::fs::create_directory(path.parent().unwrap()).unwrap();
+        crate::fs::write_atomic(&path, text.as_bytes()).unwrap();
+    }
+    resolved(directory.path()).map_err(|error| match error {
+        SpecError::Problems(problems) => problems.into_iter().map(|problem| problem.message).collect(),
+        SpecError::File(error) => panic!("{error}: {}", error.source),
+    })
+}
+
+fn resolved(root: &Path) -> Result<Recipe, SpecError> {
+    let library = Library::load(Arc::new(Project::open(root)), "web")?;
+    let (distro, table) = library.distros()?.into_iter().next().unwrap();
+    resolve(&library, &Request { distro, table, wish: Wish::default(), settings: Vec::new(), epoch: None })
+}
+
+/// Returns the entry of the highest layer that describes `path`.
+fn entry<'recipe>(recipe: &'recipe Recipe, path: &str) -> &'recipe Entry {
+    let mut entries = recipe.layers.iter().rev().flat_map(|layer| &layer.entries);
+    entries.find(|entry| entry.path.to_string() == path).unwrap_or_else(|| panic!("no `{path}`"))
+}
+
+fn text(entry: &Entry) -> String {
+    match &entry.action {
+        Action::File(Content { source: ContentSource::Inline(bytes), .. }) => String::from_utf8_lossy(bytes).into(),
+        other => panic!("{other:?}"),
+    }
+}
+
+#[test]
+fn a_path_of_its_own_is_more_exact_than_any_pattern() {
+    let layer = "tier = 'application'
+        [user.app]
+        uid = 65532
+        [file.'/etc/secret']
+        content = 'x'
+        mode = '0600'
+        owner = 'app'
+        [file.'/etc/plain']
+        content = 'x'
+        [file.'/etc/*']
+        mode = '0640'
+        owner = 0
+        [directory.'/srv/data']
+        mode = '0700'
+        [directory.'/srv/*']
+        mode = '0711'
+        [directory.'/srv/{one,two}']
+        mode = '0750'";
+    let web = "layers = ['site']\n[distro.debian]";
+    let recipe =
+        recipe(&[("profiles/web.toml", web), ("layers/site/layer.toml", layer), ("layers/site/files/srv/one/x", "x")])
+            .unwrap();
+    let modes: Vec<u16> = ["/etc/secret", "/etc/plain", "/srv/data", "/srv/one"]
+        .map(|path| entry(&recipe, path).mode)
+        .into_iter()
+        .collect();
+    assert_eq!(modes, [0o600, 0o640, 0o700, 0o750]);
+    assert_eq!(entry(&recipe, "/etc/secret").uid, 65532);
+}
+
+#[test]
+fn a_profile_sets_owners_and_modes_of_what_layers_describe() {
+    let layer = "tier = 'application'\n[file.'/etc/secret']\ncontent = 'x'\nmode = '0600'";
+    let web = "layers = ['site']\n[distro.debian]\n[file.'/etc/*']\nmode = '0444'";
+    let recipe = recipe(&[("profiles/web.toml", web), ("layers/site/layer.toml", layer)]).unwrap();
+    assert_eq!(entry(&recipe, "/etc/secret").mode, 0o444);
+}
+
+#[test]
+fn a_table_says_more_about_an_empty_directory_of_a_tree() {
+    let directory = tempfile::tempdir().unwrap();
+    crate::fs::create_directory(&directory.path().join("layers/site/files/srv/data")).unwrap();
+    crate::fs::create_directory(&directory.path().join("profiles")).unwrap();
+    let layer = "tier = 'application'\n[directory.'/srv/data']\nmode = '0700'";
+    let write = |path: &str, text: &str| crate::fs::write_atomic(&directory.path().join(path), text.as_bytes());
+    write("layers/site/layer.toml", layer).unwrap();
+    write("profiles/web.toml", "layers = ['site']\n[distro.debian]").unwrap();
+    assert_eq!(entry(&resolved(directory.path()).unwrap(), "/srv/data").mode, 0o700);
+}
+
+#[test]
+fn labels_know_the_profile() {
+    let web = "version = '1.4.0'\n[distro.debian]\n[labels]\nrelease = '{{ profile.name }} {{ profile.version }}'";
+    let recipe = recipe(&[("profiles/web.toml", web)]).unwrap();
+    assert_eq!(recipe.profile.labels["release"], "web 1.4.0");
+}
+
+#[test]
+fn a_writable_path_belongs_to_the_user_that_all_processes_run_as() {
+    let web = "layers = ['base']
+        [distro.debian]
+        [writable.data]
+        path = '/data'
+        kind = 'state'
+        [process.one]
+        command = ['/bin/one']
+        user = 'app'";
+    let alone = recipe(&[("profiles/web.toml", web)]).unwrap();
+    assert_eq!(
+        (alone.contract.writables["data"].owner.uid, alone.contract.writables["data"].owner.gid),
+        (65532, 65532)
+    );
+    let other = format!("{web}\n[process.two]\ncommand = ['/bin/two']\nuser = 7");
+    assert_eq!(recipe(&[("profiles/web.toml", &other)]).unwrap().contract.writables["data"].owner.uid, 0);
+    let absent = format!("{other}\nwhen = 'false'");
+    assert_eq!(recipe(&[("profiles/web.toml", &absent)]).unwrap().contract.writables["data"].owner.uid, 65532);
+}
+
+#[test]
+fn templates_know_how_a_secret_is_handed_over() {
+    let web = "[distro.debian]
+        [secret.tls_key]
+        [secret.token]
+        environment = 'TOKEN'
+        [file.'/etc/app.conf']
+        content = '{{ secret.tls_key.file }} {{ secret.token.environment }}'";
+    let recipe = recipe(&[("profiles/web.toml", web)]).unwrap();
+    assert_eq!(text(entry(&recipe, "/etc/app.conf")), "/run/secrets/tls_key TOKEN");
+}
+
+#[test]
+fn what_contradicts_itself_is_refused() {
+    for (table, message) in [
+        ("[trigger.a]\ncommand = []", "the trigger `a` has no `command`"),
+        (
+            "[secret.a]\nenvironment = 'X'\n[secret.b]\nenvironment = 'X'",
+            "the secrets `a` and `b` are handed over in the same place",
+        ),
+    ] {
+        let web = format!("[distro.debian]\n{table}");
+        assert_eq!(recipe(&[("profiles/web.toml", &web)]).unwrap_err(), [message]);
+    }
+    let problems = recipe(&[("profiles/web.toml", "epoch = -1\n[distro.debian]")]).unwrap_err();
+    assert_eq!(problems, ["the epoch -1 lies before 1970"]);
+}
+
+#[test]
+fn a_distro_that_names_releases_has_no_others() {
+    let web = "[distro.ubuntu]\nrelease = 'trixie'";
+    let problems = recipe(&[("profiles/web.toml", web)]).unwrap_err();
+    assert_eq!(problems, ["the distro `ubuntu` has no release `trixie`"]);
+    let derivative = "like = 'debian'\n[release.trixie.facts.paths]\nnginx = '/opt/nginx'";
+    let files = [("profiles/web.toml", "[distro.company]"), ("distros/company.toml", derivative), ("layers/.keep", "")];
+    let recipe = recipe(&files).unwrap();
+    assert_eq!(recipe.distro.paths["nginx"], "/opt/nginx");
+    assert_eq!((recipe.distro.codename.as_deref(), recipe.distro.title.as_str()), (Some("trixie"), "Debian GNU/Linux"));
+}
