@@ -5,15 +5,12 @@ use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
 use std::time::Duration;
 
-use layerforge::resolve::Contract;
-use layerforge::spec::WritableKind;
-
 use crate::Outcome;
 use crate::base::Base;
 use crate::command::{explain, program, run, wait_for};
 
 /// The name of the base image, here and in the other engines.
-pub(crate) const BASE: &str = "localhost/layerforge-test/base:latest";
+pub(crate) const BASE: &str = "localhost/layerforge-test-base:latest";
 
 /// A docker daemon. Dropping it stops the one that was started, and removes what was made in one that was there.
 pub(crate) struct Docker {
@@ -139,25 +136,9 @@ impl Docker {
         if status.success() { Ok(()) } else { Err(format!("docker export ended with {status}")) }
     }
 
-    /// Returns the arguments that run a container of a profile as it declares: nothing writable but what it names.
-    pub(crate) fn hardened(contract: &Contract, volumes: &str) -> Vec<String> {
-        let mut arguments: Vec<String> = HARDENING.iter().map(ToString::to_string).collect();
-        for (name, writable) in &contract.writables {
-            let (path, owner, mode) = (&writable.path, writable.owner, writable.mode);
-            if writable.kind == WritableKind::State {
-                arguments.extend(["--volume".into(), format!("{volumes}-{name}:{path}")]);
-            } else {
-                let size = writable.size.map(|size| format!(",size={size}")).unwrap_or_default();
-                let options = format!("uid={},gid={},mode={mode:04o}{size}", owner.uid, owner.gid);
-                arguments.extend(["--tmpfs".into(), format!("{path}:{options}")]);
-            }
-        }
-        arguments
-    }
-
     /// Starts a container in the background; it is removed when the returned value is dropped.
-    pub(crate) fn start_container(&self, arguments: &[String]) -> Outcome<Container<'_>> {
-        let id = run(self.command().args(["run", "--detach"]).args(arguments))?;
+    pub(crate) fn start_container(&self, options: &[String]) -> Outcome<Container<'_>> {
+        let id = run(self.command().args(["run", "--detach"]).args(options))?;
         Ok(Container { docker: self, id: id.trim().to_owned() })
     }
 }
@@ -179,10 +160,6 @@ impl Drop for Docker {
         }
     }
 }
-
-/// What every engine is told: no way to write, to become somebody else or to gain a capability.
-pub(crate) const HARDENING: [&str; 6] =
-    ["--read-only", "--cap-drop=ALL", "--security-opt=no-new-privileges", "--network=host", "--user", "65532:65532"];
 
 /// A running container.
 pub(crate) struct Container<'docker> {

@@ -7,6 +7,7 @@ use std::path::{Path, PathBuf};
 use std::process::Command;
 use std::sync::Arc;
 
+use layerforge::deploy::{Engine, Program, run_command};
 use layerforge::distro::Wish;
 use layerforge::resolve::{Library, Recipe, Request, resolve};
 use layerforge::spec::{Project, SpecError};
@@ -29,6 +30,34 @@ pub(crate) struct World {
 pub(crate) struct Rendered {
     pub(crate) folder: PathBuf,
     pub(crate) recipe: Recipe,
+}
+
+impl Rendered {
+    /// Returns what follows `run` in the command that layerforge gives for `program` of `image`, but for what concerns
+    /// the network: containers share that of the host, because the daemon of the tests has no bridge.
+    pub(crate) fn run_options(&self, image: &str, program: Program<'_>, engine: Engine) -> Outcome<Vec<String>> {
+        let command =
+            run_command(&self.recipe, image, self.started(), program, engine).map_err(|error| error.to_string())?;
+        let mut words = command.into_iter().skip_while(|word| word != "run").skip(1);
+        let mut options = vec!["--network=host".to_owned()];
+        while let Some(word) = words.next() {
+            match word.as_str() {
+                // What a container leaves behind is looked at before it is removed.
+                "--rm" => {}
+                "--publish" => drop(words.next()),
+                // podman sets other limits, too, when it is asked for one, and may not raise them everywhere.
+                "--ulimit" if engine == Engine::Podman => drop(words.next()),
+                "--network" => drop(options.splice(..1, [word, words.next().unwrap_or_default()])),
+                _ => options.push(word.replace("source=./", &format!("source={}/", self.folder.display()))),
+            }
+        }
+        Ok(options)
+    }
+
+    /// Returns the process that the image starts.
+    pub(crate) fn started(&self) -> Option<&str> {
+        self.recipe.outputs.rootfs.as_ref().and_then(|rootfs| rootfs.process.as_deref())
+    }
 }
 
 impl World {

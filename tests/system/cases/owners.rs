@@ -10,7 +10,7 @@ use crate::docker::Builder;
 use crate::verify::matches_manifest;
 use crate::world::World;
 
-const IMAGE: &str = "localhost/layerforge-test/owners:latest";
+const IMAGE: &str = "localhost/layerforge-test-owners:latest";
 
 pub(super) fn with_docker(world: &World) -> Outcome {
     build_and_compare(world, Builder::Legacy)

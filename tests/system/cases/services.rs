@@ -2,55 +2,64 @@
 
 use std::fs::{self, Permissions};
 use std::os::unix::fs::PermissionsExt as _;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::time::Duration;
+
+use layerforge::deploy::{Engine, Program};
 
 use super::site::{contains, free_port};
 use crate::Outcome;
 use crate::command::{explain, run, run_refused, wait_for};
-use crate::docker::{Builder, Container, Docker};
+use crate::docker::{Builder, Container};
 use crate::verify::matches_manifest;
 use crate::world::{Rendered, World};
 
-/// A built profile and how its containers are started.
+/// A built profile.
 struct Service<'world> {
     world: &'world World,
     image: String,
-    arguments: Vec<String>,
     rendered: Rendered,
 }
 
 impl<'world> Service<'world> {
-    /// Renders and builds `profile`, compares the image with its manifest, and hands over `secrets`.
+    /// Renders and builds `profile`, compares the image with its manifest, and writes down `secrets`.
     fn build(world: &'world World, profile: &str, settings: &[String], secrets: &[(&str, &str)]) -> Outcome<Self> {
         let rendered = world.render(profile, settings)?;
-        let image = format!("localhost/layerforge-test/{profile}:latest");
+        let image = format!("localhost/layerforge-test-{profile}:latest");
         world.docker.build(Builder::BuildKit, &rendered.folder, &image)?;
         let root = world.folder(&format!("{profile}-root"))?;
         world.docker.extract(&image, &root)?;
         matches_manifest(&rendered.folder, &root)?;
-        let mut arguments = Docker::hardened(&rendered.recipe.contract, &format!("layerforge-test-{profile}"));
-        let folder = secret_files(world, profile, secrets)?;
-        arguments.extend(["--volume".into(), format!("{}:/run/secrets:ro", folder.display())]);
-        Ok(Self { world, image, arguments, rendered })
+        write_secrets(&rendered.folder.join("secrets"), secrets)?;
+        Ok(Self { world, image, rendered })
     }
 
-    /// Starts what the image starts.
+    /// Starts what the image starts, and waits until it is healthy.
     fn start(&self) -> Outcome<Container<'world>> {
-        let container =
-            self.world.docker.start_container(&[&self.arguments[..], std::slice::from_ref(&self.image)].concat())?;
-        // A probe that is not answered yet says so by its exit code.
+        let container = self.world.docker.start_container(&self.options(None)?)?;
         let healthy = wait_for(Duration::from_secs(60), || container.is_healthy());
         healthy.map_err(|message| format!("{message}\n{}", container.log()))?;
         Ok(container)
     }
 
-    /// Runs a program of the image to its end.
-    fn run(&self, words: &[String]) -> Outcome<String> {
-        let (program, arguments) = words.split_first().ok_or("no command")?;
-        let mut command = self.world.docker.command();
-        command.args(["run", "--rm", "--entrypoint", program]).args(&self.arguments);
-        run(command.arg(&self.image).args(arguments))
+    /// Runs a job to its end.
+    fn run_job(&self, name: &str) -> Outcome<String> {
+        let options = self.rendered.run_options(&self.image, Program::Job(name), Engine::Docker)?;
+        run(self.world.docker.command().args(["run", "--rm"]).args(options))
+    }
+
+    /// Runs a script in a container of the process that the image starts.
+    fn run_script(&self, script: &str) -> Outcome<String> {
+        let mut options = self.options(None)?;
+        let image = options.pop().ok_or("a command without an image")?;
+        options.extend(["--entrypoint".into(), "/bin/sh".into(), image, "-c".into(), script.into()]);
+        run(self.world.docker.command().args(["run", "--rm"]).args(options))
+    }
+
+    /// Returns how a process is run: the one that is named, or that which the image starts.
+    fn options(&self, process: Option<&str>) -> Outcome<Vec<String>> {
+        let process = process.or_else(|| self.rendered.started()).ok_or("the image starts nothing")?;
+        self.rendered.run_options(&self.image, Program::Process(process), Engine::Docker)
     }
 
     /// Stops a container the way it asks for.
@@ -65,11 +74,10 @@ pub(super) fn postgresql(world: &World) -> Outcome {
     let settings = [format!("postgresql_port={}", free_port()?), "postgresql_extensions=hstore".into()];
     let service = Service::build(world, "postgresql", &settings, &secrets)?;
     for path in ["/etc/ssl/private/ssl-cert-snakeoil.key", "/etc/postgresql/17", "/var/lib/postgresql/17"] {
-        service.run(&["/bin/sh".into(), "-c".into(), format!("! test -e {path}")])?;
+        service.run_script(&format!("! test -e {path}"))?;
     }
-    let job = service.rendered.recipe.contract.jobs.get("initialize").ok_or("no job `initialize`")?;
-    contains(&service.run(&job.command)?, "made a cluster")?;
-    contains(&service.run(&job.command)?, "nothing to do")?;
+    contains(&service.run_job("initialize")?, "made a cluster")?;
+    contains(&service.run_job("initialize")?, "nothing to do")?;
 
     let query = |container: &Container<'_>, password: &str, text: &str| {
         let script = "PGPASSWORD=$1 exec psql -h 127.0.0.1 -U app -At -p \"$2\" app -c \"$3\"";
@@ -108,25 +116,25 @@ pub(super) fn redis(world: &World) -> Outcome {
 pub(super) fn discourse(world: &World) -> Outcome {
     let settings = [format!("http_port={}", free_port()?)];
     let service = Service::build(world, "discourse", &settings, &[])?;
-    let nginx = service.rendered.recipe.contract.processes.get("nginx").ok_or("no process `nginx`")?;
-    service.run(&[&nginx.command[..], &["-t".to_owned()]].concat())?;
+    let nginx = service.options(Some("nginx"))?;
+    run(service.world.docker.command().args(["run", "--rm"]).args(nginx).arg("-t"))?;
 
-    let script =
-        "openssl verify -CAfile /etc/ssl/certs/ca-certificates.crt /usr/local/share/ca-certificates/organisation.crt";
-    contains(&service.run(&["/bin/sh".into(), "-c".into(), script.into()])?, ": OK")?;
-    let script = "touch /usr/lib/discourse/tmp/x /usr/lib/discourse/log/x /usr/lib/discourse/public/uploads/x";
-    service.run(&["/bin/sh".into(), "-c".into(), script.into()])?;
-    let settings = service.run(&["/bin/cat".into(), "/etc/discourse/saved_settings.yml".into()])?;
+    let bundle = "/etc/ssl/certs/ca-certificates.crt";
+    let certificate = "/usr/local/share/ca-certificates/organisation.crt";
+    contains(&service.run_script(&format!("openssl verify -CAfile {bundle} {certificate}"))?, ": OK")?;
+    service
+        .run_script("touch /usr/lib/discourse/tmp/x /usr/lib/discourse/log/x /usr/lib/discourse/public/uploads/x")?;
+    let settings = service.run_script("cat /etc/discourse/saved_settings.yml")?;
     contains(&settings, "contact_email: \"admin@example.org\"")
 }
 
-/// Writes the files that an engine would mount at `/run/secrets`.
-fn secret_files(world: &World, profile: &str, secrets: &[(&str, &str)]) -> Outcome<PathBuf> {
-    let folder = world.folder(&format!("{profile}-secrets"))?;
+/// Writes the files that an engine mounts where the profile says.
+fn write_secrets(folder: &Path, secrets: &[(&str, &str)]) -> Outcome {
+    fs::create_dir_all(folder).map_err(explain(format!("make {}", folder.display())))?;
     for (name, value) in secrets {
-        let path: &Path = &folder.join(name);
-        fs::write(path, value).map_err(explain("write a secret"))?;
-        fs::set_permissions(path, Permissions::from_mode(0o444)).map_err(explain("write a secret"))?;
+        let path = folder.join(name);
+        fs::write(&path, value).map_err(explain("write a secret"))?;
+        fs::set_permissions(&path, Permissions::from_mode(0o444)).map_err(explain("write a secret"))?;
     }
-    Ok(folder)
+    Ok(())
 }

@@ -4,13 +4,15 @@ use std::io::{Read as _, Write as _};
 use std::net::{TcpListener, TcpStream};
 use std::time::Duration;
 
+use layerforge::deploy::{Engine, Program};
+
 use crate::Outcome;
 use crate::command::{explain, run, run_refused, wait_for};
-use crate::docker::{Builder, Docker, HARDENING};
+use crate::docker::Builder;
 use crate::verify::matches_manifest;
 use crate::world::World;
 
-const IMAGE: &str = "localhost/layerforge-test/site:latest";
+const IMAGE: &str = "localhost/layerforge-test-site:latest";
 
 pub(super) fn with_docker(world: &World) -> Outcome {
     let port = free_port()?;
@@ -20,9 +22,8 @@ pub(super) fn with_docker(world: &World) -> Outcome {
     world.docker.extract(IMAGE, &root)?;
     matches_manifest(&rendered.folder, &root)?;
 
-    let mut arguments = Docker::hardened(&rendered.recipe.contract, "layerforge-test-site");
-    arguments.push(IMAGE.into());
-    let container = world.docker.start_container(&arguments)?;
+    let options = rendered.run_options(IMAGE, Program::Process("nginx"), Engine::Docker)?;
+    let container = world.docker.start_container(&options)?;
     answers(port).map_err(|message| format!("{message}\n{}", container.log()))?;
 
     // The root is read-only for everybody, and for this user nothing would be writable anyway.
@@ -50,12 +51,8 @@ pub(super) fn with_podman(world: &World) -> Outcome {
     world.containers.look_into(IMAGE, |root| matches_manifest(&rendered.folder, root))?;
 
     let mut command = world.containers.command("podman");
-    command.args(["run", "--detach", "--log-driver=k8s-file"]).args(HARDENING);
-    for writable in rendered.recipe.contract.writables.values() {
-        // runc gives a tmpfs the mode of the directory below it whatever is asked for, so it has to be given its owner.
-        command.args(["--mount", &format!("type=tmpfs,destination={},chown=true", writable.path)]);
-    }
-    let id = run(command.arg(IMAGE))?;
+    command.args(["run", "--detach", "--log-driver=k8s-file"]);
+    let id = run(command.args(rendered.run_options(IMAGE, Program::Process("nginx"), Engine::Podman)?))?;
     let outcome = answers(port);
     let log = run(world.containers.command("podman").args(["logs", id.trim()])).unwrap_or_default();
     run(world.containers.command("podman").args(["rm", "--force", id.trim()]))?;
