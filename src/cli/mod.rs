@@ -10,6 +10,7 @@ mod check;
 pub mod diagnostic;
 mod diff;
 mod generate;
+mod graph;
 mod init;
 mod list;
 mod plan;
@@ -60,11 +61,11 @@ fn dispatch(arguments: &Arguments, terminal: &Terminal) -> Result<ExitCode, Erro
         Command::Why(arguments) => why::run(&session, arguments),
         Command::List(arguments) => list::run(&session, arguments),
         Command::Diff(arguments) => diff::run(&session, arguments),
+        Command::Graph(arguments) => graph::run(&session, arguments),
         Command::Init(command) => init::run(terminal, &arguments.global, command),
         Command::Schema(arguments) => generate::schema(terminal, arguments.kind),
         Command::Completions(arguments) => generate::completions(terminal, arguments.shell),
         Command::Man => generate::manual(terminal),
-        _ => Err(Error::usage("not built yet")),
     }
 }
 

@@ -5,6 +5,7 @@
 
 mod check;
 mod diff;
+mod graph;
 mod init;
 mod list;
 mod lock_file;
@@ -16,6 +17,7 @@ mod witness;
 
 pub use check::{CheckReport, Duplicate, Shadowed, check};
 pub use diff::{DiffReport, DiffRequest, Form, PathChange, Side, diff};
+pub use graph::{Graph, GraphEntry, GraphLayer, GraphProfile, Group, graph};
 pub use init::{InitReport, init, schema_text};
 pub use list::{DistroLine, Inventory, LayerLine, ProfileLine, list};
 pub use plan::{TargetPlan, plan};

@@ -58,7 +58,7 @@ pub struct LayerSource {
     /// Its file trees: `files/` under the empty name, `files.DISTRO/` under DISTRO.
     pub trees: BTreeMap<String, Vec<FolderEntry>>,
     /// The layers it requires.
-    requires: Vec<Located<Name>>,
+    pub requires: Vec<Located<Name>>,
     /// The layers it cannot stand beside.
     conflicts: Vec<Located<Name>>,
 }
