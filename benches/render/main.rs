@@ -38,6 +38,8 @@ fn main() -> ExitCode {
     let done = match arguments.iter().map(String::as_str).collect::<Vec<_>>().as_slice() {
         ["measure", command @ ..] => measure::child(command),
         ["walk", directories @ ..] => walk::walk(directories),
+        // To look at the project, or to profile the program with it.
+        ["generate", directory] => project::generate(Path::new(directory)).map(drop),
         [] => bench(ROUNDS),
         [rounds] => rounds.parse().map_err(Into::into).and_then(bench),
         _ => Err("usage: benches/run render [ROUNDS]".into()),
