@@ -101,6 +101,8 @@ fn rootfs<'tree>(
         artifacts.push(Artifact { name: ROOTFS_TAR.into(), body: Body::Writer(Box::new(write)) });
     }
     artifacts.push(Artifact { name: "Dockerfile".into(), body: Body::Bytes(dockerfile) });
+    // Other outputs stand in the same folder and would be sent to the builder with it.
+    artifacts.push(Artifact { name: ".dockerignore".into(), body: Body::Bytes(deploy::DOCKERIGNORE.into()) });
     describe(recipe, stacked, &mut artifacts, MANIFEST)?;
     Ok(Product { kind: OutputKind::Rootfs, artifacts })
 }

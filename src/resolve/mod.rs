@@ -11,6 +11,7 @@ mod entries;
 mod fault;
 mod filters;
 mod library;
+mod mount_points;
 mod names;
 mod quantity;
 mod recipe;
@@ -292,7 +293,7 @@ impl Resolver<'_> {
         let name = format!("profile:{}", self.library.name);
         self.define("layer", BTreeMap::from([("name", name.as_str()), ("tier", Tier::Overlay.word())]));
         let mut entries = self.profile_entries(&self.library.tables, &mut layers);
-        self.mount_points(contract, &layers, &mut entries);
+        mount_points::add(contract, &self.distro, &layers, &mut entries);
         layers.push(Layer { name, tier: Tier::Overlay, entries, tree: None });
         self.check_layers(&layers);
         layers
@@ -319,30 +320,6 @@ impl Resolver<'_> {
                 None
             }
         }
-    }
-
-    /// Adds a directory for each writable path, so that there is something to mount on and volumes get its owner.
-    fn mount_points(&mut self, contract: &Contract, layers: &[Layer], entries: &mut Vec<Entry>) {
-        for writable in contract.writables.values() {
-            let known = |entry: &Entry| entry.path == writable.path;
-            let described = entries.iter().chain(layers.iter().flat_map(|layer| &layer.entries)).any(known);
-            let volatile = ["/run", "/dev", "/proc", "/sys"]
-                .iter()
-                .any(|top| top.parse().is_ok_and(|top| writable.path.is_below(&top) || writable.path == top));
-            if described || volatile || self.distro.directories.contains_key(&writable.path.to_string()) {
-                continue;
-            }
-            entries.push(Entry {
-                path: writable.path.clone(),
-                action: Action::Directory,
-                mode: writable.mode,
-                uid: writable.owner.uid,
-                gid: writable.owner.gid,
-                origin: Origin { place: OriginPlace::Text(writable.place.clone()), section: None, template: None },
-                used: Used::new(),
-            });
-        }
-        entries.sort_by(|one, other| one.path.cmp(&other.path));
     }
 
     fn outputs(&mut self, contract: &Contract) -> Outputs {

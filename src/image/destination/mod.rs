@@ -54,7 +54,7 @@ pub struct Output<'run> {
 /// A child of the destination.
 #[derive(Debug)]
 pub struct Artifact<'run> {
-    /// Its name: one name, not a path, not beginning with a dot.
+    /// Its name: one name, not a path, not beginning with `.layerforge`.
     pub name: &'run str,
     /// What is in it.
     pub body: Body<'run>,
@@ -320,7 +320,7 @@ fn witnessed(witness: Witness) -> Written {
 /// Tells whether an artifact can have this name. One that could leave the destination comes from a manifest or a stage
 /// that layerforge did not write.
 fn is_artifact_name(name: &str) -> bool {
-    !name.is_empty() && !name.starts_with('.') && !name.contains(['/', '\0'])
+    !["", ".", ".."].contains(&name) && !name.starts_with(stage::INSIDE) && !name.contains(['/', '\0'])
 }
 
 fn artifact_entry(name: &str, stamp: Stamp, digest: Option<Digest>) -> Entry {
