@@ -85,8 +85,8 @@ pub fn render(
         told(&targets.iter().map(|target| report(target, Vec::new())).collect::<Vec<_>>());
         return Ok(());
     }
-    if let Some(record) = destinations.iter().find_map(Destination::record) {
-        project.remember(record.clone());
+    if let Some(earlier) = destinations.iter_mut().find_map(Destination::earlier) {
+        project.remember(earlier);
     }
     let library = Library::of(head)?;
     let requests: Vec<Request> = targets.iter().map(|target| target.request.clone()).collect();

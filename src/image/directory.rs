@@ -161,6 +161,7 @@ impl<'tree> Layout<'tree> {
         self.directories.iter().map(move |directory| store::Directory {
             path: below(&prefix, directory.path),
             entries: directory.children.iter().map(|child| child.expected.clone()).collect(),
+            complete: true,
         })
     }
 

@@ -1,6 +1,7 @@
 //! A project on disk, with the program's own files behind it.
 
 use std::collections::BTreeMap;
+use std::ffi::{OsStr, OsString};
 use std::os::unix::ffi::{OsStrExt, OsStringExt};
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, OnceLock};
@@ -10,7 +11,7 @@ use super::problem::Problem;
 use super::source::{Place, Source};
 use crate::digest::Digest;
 use crate::fs::{self, Stamp};
-use crate::store::{Inputs, Listing, Record};
+use crate::store::{Earlier, Inputs, Listing};
 use crate::tree::{Content, ContentSource};
 
 /// A failure to read a project.
@@ -59,7 +60,7 @@ pub struct Project {
     absolute: PathBuf,
     inputs: Inputs,
     /// What an earlier render read: the digest of a file that has not changed since need not be found out again.
-    earlier: OnceLock<Record>,
+    earlier: OnceLock<Earlier>,
 }
 
 /// The most bytes that a document or template may have.
@@ -138,9 +139,10 @@ impl Project {
         self.inputs.listing()
     }
 
-    /// Takes the record of an earlier render, so that unchanged files are not read again. The first one counts.
-    pub fn remember(&self, record: Record) {
-        self.earlier.get_or_init(|| record);
+    /// Takes what an earlier render saw, so that what is the same is neither looked at nor read again. The first one
+    /// counts.
+    pub fn remember(&self, earlier: Earlier) {
+        self.earlier.get_or_init(|| earlier);
     }
 
     /// Writes down a file outside of the root that decides about the result, such as a lock or a file of variables.
@@ -352,11 +354,13 @@ impl Project {
     /// When it cannot be read.
     pub fn content(&self, path: &Arc<Path>) -> fs::Result<Content> {
         let absolute = self.absolute(path);
-        let stamp = Stamp::of(path)?;
-        let known = self.earlier.get().and_then(|record| record.digest_of(&absolute, &stamp));
-        let content = match known {
-            Some(digest) => Content { digest, length: stamp.size, source: ContentSource::File(Arc::clone(path)) },
-            None => Content::of_file(Arc::clone(path))?,
+        let known = self.earlier.get().and_then(|earlier| earlier.get(&absolute));
+        let known = known.and_then(|entry| entry.stamp.zip(entry.digest));
+        let (stamp, content) = match known {
+            Some((stamp, digest)) => {
+                (stamp, Content { digest, length: stamp.size, source: ContentSource::File(Arc::clone(path)) })
+            }
+            None => (Stamp::of(path)?, Content::of_file(Arc::clone(path))?),
         };
         self.inputs.file(&absolute, stamp, content.digest);
         Ok(content)
@@ -365,6 +369,15 @@ impl Project {
     /// Writes down what stands at `path` and returns its stamp.
     fn observe(&self, path: &Path) -> fs::Result<Option<Stamp>> {
         let absolute = self.absolute(path);
+        // Of a link, what it leads to counts as well.
+        let known = self.earlier.get().and_then(|earlier| earlier.get(&absolute)).map(|entry| entry.stamp);
+        if let Some(known) = known.filter(|known| known.is_none_or(|stamp| stamp.kind() != Stamp::SYMLINK)) {
+            match known {
+                Some(stamp) => self.inputs.seen(&absolute, stamp),
+                None => self.inputs.absent(&absolute),
+            }
+            return Ok(known);
+        }
         match Stamp::of(path) {
             Ok(stamp) => {
                 self.inputs.seen(&absolute, stamp);
@@ -410,10 +423,9 @@ impl Project {
         prefix: &mut Vec<u8>,
         entries: &mut Vec<FolderEntry>,
     ) -> Result<bool, SpecError> {
-        let names = fs::list(directory)?;
-        for file_name in &names {
+        let children = self.look_into(directory)?;
+        for (file_name, stamp) in &children {
             let path = directory.join(file_name);
-            let Some(stamp) = self.observe(&path)? else { continue };
             let length = prefix.len();
             if length > 0 {
                 prefix.push(b'/');
@@ -438,7 +450,29 @@ impl Project {
             }
             prefix.truncate(length);
         }
-        Ok(names.is_empty())
+        Ok(children.is_empty())
+    }
+
+    /// Writes down the children of a directory and returns them with their stamps, sorted by name.
+    fn look_into(&self, directory: &Path) -> fs::Result<Vec<(OsString, Stamp)>> {
+        let absolute = self.absolute(directory);
+        let mut children = Vec::new();
+        if let Some(known) = self.earlier.get().and_then(|earlier| earlier.children(&absolute)) {
+            for (name, stamp) in known {
+                let name = OsStr::from_bytes(name);
+                let stamp = stamp.map_or_else(|| Stamp::of(&directory.join(name)), Ok)?;
+                children.push((name.to_owned(), stamp));
+            }
+        } else {
+            let folder = fs::Folder::open(directory)?;
+            for (name, _) in folder.children()? {
+                let stamp = folder.stamp(&name)?;
+                children.extend(stamp.map(|stamp| (OsString::from_vec(name.into()), stamp)));
+            }
+            children.sort_by(|(one, _), (other, _)| one.cmp(other));
+        }
+        self.inputs.children(&absolute, children.iter().map(|(name, stamp)| (name.as_bytes(), *stamp)));
+        Ok(children)
     }
 }
 

@@ -11,7 +11,8 @@
 //! count         u32; for each: kind (text), a listing
 //! checksum      u32: CRC-32 of everything before it
 //!
-//! listing       count of directories u32; for each: path (text), count of entries u32, entries
+//! listing       count of directories u32; for each: complete u8, path (text), count of entries u32,
+//!               entries
 //! entry         flags u8 (1 stamp follows, 2 digest follows, 4 shared follows), name (text),
 //!               [mode u32, inode u64, size u64, modified and changed: i64 seconds and u32 nanoseconds each],
 //!               [digest: 32 bytes], [shared: u32]
@@ -55,6 +56,7 @@ pub(super) fn encode(record: &Record) -> Vec<u8> {
 fn put_listing(bytes: &mut Vec<u8>, listing: &Listing) {
     put_count(bytes, listing.directories().len());
     for directory in listing.directories() {
+        bytes.push(u8::from(directory.complete));
         put_text(bytes, &directory.path);
         put_count(bytes, directory.entries.len());
         directory.entries.iter().for_each(|entry| put_entry(bytes, entry));
@@ -158,16 +160,17 @@ impl<'bytes> Reader<'bytes> {
     }
 
     fn listing(&mut self) -> Option<Listing> {
-        let count = self.count(8)?;
+        let count = self.count(9)?;
         let mut directories = Vec::with_capacity(count);
         for _ in 0..count {
+            let [complete] = self.array()?;
             let path = self.text()?.into();
             let count = self.count(5)?;
             let mut entries = Vec::with_capacity(count);
             for _ in 0..count {
                 entries.push(self.entry()?);
             }
-            directories.push(Directory { path, entries });
+            directories.push(Directory { path, entries, complete: complete != 0 });
         }
         Some(Listing::from_sorted(directories))
     }

@@ -36,6 +36,16 @@ impl Inputs {
         self.take(path, Some(stamp), None);
     }
 
+    /// Takes all children of a directory, whose own stamp is taken by itself.
+    pub fn children<'name>(&self, directory: &Path, children: impl IntoIterator<Item = (&'name [u8], Stamp)>) {
+        let Ok(path) = absolute(directory) else { return };
+        let entry =
+            |(name, stamp): (&[u8], _)| Entry { name: name.into(), stamp: Some(stamp), digest: None, shared: 0 };
+        let entries = children.into_iter().map(entry).collect();
+        let directory = Directory { path: path.as_os_str().as_bytes().into(), entries, complete: true };
+        self.seen.lock().unwrap_or_else(PoisonError::into_inner).push(directory);
+    }
+
     /// Takes a path that was looked for and was not there.
     pub fn absent(&self, path: &Path) {
         self.take(path, None, None);
@@ -47,14 +57,8 @@ impl Inputs {
     }
 
     fn take(&self, path: &Path, stamp: Option<Stamp>, digest: Option<Digest>) {
-        let path = match path.is_absolute() {
-            true => Cow::Borrowed(path),
-            // Only an empty path, or a working directory that is gone, has no absolute form: neither is an input.
-            false => match std::path::absolute(path) {
-                Ok(path) => Cow::Owned(path),
-                Err(_) => return,
-            },
-        };
+        // Only an empty path, or a working directory that is gone, has no absolute form: neither is an input.
+        let Ok(path) = absolute(path) else { return };
         let (directory, name) = split(path.as_os_str().as_bytes());
         // The root has no name; it always exists.
         if name.is_empty() {
@@ -64,7 +68,11 @@ impl Inputs {
         let mut seen = self.seen.lock().unwrap_or_else(PoisonError::into_inner);
         match seen.last_mut().filter(|last| &*last.path == directory) {
             Some(last) => last.entries.push(entry),
-            None => seen.push(Directory { path: directory.into(), entries: vec![entry] }),
+            None => seen.push(Directory { path: directory.into(), entries: vec![entry], complete: false }),
         }
     }
+}
+
+fn absolute(path: &Path) -> std::io::Result<Cow<'_, Path>> {
+    if path.is_absolute() { Ok(Cow::Borrowed(path)) } else { std::path::absolute(path).map(Cow::Owned) }
 }

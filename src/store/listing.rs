@@ -25,6 +25,8 @@ pub struct Directory {
     pub path: Box<[u8]>,
     /// What is known of its children.
     pub entries: Vec<Entry>,
+    /// Whether these are all of its children: it was listed.
+    pub complete: bool,
 }
 
 /// What was found at one path.
@@ -70,7 +72,10 @@ impl Listing {
         let mut merged: Vec<Directory> = Vec::with_capacity(directories.len());
         for directory in directories {
             match merged.last_mut().filter(|last| last.path == directory.path) {
-                Some(last) => last.entries.extend(directory.entries),
+                Some(last) => {
+                    last.complete |= directory.complete;
+                    last.entries.extend(directory.entries);
+                }
                 None => merged.push(directory),
             }
         }

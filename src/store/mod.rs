@@ -18,7 +18,7 @@ use crate::fs::{self, Folder, Stamp, Timestamp};
 
 pub use inputs::Inputs;
 pub use listing::{Directory, Entry, Listing};
-pub use record::{Record, Written};
+pub use record::{Earlier, Record, Written};
 
 /// How far a file's time of change has to lie before a render to be trusted, in milliseconds: more than any clock tick.
 const TICK: u32 = 20;

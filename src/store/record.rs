@@ -1,8 +1,11 @@
 //! What the last render into one destination saw and wrote.
 
-use std::path::Path;
+use std::collections::BTreeSet;
+use std::ffi::OsStr;
+use std::os::unix::ffi::OsStrExt;
+use std::path::{Path, PathBuf};
 
-use super::Listing;
+use super::{Entry, Listing};
 use crate::digest::Digest;
 use crate::fs::Stamp;
 
@@ -29,11 +32,41 @@ pub struct Written {
     pub listing: Listing,
 }
 
-impl Record {
-    /// Returns the digest of the input at `path` when it still has the `stamp` that it had when it was read.
-    pub fn digest_of(&self, path: &Path, stamp: &Stamp) -> Option<Digest> {
-        use std::os::unix::ffi::OsStrExt;
+/// What an earlier render saw, as far as it is still so: what is asked of it needs not be looked at again.
+#[derive(Debug)]
+pub struct Earlier {
+    inputs: Listing,
+    /// The paths that are different now.
+    differing: BTreeSet<PathBuf>,
+}
+
+impl Earlier {
+    /// Takes the inputs of a record with those of its paths that [`Listing::differences`] returns.
+    pub fn new(inputs: Listing, differing: impl IntoIterator<Item = PathBuf>) -> Self {
+        Self { inputs, differing: differing.into_iter().collect() }
+    }
+
+    /// Returns what stands at `path`, an absolute one, and the digest of its content where it was read. A path that was
+    /// not there and still is not has no stamp.
+    pub fn get(&self, path: &Path) -> Option<&Entry> {
         let entry = self.inputs.get(path.as_os_str().as_bytes())?;
-        (entry.stamp.as_ref() == Some(stamp)).then_some(entry.digest).flatten()
+        self.is_same(path).then_some(entry)
+    }
+
+    /// Returns the children of a directory that was listed, sorted by name, each with its stamp unless it is different
+    /// now.
+    pub fn children(&self, directory: &Path) -> Option<impl Iterator<Item = (&[u8], Option<Stamp>)>> {
+        self.get(directory)?.stamp.filter(Stamp::is_directory)?;
+        let listed = self.inputs.directory(directory.as_os_str().as_bytes()).filter(|listed| listed.complete)?;
+        let children = listed.entries.iter().filter_map(|entry| Some((&*entry.name, entry.stamp?)));
+        let all_same = self.differing.is_empty();
+        Some(children.map(move |(name, stamp)| {
+            let same = all_same || self.is_same(&directory.join(OsStr::from_bytes(name)));
+            (name, same.then_some(stamp))
+        }))
+    }
+
+    fn is_same(&self, path: &Path) -> bool {
+        self.differing.is_empty() || !self.differing.contains(path)
     }
 }

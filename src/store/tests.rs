@@ -26,6 +26,7 @@ fn record() -> Record {
     let directory = |path: &str, names: &[&str]| Directory {
         path: path.as_bytes().into(),
         entries: names.iter().zip(0..).map(|(name, number)| entry(name, number)).collect(),
+        complete: names.len() == 2,
     };
     let outputs = vec![
         Written {
@@ -81,15 +82,31 @@ fn a_hostile_record_costs_no_memory_and_no_panic() {
 }
 
 #[test]
-fn digests_are_known_for_equal_stamps_only() {
-    let record = record();
-    assert_eq!(record.digest_of(Path::new("/p/q/z"), &stamp(3)), None, "it was never read");
-    let (path, number) = (Path::new("/p/q/\u{e9}"), 2);
-    assert_eq!(record.digest_of(path, &stamp(number)), Some(Digest::of("\u{e9}")));
-    assert_eq!(record.digest_of(path, &Stamp { size: 1, ..stamp(number) }), None);
-    assert_eq!(record.digest_of(path, &stamp(number).untrusted()), None);
-    assert_eq!(record.digest_of(Path::new("/p/q/none"), &stamp(number)), None);
-    assert_eq!(record.digest_of(Path::new("/p"), &stamp(0)), None);
+fn what_is_not_different_is_known_from_earlier() {
+    let inputs = Inputs::new();
+    inputs.seen(Path::new("/p/listed"), Stamp { mode: 0o040_755, ..stamp(1) });
+    inputs.children(Path::new("/p/listed"), [(&b"b"[..], stamp(3)), (&b"a"[..], stamp(2))]);
+    inputs.file(Path::new("/p/listed/a"), stamp(2), Digest::of("a"));
+    inputs.absent(Path::new("/p/listed/none"));
+    inputs.seen(Path::new("/p/other"), Stamp { mode: 0o040_755, ..stamp(4) });
+    inputs.file(Path::new("/p/other/c"), stamp(5), Digest::of("c"));
+    let earlier = |differing: &[&str]| Earlier::new(inputs.listing(), differing.iter().map(PathBuf::from));
+    let known = |earlier: &Earlier, path: &str| earlier.get(Path::new(path)).map(|entry| (entry.stamp, entry.digest));
+    let all = earlier(&[]);
+    assert_eq!(known(&all, "/p/listed/a"), Some((Some(stamp(2)), Some(Digest::of("a")))));
+    assert_eq!(known(&all, "/p/listed/none"), Some((None, None)), "it is known to be missing");
+    assert_eq!(known(&all, "/p/listed/new"), None, "nothing is known of it");
+    let children = |earlier: &Earlier, path: &str| {
+        let children = earlier.children(Path::new(path))?;
+        Some(children.map(|(name, stamp)| (name.to_vec(), stamp)).collect::<Vec<_>>())
+    };
+    let both = vec![(b"a".to_vec(), Some(stamp(2))), (b"b".to_vec(), Some(stamp(3)))];
+    assert_eq!(children(&all, "/p/listed"), Some(both.clone()));
+    assert_eq!(children(&all, "/p/other"), None, "not all of it was looked at");
+    let edited = earlier(&["/p/listed/b"]);
+    assert_eq!(known(&edited, "/p/listed/b"), None);
+    assert_eq!(children(&edited, "/p/listed"), Some(vec![both[0].clone(), (b"b".to_vec(), None)]));
+    assert_eq!(children(&earlier(&["/p/listed"]), "/p/listed"), None, "a name came or went");
 }
 
 #[test]
@@ -171,7 +188,7 @@ fn stamps_are_taken_only_of_expected_results() {
     let found = Stamp::of(&folder.path().join("file")).unwrap();
     let listing = |stamp: Stamp| {
         let entry = Entry { name: b"file"[..].into(), stamp: Some(stamp.untrusted()), digest: None, shared: 0 };
-        Listing::from_unsorted(vec![Directory { path: Box::default(), entries: vec![entry] }])
+        Listing::from_unsorted(vec![Directory { path: Box::default(), entries: vec![entry], complete: false }])
     };
     let base = Folder::open(folder.path()).unwrap();
     let mut expected = listing(found);

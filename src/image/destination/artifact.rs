@@ -151,7 +151,7 @@ impl<'commit, 'run> Commit<'commit, 'run> {
         let kinds = self.kinds.iter().map(|kind| {
             let artifacts = || self.artifacts.iter().filter(|artifact| artifact.kind == *kind);
             let entries = artifacts().filter_map(|artifact| artifact.entry.clone()).collect();
-            let mut directories = vec![store::Directory { path: Box::default(), entries }];
+            let mut directories = vec![store::Directory { path: Box::default(), entries, complete: false }];
             for artifact in artifacts() {
                 if let Form::Directory(layout) = &artifact.form {
                     directories.extend(layout.listing(artifact.name));

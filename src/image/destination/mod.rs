@@ -29,7 +29,7 @@ use self::edit::Judgement;
 use crate::digest::Digest;
 use crate::event::{Event, Reporter};
 use crate::fs::{self, Folder, Stamp};
-use crate::store::{Entry, Listing, Record, Store, Written};
+use crate::store::{Earlier, Entry, Listing, Record, Store, Written};
 use crate::tree::{Meta, Tree};
 
 use super::directory::{DirectoryError, Layout};
@@ -191,6 +191,8 @@ pub struct Destination<'run> {
     /// What layerforge wrote here, by record or witness.
     known: Vec<Written>,
     judgement: OnceLock<Judgement>,
+    /// The inputs of the last render that are different now.
+    differing: OnceLock<Vec<PathBuf>>,
 }
 
 impl<'run> Destination<'run> {
@@ -215,7 +217,7 @@ impl<'run> Destination<'run> {
             shown.extend((names.len() > 3).then(|| format!("{} more", names.len() - 3)));
             return Err(DestinationError::Foreign { path, names: shown.join(", ") });
         }
-        Ok(Self { path, folder, options, record, known, judgement: OnceLock::new() })
+        Ok(Self { path, folder, options, record, known, judgement: OnceLock::new(), differing: OnceLock::new() })
     }
 
     /// Returns the real path of the folder.
@@ -223,9 +225,11 @@ impl<'run> Destination<'run> {
         &self.path
     }
 
-    /// Returns what the last render left in the store, without its outputs.
-    pub fn record(&self) -> Option<&Record> {
-        self.record.as_ref()
+    /// Returns what the last render saw, as far as [`Destination::standing`] found it to be so still.
+    pub fn earlier(&mut self) -> Option<Earlier> {
+        let differing = self.differing.take()?;
+        let inputs = std::mem::take(&mut self.record.as_mut()?.inputs);
+        Some(Earlier::new(inputs, differing))
     }
 
     /// Compares the folder and the inputs of its last render with what is there now, by their stamps.
@@ -233,17 +237,15 @@ impl<'run> Destination<'run> {
     /// # Errors
     /// When the file system refuses.
     pub fn standing(&self, key: &Digest) -> Result<Standing> {
-        let Some(record) = self.record.as_ref().filter(|record| record.key == Some(*key)) else {
-            return Ok(Standing::Changed(Vec::new()));
-        };
+        let Some(record) = &self.record else { return Ok(Standing::Changed(Vec::new())) };
         let (inputs, outputs) = rayon::join(|| record.inputs.differences(&self.folder), || self.differences());
-        let (mut inputs, outputs) = (inputs?, outputs?);
+        let (inputs, outputs) = (inputs?, outputs?);
+        let inputs = self.differing.get_or_init(|| inputs);
         let untouched = self.judge(outputs)?.is_untouched() && !self.known.is_empty();
-        if inputs.is_empty() && untouched {
+        if record.key == Some(*key) && inputs.is_empty() && untouched {
             return Ok(Standing::Unchanged);
         }
-        inputs.truncate(NAMED);
-        Ok(Standing::Changed(inputs))
+        Ok(Standing::Changed(inputs.iter().take(NAMED).cloned().collect()))
     }
 
     /// Returns what was changed by hand in the folder since the last render, sorted.
@@ -313,7 +315,7 @@ fn witnessed(witness: Witness) -> Written {
         let stamp = Stamp::expected(Stamp::REGULAR | FILE_MODE, size, witness.seconds);
         entries.push(artifact_entry(&name, stamp, Some(digest)));
     }
-    directories.push(crate::store::Directory { path: Box::default(), entries });
+    directories.push(crate::store::Directory { path: Box::default(), entries, complete: false });
     Written { kind: witness.kind, listing: Listing::from_unsorted(directories) }
 }
 
