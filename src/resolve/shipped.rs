@@ -8,6 +8,9 @@ use super::{Library, Recipe, Request, resolve};
 use crate::distro::{Architecture, Wish};
 use crate::spec::{DistroDocument, DocumentKind, Project, SpecError, parse, schema};
 
+/// The project that `layerforge init` writes.
+const STARTER: &str = "src/engine/starter";
+
 /// Returns the folder `below` of the repository as a project.
 fn repository(below: &str) -> Arc<Project> {
     Arc::new(Project::open(&Path::new(env!("CARGO_MANIFEST_DIR")).join(below)))
@@ -56,7 +59,7 @@ fn every_shipped_profile_resolves_for_every_release() {
 
 #[test]
 fn the_project_that_init_writes_resolves() {
-    let recipes = recipes(&repository("src/engine/starter"), ["default"]);
+    let recipes = recipes(&repository(STARTER), ["default"]);
     assert!(recipes.iter().any(|recipe| recipe.distro.name == "alpine"));
     for recipe in recipes {
         let layers: Vec<&str> = recipe.layers.iter().map(|layer| layer.name.as_str()).collect();
@@ -82,7 +85,7 @@ fn the_schemas_in_the_repository_are_those_of_the_program() {
 fn every_shipped_document_names_its_schema() {
     let root = Path::new(env!("CARGO_MANIFEST_DIR"));
     let mut count = 0;
-    for folder in ["profiles", "layers", "src/distro/data", "src/engine/starter"] {
+    for folder in ["profiles", "layers", "src/distro/data", STARTER] {
         for entry in documents(&root.join(folder)) {
             let text = String::from_utf8(crate::fs::read(&entry).unwrap()).unwrap();
             let schema = text.lines().next().and_then(|line| line.strip_prefix("#:schema ")).expect("a first line");
@@ -92,13 +95,9 @@ fn every_shipped_document_names_its_schema() {
                 _ => "profile",
             };
             // `init` writes the schemas into the project that it makes, where the path then leads to them.
-            let home = if folder == "src/engine/starter" { ".layerforge" } else { "docs" };
+            let home = if folder == STARTER { ".layerforge" } else { "docs" };
             assert!(schema.ends_with(&format!("../{home}/schema/{kind}.json")), "{}: {schema}", entry.display());
-            assert!(
-                folder == "src/engine/starter" || entry.parent().unwrap().join(schema).exists(),
-                "{}",
-                entry.display()
-            );
+            assert!(folder == STARTER || entry.parent().unwrap().join(schema).exists(), "{}", entry.display());
             count += 1;
         }
     }
