@@ -84,6 +84,15 @@ pub struct GraphEntry {
     pub replaced_by: Option<usize>,
 }
 
+impl Group {
+    /// Returns the name in the group's directory that `path`, one of its own, has or is below.
+    pub fn name_in<'path>(&self, path: &'path TreePath) -> &'path [u8] {
+        let depth = if self.directory.is_root() { 0 } else { self.directory.as_bytes().len() + 1 };
+        let below = &path.as_bytes()[depth..];
+        below.iter().position(|byte| *byte == b'/').map_or(below, |slash| &below[..slash])
+    }
+}
+
 /// The groups of all layers together, about; a picture with more is not looked at.
 const GROUPS: usize = 48;
 /// The most groups of one layer.
@@ -241,12 +250,12 @@ fn is_small(group: &Group) -> bool {
 
 /// Takes a group apart: what stands in its directory itself, and one group for each directory below.
 fn parts(group: &Group) -> Vec<Group> {
-    let depth = if group.directory.is_root() { 0 } else { group.directory.as_bytes().len() + 1 };
     let mut by_child: BTreeMap<&[u8], Vec<GraphEntry>> = BTreeMap::new();
     for entry in &group.entries {
-        let below = &entry.path.as_bytes()[depth..];
-        let child = below.iter().position(|byte| *byte == b'/').map_or(&b""[..], |slash| &below[..slash]);
-        by_child.entry(child).or_default().push(entry.clone());
+        let child = group.name_in(&entry.path);
+        // What stands in the directory itself stays together.
+        let direct = entry.path.name() == Some(child) && entry.path.parent().as_ref() == Some(&group.directory);
+        by_child.entry(if direct { b"" } else { child }).or_default().push(entry.clone());
     }
     by_child.into_values().filter_map(common_group).collect()
 }

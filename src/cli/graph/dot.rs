@@ -93,5 +93,5 @@ fn quoted(text: &str) -> String {
 
 /// Escapes what ends a quoted string or begins an escape of a label.
 fn escaped(text: &str) -> String {
-    visible(text).replace('\\', "\\\\").replace('"', "\\\"")
+    visible(text).replace('&', "&amp;").replace('\\', "\\\\").replace('"', "\\\"")
 }

@@ -135,9 +135,8 @@ pub(super) fn layout(graph: &Graph) -> Picture {
     let cards = &picture.cards;
     for (index, profile) in graph.profiles.iter().enumerate() {
         let from = &cards[profiles[index]];
-        for (lane, parent) in profile.extends.iter().enumerate() {
-            let lane = from.x - CLEARANCE - LANE * lane as i32;
-            picture.wires.push(beside(from, &cards[profiles[*parent]], lane));
+        for parent in &profile.extends {
+            picture.wires.push(beside(from, &cards[profiles[*parent]], columns.extended_lane(*parent)));
         }
         for layer in &profile.layers {
             picture.wires.push(names(from, &cards[layers[*layer]], columns.profile_lane(index)));
@@ -176,18 +175,21 @@ struct Columns {
     profiles: (i32, i32),
     tiers: Vec<(Tier, i32, i32)>,
     files: (i32, i32),
+    /// The profiles that others extend; the lines to each run in a lane of its own at the left.
+    extended: BTreeSet<usize>,
     /// The layers that others require, whose lines run in the gutter after their column.
     required: BTreeSet<usize>,
 }
 
 impl Columns {
     fn of(graph: &Graph) -> Self {
-        let extends = graph.profiles.iter().map(|profile| profile.extends.len()).max().unwrap_or(0) as i32;
-        let left = if extends > 0 { CLEARANCE + LANE * extends } else { 0 };
+        let extended: BTreeSet<usize> =
+            graph.profiles.iter().flat_map(|profile| profile.extends.iter().copied()).collect();
+        let left = if extended.is_empty() { 0 } else { CLEARANCE + LANE * (extended.len() as i32 - 1) };
         let profile = graph.profiles.iter().map(|profile| profile.name.as_str());
         let profiles = (MARGIN + left, card_width(profile));
         let required: BTreeSet<usize> = graph.layers.iter().flat_map(|layer| layer.requires.iter().copied()).collect();
-        let mut columns = Self { profiles, tiers: Vec::new(), files: (0, 0), required };
+        let mut columns = Self { profiles, tiers: Vec::new(), files: (0, 0), extended, required };
         let mut x = profiles.0 + profiles.1 + gutter(graph.profiles.len());
         for tier in [Tier::Base, Tier::Distro, Tier::Application, Tier::Overlay] {
             let layers: Vec<_> = graph.layers.iter().enumerate().filter(|(_, layer)| layer.tier == tier).collect();
@@ -214,6 +216,10 @@ impl Columns {
     fn of_tier(&self, tier: Tier) -> (i32, i32) {
         let found = self.tiers.iter().find(|(known, ..)| *known == tier);
         found.map_or((0, 0), |(_, x, width)| (*x, *width))
+    }
+
+    fn extended_lane(&self, profile: usize) -> i32 {
+        self.profiles.0 - CLEARANCE - LANE * self.extended.range(..profile).count() as i32
     }
 
     fn profile_lane(&self, profile: usize) -> i32 {
@@ -308,8 +314,11 @@ fn group_card(group: &Group, hue: Hue, (x, width): (i32, i32), y: i32) -> Card {
 
 /// Returns the number of paths, where not all of them are shown.
 fn group_mark(group: &Group) -> String {
-    let hidden = rows(group).iter().any(|row| row.look == Look::Muted);
-    if hidden { format!("{} paths", thousands(group.entries.len())) } else { String::new() }
+    if group.entries.len() > rows(group).len() {
+        format!("{} paths", thousands(group.entries.len()))
+    } else {
+        String::new()
+    }
 }
 
 fn group_width(group: &Group) -> i32 {

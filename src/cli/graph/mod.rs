@@ -54,16 +54,42 @@ enum Look {
     Muted,
 }
 
-/// Returns the lines of a group: its first paths, relative to its directory, and how many there are besides.
+/// Returns the lines of a group, relative to its directory: every path when there are few, otherwise what stands in the
+/// directory itself, with the number of paths below each directory in it.
 fn rows(group: &Group) -> Vec<Row> {
-    let count = group.entries.len();
-    let shown = if count <= SHOWN + 1 { count } else { SHOWN };
-    let mut rows: Vec<Row> = group.entries[..shown].iter().map(|entry| row(group, entry)).collect();
-    if shown < count {
-        let text = format!("+ {} more", thousands(count - shown));
-        rows.push(Row { text, note: String::new(), look: Look::Muted });
+    if group.entries.len() <= SHOWN + 1 {
+        return group.entries.iter().map(|entry| row(group, entry)).collect();
+    }
+    let children = children(group);
+    let shown = if children.len() <= SHOWN + 1 { children.len() } else { SHOWN };
+    let mut rows: Vec<Row> = children[..shown]
+        .iter()
+        .map(|(name, entries)| match entries[..] {
+            [entry] => row(group, entry),
+            _ => {
+                let text = format!("{}/", visible(&String::from_utf8_lossy(name)));
+                Row { text, note: format!("{} paths", thousands(entries.len())), look: Look::Plain }
+            }
+        })
+        .collect();
+    let rest: usize = children[shown..].iter().map(|(_, entries)| entries.len()).sum();
+    if rest > 0 {
+        rows.push(Row { text: format!("+ {} more", thousands(rest)), note: String::new(), look: Look::Muted });
     }
     rows
+}
+
+/// Returns the entries of a group by the name in its directory that they have or are below, sorted.
+fn children(group: &Group) -> Vec<(&[u8], Vec<&GraphEntry>)> {
+    let mut children: Vec<(&[u8], Vec<&GraphEntry>)> = Vec::new();
+    for entry in &group.entries {
+        let name = group.name_in(&entry.path);
+        match children.last_mut().filter(|(last, _)| *last == name) {
+            Some((_, entries)) => entries.push(entry),
+            None => children.push((name, vec![entry])),
+        }
+    }
+    children
 }
 
 fn row(group: &Group, entry: &GraphEntry) -> Row {
