@@ -2,8 +2,9 @@
 //!
 //! Blocks that begin with ```` ```toml profile NAME ````, ```` ```toml layer NAME ```` or ```` ```toml distro NAME ```` are
 //! documents; those that begin with ```` ```LANGUAGE file PATH ```` are other files. Those of one page form one project.
+//! ```` ```LANGUAGE result PROFILE PATH ```` is the content that a profile gives to a path.
 
-#![expect(clippy::disallowed_methods, reason = "tests write files of their own")]
+#![allow(clippy::unwrap_used, clippy::disallowed_methods, reason = "a test that cannot go on has failed")]
 
 use std::collections::BTreeSet;
 use std::fs;
@@ -29,6 +30,8 @@ struct Block {
     place: String,
     kind: String,
     name: String,
+    /// For a result: the path.
+    path: String,
     text: String,
 }
 
@@ -56,7 +59,8 @@ impl Page {
                     let words: Vec<&str> = info.split_whitespace().collect();
                     let word = |index: usize| words.get(index).copied().unwrap_or_default().to_owned();
                     let place = format!("{}:{}", self.name, index + 1);
-                    open = Some(Block { place, kind: word(1), name: word(2), text: String::new() });
+                    let (kind, name, path) = (word(1), word(2), word(3));
+                    open = Some(Block { place, kind, name, path, text: String::new() });
                 }
                 (Some(_), Some("")) => blocks.extend(open.take()),
                 (Some(block), _) => block.text.extend([line, "\n"]),
@@ -87,6 +91,7 @@ fn unpack(blocks: &[Block], root: &Path) {
             "layer" => format!("layers/{}/layer.toml", block.name),
             "distro" => format!("distros/{}.toml", block.name),
             "file" => block.name.clone(),
+            "result" => continue,
             other => panic!("{}: no document is called `{other}`", block.place),
         };
         let path = root.join(relative);
@@ -134,7 +139,7 @@ fn every_example_resolves() {
         let project = Arc::new(Project::open(directory.path()));
         let distros: Vec<&str> =
             blocks.iter().filter(|block| block.kind == "distro").map(|block| block.name.as_str()).collect();
-        for block in blocks.iter().filter(|block| block.kind != "file") {
+        for block in blocks.iter().filter(|block| block.kind != "file" && block.kind != "result") {
             let profile = match block.kind.as_str() {
                 "layer" => Some(format!("layers = ['{}']", block.name)),
                 "distro" => Some(format!("[distro.{}]", block.name)),
@@ -157,7 +162,7 @@ fn every_example_resolves() {
         }
     }
     assert!(failures.is_empty(), "{}", failures.join("\n"));
-    assert!(count > 60, "only {count} examples were found");
+    assert!(count > 45, "only {count} examples were found");
 }
 
 /// Returns the first two cells of the rows of tables whose head begins with these two.
@@ -178,6 +183,51 @@ fn rows(page: &Page, head: [&str; 2]) -> Vec<(String, String)> {
     rows
 }
 
+/// Returns the content of a file that the profile's own tables describe.
+fn content(recipe: &Recipe, path: &str) -> String {
+    let mut entries = recipe.layers.last().unwrap().entries.iter();
+    let entry = entries.find(|entry| entry.path.to_string() == path).unwrap_or_else(|| panic!("no `{path}`"));
+    let Action::File(content) = &entry.action else { panic!("`{path}` is no file") };
+    let ContentSource::Inline(bytes) = &content.source else { panic!("`{path}` is not rendered") };
+    String::from_utf8_lossy(bytes).into_owned()
+}
+
+#[test]
+fn every_result_is_what_comes_out() {
+    let mut count = 0;
+    for page in pages() {
+        let blocks = page.blocks();
+        let directory = tempfile::tempdir().unwrap();
+        unpack(&blocks, directory.path());
+        let project = Arc::new(Project::open(directory.path()));
+        for result in blocks.iter().filter(|block| block.kind == "result") {
+            let recipe = recipes(&project, &result.name, &[]).map_err(explain).unwrap().remove(0);
+            assert_eq!(content(&recipe, &result.path), result.text, "{}", result.place);
+            count += 1;
+        }
+    }
+    assert!(count >= 2, "only {count} results were found");
+}
+
+#[test]
+fn every_condition_is_an_expression() {
+    let page = pages().into_iter().find(|page| page.name.ends_with("templates.md")).unwrap();
+    let rows = rows(&page, ["expression", "holds"]);
+    assert!(rows.len() > 5, "only {} conditions were found", rows.len());
+    let mut profile = String::from("extends = ['filters']\n");
+    for (index, (expression, _)) in rows.iter().enumerate() {
+        let when = serde_json::to_string(expression.trim_matches('`')).unwrap();
+        profile.push_str(&format!("[file.'/{index}']\ncontent = 'yes'\nwhen = {when}\n"));
+    }
+    let directory = tempfile::tempdir().unwrap();
+    unpack(&page.blocks(), directory.path());
+    fs::write(directory.path().join("profiles/rows.toml"), profile).unwrap();
+    let recipe = recipes(&Arc::new(Project::open(directory.path())), "rows", &[]).map_err(explain).unwrap().remove(0);
+    for (index, (expression, _)) in rows.iter().enumerate() {
+        assert_eq!(content(&recipe, &format!("/{index}")), "yes", "{expression}");
+    }
+}
+
 #[test]
 fn every_filter_gives_what_the_table_says() {
     let page = pages().into_iter().find(|page| page.name.ends_with("templates.md")).unwrap();
@@ -187,21 +237,20 @@ fn every_filter_gives_what_the_table_says() {
     let mut profile = String::from("extends = ['filters']\n");
     for (index, (template, _)) in rows.iter().enumerate() {
         let content = serde_json::to_string(&code(template)).unwrap();
-        profile.push_str(&format!("[file.'/{index:03}']\ncontent = {}\n", content.replace("\\\\n", "\\\\n")));
+        profile.push_str(&format!("[file.'/{index:03}']\ncontent = {}\n", content));
     }
     let directory = tempfile::tempdir().unwrap();
     unpack(&page.blocks(), directory.path());
     fs::write(directory.path().join("profiles/rows.toml"), profile).unwrap();
     let recipe = recipes(&Arc::new(Project::open(directory.path())), "rows", &[]).map_err(explain).unwrap().remove(0);
-    let entries = &recipe.layers.last().unwrap().entries;
-    assert_eq!(entries.len(), rows.len());
-    for (entry, (template, result)) in entries.iter().zip(&rows) {
-        let Action::File(content) = &entry.action else { panic!("{template} is no file") };
-        let ContentSource::Inline(bytes) = &content.source else { panic!("{template} is not rendered") };
-        assert_eq!(String::from_utf8_lossy(bytes), code(result).replace('⏎', "\n"), "{template}");
+    for (index, (template, result)) in rows.iter().enumerate() {
+        assert_eq!(content(&recipe, &format!("/{index:03}")), code(result).replace('⏎', "\n"), "{template}");
     }
     for filter in ["shell", "ini", "yaml", "json", "toml", "nginx", "octal", "sha256", "bytes"] {
-        assert!(rows.iter().any(|(template, _)| template.contains(&format!("| {filter} "))), "`{filter}` has no example");
+        assert!(
+            rows.iter().any(|(template, _)| template.contains(&format!("| {filter} "))),
+            "`{filter}` has no example"
+        );
     }
 }
 
@@ -242,9 +291,13 @@ fn every_key_and_value_is_described() {
     let mut missing = BTreeSet::new();
     for kind in [DocumentKind::Profile, DocumentKind::Layer, DocumentKind::Distro] {
         let schema = schema(kind);
-        let title = schema["title"].as_str().unwrap().to_owned();
+        let title = match kind {
+            DocumentKind::Profile => "ProfileDocument",
+            DocumentKind::Layer => "LayerDocument",
+            DocumentKind::Distro => "DistroDocument",
+        };
         let definitions = schema["$defs"].as_object().unwrap();
-        let tables = definitions.iter().map(|(name, table)| (name.clone(), table)).chain([(title, &schema)]);
+        let tables = definitions.iter().map(|(name, table)| (name.clone(), table)).chain([(title.to_owned(), &schema)]);
         for (name, table) in tables {
             let Some(properties) = table["properties"].as_object() else {
                 missing.extend(values(table).filter(|value| !pages.iter().any(|page| mentions(&page.text, value))));

@@ -13,11 +13,11 @@ use super::written;
 use crate::spec::{Place, Problem, Source, nearest};
 
 /// Filters that templates can use, besides spellings of the same.
-const FILTERS: [&str; 49] = [
+const FILTERS: [&str; 48] = [
     "shell", "ini", "yaml", "json", "toml", "nginx", "octal", "sha256", "bytes", "abs", "attr", "batch", "bool",
     "chain", "count", "default", "dictsort", "first", "float", "format", "groupby", "indent", "int", "items", "join",
     "last", "length", "lines", "list", "lower", "map", "max", "min", "reject", "replace", "reverse", "round", "select",
-    "slice", "sort", "split", "string", "sum", "title", "tojson", "trim", "unique", "upper", "zip",
+    "slice", "sort", "split", "string", "sum", "title", "trim", "unique", "upper", "zip",
 ];
 /// Tests that templates can use after `is`.
 const TESTS: [&str; 17] = [
@@ -293,4 +293,24 @@ fn locals(text: &str) -> BTreeSet<String> {
         name.split_whitespace().last()
     });
     words.map(str::to_owned).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::resolve::Templates;
+    use crate::spec::Project;
+
+    #[test]
+    fn what_is_suggested_exists() {
+        let project = Arc::new(Project::open(std::path::Path::new("/nowhere")));
+        let templates = Templates::new(&project);
+        let place = Place::file("x");
+        let filters = FILTERS.map(|name| format!("'{name}' is filter"));
+        let tests = TESTS.map(|name| format!("'{name}' is test"));
+        let functions = FUNCTIONS.map(|name| format!("{name} is defined"));
+        for expression in filters.iter().chain(&tests).chain(&functions) {
+            assert!(templates.is_true(expression, &place, &Scope::new()).unwrap().0, "{expression}");
+        }
+    }
 }
