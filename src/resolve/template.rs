@@ -7,7 +7,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 
 use minijinja::syntax::SyntaxConfig;
 use minijinja::value::{Enumerator, Object, ObjectRepr, Value, ValueKind};
-use minijinja::{AutoEscape, Environment, Error, ErrorKind, UndefinedBehavior};
+use minijinja::{AutoEscape, Environment, Error, ErrorKind, Output, State, UndefinedBehavior, escape_formatter};
 
 use super::fault::{Fault, Text};
 use super::filters;
@@ -44,6 +44,7 @@ impl Templates {
         environment.set_undefined_behavior(UndefinedBehavior::Strict);
         environment.set_fuel(Some(STEPS));
         environment.set_auto_escape_callback(|_| AutoEscape::None);
+        environment.set_formatter(write_one_value);
         // A file ends as its template ends, and a line with nothing but a block leaves no empty line.
         let syntax = SyntaxConfig::builder().keep_trailing_newline(true).trim_blocks(true).lstrip_blocks(true).build();
         environment.set_syntax(syntax.expect("the delimiters are the usual ones"));
@@ -168,6 +169,18 @@ fn keep(sources: &Mutex<BTreeMap<String, Arc<Source>>>, name: &str, source: &Arc
     sources.lock().unwrap_or_else(PoisonError::into_inner).insert(name.to_owned(), Arc::clone(source));
 }
 
+/// Writes the value of `{{ … }}`. No file means the text that a list or table has in the template language, and nothing
+/// would be written unseen: those are mistakes.
+fn write_one_value(output: &mut Output, state: &mut State, value: &Value) -> Result<(), Error> {
+    let message = match value.kind() {
+        ValueKind::Seq | ValueKind::Iterable => "a list is not one value: make a text of it with `join` or `yaml`",
+        ValueKind::Map => "a table is not one value: name one of its keys, or make a text of it with `yaml`",
+        ValueKind::None => "this is none: give it a value with `or`",
+        _ => return escape_formatter(output, state, value),
+    };
+    Err(Error::new(ErrorKind::InvalidOperation, message))
+}
+
 /// Hands the scope to one rendering and writes down what is looked up in it.
 struct Recorder {
     root: Value,
@@ -276,6 +289,19 @@ mod tests {
         let problem = render("{{ distro.paths.nolgin }}").unwrap_err();
         assert_eq!(problem.message, "`distro.paths.nolgin` is not defined");
         assert_eq!(problem.help.as_deref(), Some("did you mean `distro.paths.nologin`?"));
+    }
+
+    #[test]
+    fn what_is_not_one_value_is_not_written() {
+        for (text, word) in
+            [("{{ distro }}", "table"), ("{{ distro.paths }}", "table"), ("{{ [1] }}", "list"), ("{{ none }}", "none")]
+        {
+            assert!(render(text).unwrap_err().message.contains(word), "{text}");
+        }
+        assert_eq!(
+            render("{{ [1, 2] | join }} {{ distro.paths | yaml }}").unwrap().text,
+            "12 {\"nologin\":\"/sbin/nologin\"}"
+        );
     }
 
     #[test]
