@@ -344,6 +344,12 @@ impl Resolver<'_> {
                 return None;
             }
         };
+        if let (Some(port), Question::Tcp { .. } | Question::Command) = (&table.port, &question) {
+            self.problems.push(
+                Problem::at(&port.place, "`port` says nothing here")
+                    .rule("only `http` asks a port by `port`; `tcp` names the port itself"),
+            );
+        }
         Some(Probe {
             question,
             command,

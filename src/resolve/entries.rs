@@ -174,8 +174,15 @@ impl Resolver<'_> {
                 let rendered = self.render(target);
                 used.append(&mut self.used);
                 self.used = before;
-                let (Some(path), Some(target)) = (self.literal_path(key, &path), rendered) else { continue };
-                let action = Action::Link(target.into_bytes().into());
+                let (Some(path), Some(rendered)) = (self.literal_path(key, &path), rendered) else { continue };
+                if rendered.is_empty() {
+                    self.problems.push(
+                        Problem::at(&target.place, format!("the link `{}` has an empty target", **key))
+                            .rule("a link holds a path, absolute or relative to the folder it is in"),
+                    );
+                    continue;
+                }
+                let action = Action::Link(rendered.into_bytes().into());
                 self.add(Entry { path, action, mode: 0o777, uid: 0, gid: 0, origin: table_origin(key), used }, entries);
             }
         }

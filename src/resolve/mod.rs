@@ -192,6 +192,16 @@ impl Resolver<'_> {
 
     /// Resolves users and groups and makes them known to templates.
     fn accounts(&mut self, tables: &Tables) {
+        let roots = [
+            tables.user.get_key_value("root").map(|(name, _)| name),
+            tables.group.get_key_value("root").map(|(name, _)| name),
+        ];
+        for name in roots.into_iter().flatten() {
+            self.problems.push(
+                Problem::at(&name.place, "`root` cannot be described")
+                    .rule("every image has the user and the group `root` with the number 0"),
+            );
+        }
         for (name, table) in &tables.group {
             let Some(gid) = &table.gid else {
                 self.missing(&name.place, &format!("the group `{}`", **name), "gid");

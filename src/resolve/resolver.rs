@@ -30,6 +30,13 @@ impl<'library> Resolver<'library> {
     /// Renders a text of a document; a mistake is collected and nothing is returned.
     pub(super) fn render(&mut self, text: &Located<String>) -> Option<String> {
         match self.library.templates.render_text(text, &text.place, &self.scope) {
+            Ok(rendered) if rendered.text.contains('\0') => {
+                self.problems.push(
+                    Problem::at(&text.place, "a zero byte ends a text for the kernel, so nothing can hold one")
+                        .rule("only files may have zero bytes in them"),
+                );
+                None
+            }
             Ok(rendered) => {
                 self.used.extend(rendered.used);
                 Some(rendered.text)
