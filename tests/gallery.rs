@@ -6,7 +6,6 @@
 //! `symlink PATH TARGET`, `bytes PATH HEX`, and `outside`, which puts a file beside the project.
 
 #![allow(clippy::unwrap_used, clippy::disallowed_methods, reason = "a test that cannot go on has failed")]
-#![allow(clippy::unwrap_used, clippy::disallowed_methods, reason = "a test that cannot go on has failed")]
 
 use std::collections::BTreeSet;
 use std::fs;

@@ -203,14 +203,15 @@ fn unused_files(project: &Project, usage: &Usage, problems: &mut Vec<Problem>) -
     }
     files.extend(project.walk(&project.folder(), "templates")?);
     for file in files {
-        if let FolderEntryKind::File { path, .. } = &file.kind {
-            if !usage.has(project, path) && !is_for_people(path) {
-                problems.push(
-                    Problem::anywhere(format!("the file `{}` is used by no profile", file.name))
-                        .warning()
-                        .help("remove it, or name it as `template`, `source` or `tree`"),
-                );
-            }
+        if let FolderEntryKind::File { path, .. } = &file.kind
+            && !usage.has(project, path)
+            && !is_for_people(path)
+        {
+            problems.push(
+                Problem::anywhere(format!("the file `{}` is used by no profile", file.name))
+                    .warning()
+                    .help("remove it, or name it as `template`, `source` or `tree`"),
+            );
         }
     }
     Ok(())
