@@ -81,3 +81,25 @@ fn an_archive_keeps_owners_special_bits_links_and_removals() {
     assert!(listed.contains("-rwsr-xr-x 7/42"), "{listed}");
     assert!(listed.contains("etc/other link to etc/one"), "{listed}");
 }
+
+#[test]
+fn imports_of_one_tier_must_agree() {
+    let project = project("tree");
+    let second = project.path().join("layers/second/tree/etc");
+    fs::create_dir_all(&second).unwrap();
+    fs::write(project.path().join("layers/second/layer.toml"), "tier = \"application\"\ntree = \"tree\"\n").unwrap();
+    let profile = "layers = [\"import\", \"second\"]\n[distro.debian]\n[output.rootfs]\n";
+    fs::write(project.path().join("profiles/default.toml"), profile).unwrap();
+    fs::write(second.join("one"), "one\n").unwrap();
+    render(project.path());
+    fs::write(second.join("one"), "another\n").unwrap();
+    let output = Command::new(env!("CARGO_BIN_EXE_layerforge"))
+        .args(["render", "--distro", "debian"])
+        .current_dir(project.path())
+        .env("LAYERFORGE_STORE", project.path().join("store"))
+        .output()
+        .unwrap();
+    let told = String::from_utf8(output.stderr).unwrap();
+    assert_eq!(output.status.code(), Some(1), "{told}");
+    assert!(told.contains("the layers `import` and `second` disagree about `/etc/one`"), "{told}");
+}

@@ -5,6 +5,7 @@
 
 mod artifacts;
 mod layer;
+mod tiers;
 
 use std::collections::BTreeMap;
 use std::path::Path;
@@ -31,6 +32,21 @@ pub enum BuildError {
         at: String,
         /// Why it does not fit.
         source: TreeError,
+    },
+    /// Two layers of one tier have different content for a path.
+    #[error(
+        "the layers `{one}` and `{other}` disagree about `{path}`: both are of the {tier} tier, where no layer may replace \
+         a path of another; leave the path out of one tree, or move one layer to a higher tier"
+    )]
+    Tier {
+        /// The path.
+        path: TreePath,
+        /// The tier of both.
+        tier: &'static str,
+        /// The lower layer.
+        one: String,
+        /// The upper layer.
+        other: String,
     },
     /// The layers do not fit over each other.
     #[error(transparent)]
@@ -78,6 +94,7 @@ pub fn stack(recipe: &Recipe, archives: &Path) -> Result<Stacked, BuildError> {
     for (source, tree) in recipe.layers.iter().zip(made) {
         stack.layers.push(StackLayer { name: source.name.clone(), tree: tree? });
     }
+    tiers::check(&recipe.layers, &stack.layers)?;
     let merged = stack.merge()?;
     let mut tree = merged.tree;
     // A base image that is copied over takes the modes of the directories that only lead somewhere, too.

@@ -17,7 +17,7 @@ impl Resolver<'_> {
         self.check_parents(layers);
         for tier in [Tier::Base, Tier::Distro, Tier::Application, Tier::Overlay] {
             let mut seen: BTreeMap<&TreePath, (&Layer, &Entry)> = BTreeMap::new();
-            for layer in layers.iter().filter(|layer| layer.tier == tier && !is_profile(layer)) {
+            for layer in layers.iter().filter(|layer| layer.tier == tier && !layer.is_profile()) {
                 for entry in &layer.entries {
                     match seen.get(&entry.path) {
                         Some((other_layer, other)) if !agree(other, entry) => {
@@ -114,14 +114,9 @@ fn without_whiteout(path: &TreePath) -> String {
     path.to_string().replacen("/.wh.", "/", 1)
 }
 
-/// The tables of a profile form the top of the overlay tier: they may replace anything.
-fn is_profile(layer: &Layer) -> bool {
-    layer.name.starts_with("profile:")
-}
-
 /// Says where the entries of a layer are written.
 fn home(layer: &Layer) -> String {
-    if is_profile(layer) { "the profile".into() } else { format!("the layer `{}`", layer.name) }
+    if layer.is_profile() { "the profile".into() } else { format!("the layer `{}`", layer.name) }
 }
 
 /// Tells whether two entries of one path may stand in layers of one tier: order decides about directories and removals

@@ -82,6 +82,13 @@ pub struct Layer {
     pub tree: Option<PathBuf>,
 }
 
+impl Layer {
+    /// Tells whether these are the tables of a profile: the top of the overlay tier, which may replace anything.
+    pub fn is_profile(&self) -> bool {
+        self.name.starts_with("profile:")
+    }
+}
+
 /// One path of a layer.
 #[derive(Debug, Clone)]
 pub struct Entry {
