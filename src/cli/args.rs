@@ -10,7 +10,7 @@ use crate::plan::OutputKind;
 /// Renders one declarative description of a Linux userland into every shape it is deployed in.
 #[derive(Debug, Parser)]
 #[command(name = "layerforge", version, max_term_width = 100)]
-#[command(after_help = "Start with `layerforge init my-project`, then `layerforge render` in it.")]
+#[command(after_help = HELP)]
 pub(super) struct Arguments {
     /// Options of every command.
     #[command(flatten)]
@@ -20,37 +20,42 @@ pub(super) struct Arguments {
     pub(super) command: Command,
 }
 
+const HELP: &str = "\
+Start with `layerforge init my-project`, then `layerforge render` in it. `layerforge man | man -l -` is the manual.
+
+Exit codes: 0 done, 1 build failed, 2 wrong command line, 3 profile or layer invalid, 4 lock stale, 5 fetch failed";
+
+/// The heading above options that every command has.
+pub(super) const GLOBAL: &str = "Global options";
+
 /// Options of every command.
 #[derive(Debug, Clone, Args)]
 pub(super) struct GlobalOptions {
     /// The folder that holds profiles/, layers/ and templates/; this one by default
-    #[arg(long, short = 'C', global = true, value_name = "DIR")]
+    #[arg(long, short = 'C', global = true, value_name = "DIR", help_heading = GLOBAL)]
     pub(super) project: Option<PathBuf>,
     /// Threads to use; as many as there are processors by default
-    #[arg(long, short = 'j', global = true, value_name = "N")]
+    #[arg(long, short = 'j', global = true, value_name = "N", help_heading = GLOBAL)]
     pub(super) jobs: Option<std::num::NonZeroUsize>,
     /// Print data as JSON
-    #[arg(long, global = true)]
+    #[arg(long, global = true, help_heading = GLOBAL)]
     pub(super) json: bool,
     /// Say less: -q leaves out what went well
-    #[arg(long, short, global = true)]
+    #[arg(long, short, global = true, help_heading = GLOBAL)]
     pub(super) quiet: bool,
     /// Tell developers what happens inside; -vv tells more
-    #[arg(long, short, global = true, action = ArgAction::Count)]
+    #[arg(long, short, global = true, action = ArgAction::Count, help_heading = GLOBAL)]
     pub(super) verbose: u8,
-    /// When to use colours
-    #[arg(long, global = true, value_name = "WHEN", default_value = "auto")]
+    /// When to use colours; auto: on terminals, unless NO_COLOR is set
+    #[arg(long, global = true, value_name = "WHEN", default_value = "auto", help_heading = GLOBAL)]
     pub(super) color: ColorChoice,
 }
 
 /// When to use colours.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
 pub(super) enum ColorChoice {
-    /// On terminals, unless `NO_COLOR` is set
     Auto,
-    /// Always
     Always,
-    /// Never
     Never,
 }
 
@@ -60,7 +65,7 @@ pub(super) enum Command {
     /// Write a root filesystem and a Dockerfile for each distro
     Render(RenderArguments),
     /// Look for mistakes and waste in all profiles, for every distro
-    Check(SelectionArguments),
+    Check(CheckArguments),
     /// Show what would be written, and what would change against the last render
     Plan(PlanArguments),
     /// Explain why a path of the tree is as it is
@@ -85,8 +90,8 @@ impl Command {
     /// Returns the profile that the command is about, when one is named.
     pub(super) fn profile(&self) -> Option<&str> {
         let selection = match self {
+            Self::Check(arguments) => return arguments.profile.as_deref(),
             Self::Render(arguments) => &arguments.selection,
-            Self::Check(selection) => selection,
             Self::Plan(arguments) => &arguments.selection,
             Self::Why(arguments) => &arguments.selection,
             Self::List(arguments) => &arguments.selection,
@@ -126,6 +131,17 @@ pub(super) struct TargetArguments {
     /// Set variables from a TOML file; may be given several times
     #[arg(long = "vars", value_name = "FILE")]
     pub(super) setting_files: Vec<PathBuf>,
+}
+
+/// Arguments of `check`.
+#[derive(Debug, Args)]
+pub(super) struct CheckArguments {
+    /// A name in profiles/ or the path of a TOML file; every profile when nothing is said
+    #[arg(value_name = "PROFILE")]
+    pub(super) profile: Option<String>,
+    /// For what it is checked.
+    #[command(flatten)]
+    pub(super) target: TargetArguments,
 }
 
 /// Arguments of `render`.
@@ -179,20 +195,16 @@ pub(super) struct WhyArguments {
 /// What to list.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
 pub(super) enum ListKind {
-    /// Profiles
     Profiles,
-    /// Layers
     Layers,
-    /// Distros
     Distros,
-    /// Variables of a profile, with their values and who set them
     Variables,
 }
 
 /// Arguments of `list`.
 #[derive(Debug, Args)]
 pub(super) struct ListArguments {
-    /// What to list; everything when nothing is said
+    /// What to list; everything when nothing is said. Variables come with their values and who set them
     #[arg(value_name = "KIND", value_enum)]
     pub(super) kind: Option<ListKind>,
     /// Whose variables.
@@ -227,9 +239,7 @@ Exit code: 0 when both are equal, 1 when they differ, 2 when they cannot be comp
 /// The form of a graph.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
 pub(super) enum GraphFormat {
-    /// The language of Graphviz
     Dot,
-    /// A picture
     Svg,
 }
 
@@ -239,7 +249,7 @@ pub(super) struct GraphArguments {
     /// What to draw.
     #[command(flatten)]
     pub(super) selection: SelectionArguments,
-    /// The form
+    /// A picture, or the language of Graphviz
     #[arg(long, value_enum, default_value = "svg")]
     pub(super) format: GraphFormat,
 }
@@ -258,29 +268,37 @@ pub(super) struct InitArguments {
 /// The kinds of documents.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
 pub(super) enum SchemaKind {
-    /// profiles/NAME.toml
     Profile,
-    /// layers/NAME/layer.toml
     Layer,
-    /// distros/NAME.toml
     Distro,
 }
 
 /// Arguments of `schema`.
 #[derive(Debug, Args)]
+#[command(after_help = SCHEMA_HELP)]
 pub(super) struct SchemaArguments {
     /// The kind of document
     #[arg(value_enum, default_value = "profile")]
     pub(super) kind: SchemaKind,
 }
 
+const SCHEMA_HELP: &str = "\
+`layerforge init` writes all three to .layerforge/schema/, where the first line of its documents names them for editors:
+#:schema ../.layerforge/schema/profile.json";
+
 /// Arguments of `completions`.
 #[derive(Debug, Args)]
+#[command(after_help = COMPLETIONS_HELP)]
 pub(super) struct CompletionsArguments {
     /// The shell
     #[arg(value_enum)]
     pub(super) shell: clap_complete::Shell,
 }
+
+const COMPLETIONS_HELP: &str = "\
+bash: layerforge completions bash > ~/.local/share/bash-completion/completions/layerforge
+zsh:  layerforge completions zsh > \"${fpath[1]}/_layerforge\"
+fish: layerforge completions fish > ~/.config/fish/completions/layerforge.fish";
 
 impl ValueEnum for OutputKind {
     fn value_variants<'a>() -> &'a [Self] {

@@ -3,9 +3,9 @@
 use std::process::ExitCode;
 
 use super::Session;
-use super::args::SelectionArguments;
+use super::args::CheckArguments;
 use super::diagnostic;
-use super::terminal::DONE;
+use super::terminal::{DONE, count};
 use crate::engine::{self, CheckReport};
 use crate::error::Error;
 use crate::spec::Severity;
@@ -13,8 +13,8 @@ use crate::spec::Severity;
 /// The exit code for a profile or layer that is invalid ([`Error::exit_code`]).
 const INVALID: u8 = 3;
 
-pub(super) fn run(session: &Session<'_>, arguments: &SelectionArguments) -> Result<ExitCode, Error> {
-    let report = engine::check(&session.project, &session.selection(arguments)?)?;
+pub(super) fn run(session: &Session<'_>, arguments: &CheckArguments) -> Result<ExitCode, Error> {
+    let report = engine::check(&session.project, &session.target(arguments.profile.as_ref(), &arguments.target)?)?;
     if session.terminal.json {
         let problems: Vec<_> = report.problems.iter().map(diagnostic::json).collect();
         session.terminal.print_json(&serde_json::json!({
@@ -54,7 +54,11 @@ fn tell(session: &Session<'_>, report: &CheckReport) {
     let targets: usize = report.profiles.values().map(Vec::len).sum();
     let bytes: u64 = report.duplicates.iter().map(|duplicate| duplicate.bytes).sum();
     terminal.tell(&format!(
-        "checked {} profiles for {targets} targets: {errors} errors, {warnings} warnings, {bytes} duplicated bytes",
-        report.profiles.len()
+        "checked {} for {}: {}, {}, {}",
+        count(report.profiles.len(), "profile"),
+        count(targets, "target"),
+        count(errors, "error"),
+        count(warnings, "warning"),
+        count(bytes as usize, "duplicated byte"),
     ));
 }

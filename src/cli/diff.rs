@@ -5,7 +5,7 @@ use std::process::ExitCode;
 use super::Session;
 use super::args::DiffArguments;
 use super::changes;
-use super::terminal::DONE;
+use super::terminal::{DONE, count};
 use crate::engine::{self, DiffReport, DiffRequest};
 use crate::error::Error;
 use crate::tree::ChangeKind;
@@ -44,15 +44,15 @@ fn tell(session: &Session<'_>, report: &DiffReport) {
         terminal.tell("note: owners are not compared: those of a directory are whoever wrote it (`--owners` compares)");
     }
     if report.changes.is_empty() {
-        terminal.tell(&format!("equal: {} paths", report.new.paths));
+        terminal.tell(&format!("equal: {}", count(report.new.paths, "path")));
         return;
     }
-    let count = |kind| report.changes.iter().filter(|change| change.change.change == kind).count();
+    let number = |kind| report.changes.iter().filter(|change| change.change.change == kind).count();
     terminal.tell(&format!(
         "{} changed, {} added, {} removed, of {} and {} paths",
-        count(ChangeKind::Changed),
-        count(ChangeKind::Added),
-        count(ChangeKind::Removed),
+        number(ChangeKind::Changed),
+        number(ChangeKind::Added),
+        number(ChangeKind::Removed),
         report.old.paths,
         report.new.paths
     ));

@@ -1,4 +1,4 @@
-//! `layerforge schema`, `layerforge completions`, `layerforge man`: what the program says about itself.
+//! `layerforge schema` and `layerforge completions`: what other programs learn about this one.
 
 use std::process::ExitCode;
 
@@ -24,25 +24,5 @@ pub(super) fn completions(terminal: &Terminal, shell: clap_complete::Shell) -> R
     let mut script = Vec::new();
     clap_complete::generate(shell, &mut Arguments::command(), "layerforge", &mut script);
     terminal.print(&String::from_utf8_lossy(&script));
-    Ok(DONE)
-}
-
-/// Prints the manual page, with one section for each command.
-pub(super) fn manual(terminal: &Terminal) -> Result<ExitCode, Error> {
-    let mut page = Vec::new();
-    let mut command = Arguments::command();
-    command.build();
-    let written = clap_mangen::Man::new(command.clone()).render(&mut page).and_then(|()| {
-        command.get_subcommands().filter(|command| command.get_name() != "help").try_for_each(|command| {
-            let title = format!("layerforge {}", command.get_name()).to_uppercase();
-            page.extend(format!(".SH \"{title}\"\n").bytes());
-            let manual = clap_mangen::Man::new(command.clone());
-            manual.render_description_section(&mut page)?;
-            manual.render_synopsis_section(&mut page)?;
-            manual.render_options_section(&mut page)
-        })
-    });
-    written.expect("writing to memory cannot fail");
-    terminal.print(&String::from_utf8_lossy(&page));
     Ok(DONE)
 }

@@ -13,6 +13,7 @@ mod generate;
 mod graph;
 mod init;
 mod list;
+mod manual;
 mod plan;
 mod progress;
 mod render;
@@ -65,7 +66,7 @@ fn dispatch(arguments: &Arguments, terminal: &Terminal) -> Result<ExitCode, Erro
         Command::Init(command) => init::run(terminal, &arguments.global, command),
         Command::Schema(arguments) => generate::schema(terminal, arguments.kind),
         Command::Completions(arguments) => generate::completions(terminal, arguments.shell),
-        Command::Man => generate::manual(terminal),
+        Command::Man => manual::run(terminal),
     }
 }
 
@@ -113,21 +114,19 @@ impl Session<'_> {
 
     /// Turns arguments into a selection, with what the environment adds.
     fn selection(&self, arguments: &SelectionArguments) -> Result<Selection, Error> {
-        let below = |profile: &String| {
-            // A path is given as seen from the working directory; the project knows it as seen from its root.
-            let path = Path::new(profile);
-            let path = path.strip_prefix(".").unwrap_or(path).strip_prefix(self.project.root()).ok()?;
-            Some(path.to_str()?.to_owned())
-        };
-        let profile = arguments.profile.as_ref();
-        let profile = match profile.filter(|profile| profile.ends_with(".toml")) {
-            Some(path) => below(path).or_else(|| Some(path.clone())),
-            None => profile.cloned(),
-        };
-        self.target(profile, &arguments.target)
+        self.target(arguments.profile.as_ref(), &arguments.target)
     }
 
-    fn target(&self, profile: Option<String>, arguments: &TargetArguments) -> Result<Selection, Error> {
+    /// Returns the name of a profile as the project knows it: a path is given as seen from the working directory, and
+    /// known as seen from the root.
+    fn profile_name(&self, profile: &str) -> String {
+        let path = Path::new(profile);
+        let path = path.strip_prefix(".").unwrap_or(path);
+        let below = path.strip_prefix(self.project.root()).ok().filter(|_| profile.ends_with(".toml"));
+        below.and_then(Path::to_str).unwrap_or(profile).to_owned()
+    }
+
+    fn target(&self, profile: Option<&String>, arguments: &TargetArguments) -> Result<Selection, Error> {
         let mut settings = environment_settings();
         for file in &arguments.setting_files {
             settings.extend(read_settings(file)?);
@@ -137,7 +136,7 @@ impl Session<'_> {
             settings.push(read_setting(text)?);
         }
         Ok(Selection {
-            profile,
+            profile: profile.map(|profile| self.profile_name(profile)),
             distros: arguments.distros.clone(),
             release: arguments.release.clone(),
             architecture: arguments.arch,

@@ -5,7 +5,8 @@ use std::process::ExitCode;
 
 use super::Session;
 use super::args::PlanArguments;
-use super::terminal::DONE;
+use super::changes;
+use super::terminal::{DONE, Style, count};
 use crate::engine::{self, RenderRequest, TargetPlan};
 use crate::error::Error;
 
@@ -24,38 +25,40 @@ pub(super) fn run(session: &Session<'_>, arguments: &PlanArguments) -> Result<Ex
     if session.terminal.json {
         session.terminal.print_json(&plans);
     } else {
-        session.terminal.print(&plans.iter().map(text).collect::<String>());
+        session
+            .terminal
+            .print(&plans.iter().map(|plan| text(plan, session.terminal.output_style())).collect::<String>());
     }
     Ok(DONE)
 }
 
-fn text(plan: &TargetPlan) -> String {
+fn text(plan: &TargetPlan, style: Style) -> String {
     let mut text = String::new();
     // Writing to a string cannot fail.
-    let _ = writeln!(text, "{} → {}", plan.plan.target, plan.destination.display());
+    let target = style.paint(Style::BOLD, &plan.plan.target);
+    let _ = writeln!(text, "{target} → {}", plan.destination.display());
     for action in &plan.plan.actions {
         let inputs =
             if action.inputs.is_empty() { String::new() } else { format!(" ← {}", action.inputs.join(", ")) };
         let _ = writeln!(text, "  {}{inputs}", action.name);
     }
-    let _ = writeln!(text, "  {} paths, {} bytes, {}", plan.paths, plan.bytes, plan.tree);
+    let _ = writeln!(text, "  {}, {} bytes, {}", count(plan.paths, "path"), plan.bytes, plan.tree);
     for path in &plan.removed {
         let _ = writeln!(text, "  removed from the base image: {path}");
     }
     for difference in &plan.lock {
         let _ = writeln!(text, "  the lock is renewed: {difference}");
     }
-    match &plan.changes {
-        None => text.push_str("  nothing is there yet\n"),
-        Some(changes) if changes.is_empty() => text.push_str("  nothing changes in the tree\n"),
-        Some(changes) => {
-            for change in changes.iter().take(SHOWN) {
-                let _ = writeln!(text, "  {change}");
-            }
-            if changes.len() > SHOWN {
-                let _ = writeln!(text, "  and {} more", changes.len() - SHOWN);
-            }
-        }
+    if plan.fresh {
+        text.push_str("  nothing is there yet\n");
+    } else if plan.changes.is_empty() {
+        text.push_str("  nothing changes in the tree\n");
+    }
+    for change in plan.changes.iter().take(SHOWN) {
+        let _ = writeln!(text, "  {}", changes::line(&change.change, change.node.as_deref(), style));
+    }
+    if plan.changes.len() > SHOWN {
+        let _ = writeln!(text, "  and {} more, which `--json` has", plan.changes.len() - SHOWN);
     }
     text
 }

@@ -38,7 +38,7 @@ impl Style {
 
     /// Returns `text` in a colour, or plain when there are none (ECMA-48, select graphic rendition).
     pub(super) fn paint(self, colour: &str, text: &str) -> String {
-        if self.coloured { format!("\x1b[{colour}m{text}\x1b[0m") } else { text.to_owned() }
+        if self.coloured && !text.is_empty() { format!("\x1b[{colour}m{text}\x1b[0m") } else { text.to_owned() }
     }
 }
 
@@ -117,9 +117,9 @@ impl Terminal {
     pub(super) fn error(&self, error: &Error) {
         if let Error::Spec(SpecError::Problems(problems)) = error {
             self.problems(problems);
-            let count = problems.iter().filter(|problem| problem.severity == Severity::Error).count();
-            if count > 1 {
-                self.tell_always(&format!("{count} errors"));
+            let errors = problems.iter().filter(|problem| problem.severity == Severity::Error).count();
+            if errors > 1 {
+                self.tell_always(&format!("{errors} errors"));
             }
             return;
         }
@@ -150,6 +150,11 @@ impl Terminal {
 fn no_color() -> bool {
     std::env::var_os("NO_COLOR").is_some_and(|value| !value.is_empty())
         || std::env::var_os("TERM").is_some_and(|value| value == "dumb")
+}
+
+/// Says how many there are of something: `1 profile`, `2 profiles`.
+pub(super) fn count(number: usize, noun: &str) -> String {
+    format!("{number} {noun}{}", if number == 1 { "" } else { "s" })
 }
 
 /// What a command that went well ends with.

@@ -5,11 +5,11 @@ use std::path::{Path, PathBuf};
 
 use serde::Serialize;
 
-use super::witness::is_manifest_name;
+use super::witness::{malformed, manifest, manifest_in};
 use crate::build::{BuildError, MANIFEST, ROOTFS, ROOTFS_TAR};
 use crate::error::Error;
 use crate::fs;
-use crate::image::{GENERATOR, Manifest, ManifestError};
+use crate::image::Manifest;
 use crate::store::Store;
 use crate::tree::{
     Aspect, Change, ChangeKind, Kind, Meta, Node, Stack, StackLayer, Tree, TreePath, diff as compare,
@@ -100,18 +100,25 @@ pub fn diff(store: &Store, request: &DiffRequest) -> Result<DiffReport, Error> {
     complete(&mut old.tree, &new.tree);
     complete(&mut new.tree, &old.tree);
     let owners = request.owners || ![old.form, new.form].contains(&Form::Directory);
-    let changes = if request.times { compare } else { diff_without_times }(&old.tree, &new.tree);
-    let mut told = Vec::new();
-    for mut change in changes {
+    let changes = path_changes(&old.tree, &new.tree, request.times, owners);
+    Ok(DiffReport { old, new, owners, times: request.times, changes })
+}
+
+/// Returns what differs between two trees, with what stands at the paths that only one has.
+pub(super) fn path_changes(old: &Tree, new: &Tree, times: bool, owners: bool) -> Vec<PathChange> {
+    let mut changes = Vec::new();
+    for mut change in if times { compare(old, new) } else { diff_without_times(old, new) } {
         change.differences.retain(|difference| owners || difference.aspect != Aspect::Owner);
-        if change.change == ChangeKind::Changed && change.differences.is_empty() {
-            continue;
-        }
-        let tree = if change.change == ChangeKind::Added { &new.tree } else { &old.tree };
-        let node = tree.get(&change.path).filter(|_| change.change != ChangeKind::Changed);
-        told.push(PathChange { change, node: node.map(|node| describe(node, owners)) });
+        let node = match change.change {
+            ChangeKind::Added => new.get(&change.path),
+            ChangeKind::Removed => old.get(&change.path),
+            ChangeKind::Changed if change.differences.is_empty() => continue,
+            ChangeKind::Changed => None,
+        };
+        let node = node.map(|node| describe(node, owners));
+        changes.push(PathChange { change, node });
     }
-    Ok(DiffReport { old, new, owners, times: request.times, changes: told })
+    changes
 }
 
 fn read(store: &Store, path: &Path) -> Result<Side, Error> {
@@ -143,10 +150,8 @@ impl Side {
 const SYMLINK_MODE: u16 = 0o777;
 
 fn directory(store: &Store, path: &Path) -> Result<Side, Error> {
-    for name in fs::list(path)?.iter().filter_map(|name| name.to_str()).filter(|name| is_manifest_name(name)) {
-        if let Some(found) = manifest(&path.join(name))? {
-            return rendered(&path.join(name), &found);
-        }
+    if let Some((path, manifest)) = manifest_in(path)? {
+        return rendered(&path, &manifest);
     }
     let tree = scan(path).map_err(BuildError::from)?;
     if let Some(folder) = path.parent().filter(|_| path.file_name().is_some_and(|name| name == ROOTFS))
@@ -158,22 +163,6 @@ fn directory(store: &Store, path: &Path) -> Result<Side, Error> {
     Ok(Side::new(path, Form::Directory, tree, None))
 }
 
-/// Returns the manifest at `path`; nothing when there is none, or one that somebody else's program made.
-fn manifest(path: &Path) -> Result<Option<Manifest>, Error> {
-    let text = match fs::read(path) {
-        Ok(text) => text,
-        Err(error) if error.is_unreachable() => return Ok(None),
-        Err(error) => return Err(error.into()),
-    };
-    match Manifest::read(&text) {
-        Ok(manifest) => Ok(Some(manifest)),
-        Err(source) if String::from_utf8_lossy(&text).contains(&format!("\"generator\": \"{GENERATOR}\"")) => {
-            Err(malformed(path)(source))
-        }
-        Err(_) => Ok(None),
-    }
-}
-
 /// Returns the tree that the manifest at `path` describes.
 fn rendered(path: &Path, manifest: &Manifest) -> Result<Side, Error> {
     let tree = manifest.to_tree().map_err(malformed(path))?;
@@ -182,10 +171,6 @@ fn rendered(path: &Path, manifest: &Manifest) -> Result<Side, Error> {
 
 fn removed(path: &Path, manifest: &Manifest) -> Result<Vec<TreePath>, Error> {
     manifest.removed_paths().map_err(malformed(path))
-}
-
-fn malformed(path: &Path) -> impl Fn(ManifestError) -> Error {
-    move |source| Error::Manifest { path: path.display().to_string(), source }
 }
 
 /// Returns what an image gets from a `rootfs/` that a Dockerfile copies and an archive that it adds after it.

@@ -78,7 +78,7 @@ pub fn list(project: &Arc<Project>, selection: &Selection) -> Result<Inventory, 
     }
     for (name, origin) in project.names("distros", ".toml")? {
         let document: DistroDocument = read(project, &format!("distros/{name}.toml"))?;
-        inventory.distros.insert(name, distro_line(document, origin));
+        inventory.distros.insert(name, distro_line(project, document, origin)?);
     }
     if selection.profile.is_some() || inventory.profiles.contains_key(selection.profile()) {
         let library = selection.library(project)?;
@@ -89,17 +89,27 @@ pub fn list(project: &Arc<Project>, selection: &Selection) -> Result<Inventory, 
     Ok(inventory)
 }
 
-fn distro_line(document: DistroDocument, origin: Origin) -> DistroLine {
+fn distro_line(project: &Project, mut document: DistroDocument, origin: Origin) -> Result<DistroLine, Error> {
+    let mut below = document.like.clone();
+    // Descriptions that are like each other in a circle are told by whatever uses them.
+    for _ in 0..LIKENESS {
+        let Some(like) = below.filter(|_| document.architecture.is_empty()) else { break };
+        let parent: DistroDocument = read(project, &format!("distros/{}.toml", *like))?;
+        (document.architecture, below) = (parent.architecture, parent.like);
+    }
     let default = document.default_release.as_ref().map(|release| release.value.clone());
     let mut releases: Vec<String> = document.release.keys().map(ToString::to_string).collect();
     releases.sort_by_key(|release| Some(release) != default.as_ref());
-    DistroLine {
+    Ok(DistroLine {
         origin,
         title: document.title.map(|title| title.value).unwrap_or_default(),
         releases,
         architectures: document.architecture.keys().map(ToString::to_string).collect(),
-    }
+    })
 }
+
+/// The most distros that a description is looked for in, each like the next.
+const LIKENESS: usize = 8;
 
 fn read<T: serde::de::DeserializeOwned>(project: &Project, path: &str) -> Result<T, Error> {
     match project.source(path)? {

@@ -6,19 +6,19 @@ use std::sync::Arc;
 use rayon::prelude::*;
 use serde::Serialize;
 
+use super::diff::{PathChange, path_changes};
 use super::lock_file;
 use super::render::{RenderRequest, kinds, targets};
-use crate::build::{self, MANIFEST};
+use super::witness::{malformed, manifest_in};
+use crate::build;
 use crate::digest::Digest;
 use crate::error::Error;
-use crate::fs;
-use crate::image::Manifest;
 use crate::lock::{Difference, Lock};
 use crate::plan::Plan;
 use crate::resolve::{Library, ProfileSource, Recipe};
 use crate::spec::Project;
 use crate::store::Store;
-use crate::tree::{Change, Kind, diff};
+use crate::tree::{Kind, Tree};
 
 /// What a render of one target would do.
 #[derive(Debug, Clone, Serialize)]
@@ -38,8 +38,10 @@ pub struct TargetPlan {
     pub removed: Vec<String>,
     /// What the profile asks for and the lock does not.
     pub lock: Vec<Difference>,
-    /// What would change in the tree against the last render; nothing when there is none.
-    pub changes: Option<Vec<Change>>,
+    /// Whether nothing has been rendered there yet.
+    pub fresh: bool,
+    /// What would change in the tree against the last render; every path when there is none.
+    pub changes: Vec<PathChange>,
 }
 
 /// Plans every target of `request`. Nothing is written.
@@ -75,14 +77,9 @@ fn target_plan(
         Kind::Regular(content) => content.length,
         _ => 0,
     });
-    let changes = match fs::read(&destination.join(MANIFEST)) {
-        Ok(text) => {
-            let fault = |source| Error::Manifest { path: destination.join(MANIFEST).display().to_string(), source };
-            let old = Manifest::read(&text).and_then(|manifest| manifest.to_tree()).map_err(fault)?;
-            Some(diff(&old, &stacked.tree))
-        }
-        Err(error) if error.is_not_found() => None,
-        Err(error) => return Err(error.into()),
+    let (fresh, old) = match manifest_in(destination)? {
+        Some((path, manifest)) => (false, manifest.to_tree().map_err(malformed(&path))?),
+        None => (true, Tree::new()),
     };
     Ok(TargetPlan {
         plan,
@@ -92,6 +89,7 @@ fn target_plan(
         tree: stacked.tree.digest(),
         removed: stacked.removed.iter().map(ToString::to_string).collect(),
         lock: Vec::new(),
-        changes,
+        fresh,
+        changes: path_changes(&old, &stacked.tree, true, true),
     })
 }

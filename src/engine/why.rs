@@ -150,11 +150,19 @@ fn reasons(recipe: &Recipe, entry: &Entry) -> Vec<Reason> {
     reasons
 }
 
-/// Returns the value of a fact such as `distro.paths.nologin`.
+/// Returns the value of what templates know besides variables, such as `distro.paths.nologin`.
 fn fact(recipe: &Recipe, name: &str) -> Option<String> {
-    let whole = serde_json::to_value(&recipe.distro).ok()?;
-    let mut value = &whole;
-    for part in name.strip_prefix("distro.")?.split('.') {
+    let (top, rest) = name.split_once('.')?;
+    let whole = match top {
+        "distro" => serde_json::to_value(&recipe.distro),
+        "profile" => serde_json::to_value(&recipe.profile),
+        "user" => serde_json::to_value(&recipe.users),
+        "group" => serde_json::to_value(&recipe.groups),
+        "writable" => serde_json::to_value(&recipe.contract.writables),
+        _ => return None,
+    };
+    let mut value = &whole.ok()?;
+    for part in rest.split('.') {
         value = value.get(part)?;
     }
     Some(value.as_str().map_or_else(|| value.to_string(), str::to_owned))

@@ -1,11 +1,12 @@
 //! Recognises what layerforge wrote into a folder by the manifests in it, when the store has no record.
 
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 use crate::build::{MANIFEST, ROOTFS};
 use crate::digest::Digest;
+use crate::error::Error;
 use crate::fs;
-use crate::image::{Manifest, Witness};
+use crate::image::{GENERATOR, Manifest, ManifestError, Witness};
 
 /// Returns what the manifests in `folder` say was written there. A folder without manifests has no witness: somebody
 /// else made it.
@@ -13,6 +14,49 @@ pub(super) fn witness(folder: &Path) -> Vec<Witness> {
     let names = fs::list(folder).unwrap_or_default();
     let names = names.iter().filter_map(|name| name.to_str());
     names.filter(|name| is_manifest_name(name)).filter_map(|name| read(folder, name)).collect()
+}
+
+/// Returns the manifest of a folder that layerforge rendered, with its path; nothing for other folders.
+///
+/// # Errors
+/// When it cannot be read, or is damaged.
+pub(super) fn manifest_in(folder: &Path) -> Result<Option<(PathBuf, Manifest)>, Error> {
+    let names = match fs::list(folder) {
+        Ok(names) => names,
+        Err(error) if error.is_not_found() => return Ok(None),
+        Err(error) => return Err(error.into()),
+    };
+    let mut names: Vec<&str> =
+        names.iter().filter_map(|name| name.to_str()).filter(|name| is_manifest_name(name)).collect();
+    // All of them describe one tree; that of a rootfs is looked at first.
+    names.sort_by_key(|name| *name != MANIFEST);
+    for name in names {
+        let path = folder.join(name);
+        if let Some(manifest) = manifest(&path)? {
+            return Ok(Some((path, manifest)));
+        }
+    }
+    Ok(None)
+}
+
+/// Returns the manifest at `path`; nothing when there is none, or one that somebody else's program made.
+pub(super) fn manifest(path: &Path) -> Result<Option<Manifest>, Error> {
+    let text = match fs::read(path) {
+        Ok(text) => text,
+        Err(error) if error.is_unreachable() => return Ok(None),
+        Err(error) => return Err(error.into()),
+    };
+    match Manifest::read(&text) {
+        Ok(manifest) => Ok(Some(manifest)),
+        Err(source) if String::from_utf8_lossy(&text).contains(&format!("\"generator\": \"{GENERATOR}\"")) => {
+            Err(malformed(path)(source))
+        }
+        Err(_) => Ok(None),
+    }
+}
+
+pub(super) fn malformed(path: &Path) -> impl Fn(ManifestError) -> Error {
+    move |source| Error::Manifest { path: path.display().to_string(), source }
 }
 
 /// Tells whether a manifest may have this name: that of a rootfs, or of an archive.
