@@ -5,6 +5,8 @@ use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
 use std::time::Duration;
 
+use rustix::process::{Pid, Signal, kill_process};
+
 use crate::Outcome;
 use crate::base::Base;
 use crate::command::{explain, program, run, wait_for};
@@ -90,7 +92,7 @@ impl Docker {
             // The number may belong to another program by now.
             let running = || fs::read_to_string(format!("/proc/{pid}/comm")).unwrap_or_default().trim() == name;
             if running() {
-                run(program("kill").arg(pid))?;
+                terminate(pid.parse().map_err(explain(format!("understand the number {pid}")))?)?;
                 wait_for(Duration::from_secs(30), || {
                     if running() { Err(format!("{name} does not end")) } else { Ok(()) }
                 })?;
@@ -146,8 +148,9 @@ impl Docker {
 impl Drop for Docker {
     fn drop(&mut self) {
         if let Some(mut daemon) = self.daemon.take() {
-            let _ = run(program("kill").arg(daemon.id().to_string()));
-            let _ = daemon.wait();
+            if terminate(daemon.id().cast_signed()).is_ok() {
+                let _ = daemon.wait();
+            }
             return;
         }
         // Somebody else's daemon: our images and volumes go, nothing else.
@@ -159,6 +162,12 @@ impl Drop for Docker {
             }
         }
     }
+}
+
+/// Asks a process to end.
+fn terminate(pid: i32) -> Outcome {
+    let pid = Pid::from_raw(pid).ok_or("no process has that number")?;
+    kill_process(pid, Signal::TERM).map_err(explain("end a process"))
 }
 
 /// A running container.
