@@ -100,6 +100,6 @@ fn imports_of_one_tier_must_agree() {
         .output()
         .unwrap();
     let told = String::from_utf8(output.stderr).unwrap();
-    assert_eq!(output.status.code(), Some(1), "{told}");
+    assert_eq!(output.status.code(), Some(3), "{told}");
     assert!(told.contains("the layers `import` and `second` disagree about `/etc/one`"), "{told}");
 }

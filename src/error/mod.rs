@@ -55,6 +55,8 @@ impl Error {
     /// Returns the exit code of the program.
     pub fn exit_code(&self) -> u8 {
         match self {
+            // Layers that do not fit are as wrong as a table that does not; only their trees had to be made first.
+            Self::Build(BuildError::Layer { .. } | BuildError::Stack(_) | BuildError::Tier { .. }) => 3,
             Self::Build(_) | Self::Destination(_) | Self::Manifest { .. } | Self::File(_) => 1,
             Self::Usage { .. } => 2,
             Self::Spec(SpecError::Problems(_)) => 3,
