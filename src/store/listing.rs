@@ -3,6 +3,7 @@
 use std::ffi::OsStr;
 use std::os::unix::ffi::OsStrExt;
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 
 use rayon::prelude::*;
 
@@ -32,8 +33,8 @@ pub struct Directory {
 /// What was found at one path.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Entry {
-    /// The last name of the path.
-    pub name: Box<[u8]>,
+    /// The last name of the path; copies of an entry share it.
+    pub name: Arc<[u8]>,
     /// What the file system said of it, or nothing when the path was looked for and was not there.
     pub stamp: Option<Stamp>,
     /// The digest of a file's bytes or of a symbolic link's target, where it is known.
