@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 use std::fs;
 use std::path::{Path, PathBuf};
-use std::process::Stdio;
+use std::process::{Child, Stdio};
 use std::time::{Duration, Instant};
 
 use crate::support::*;
@@ -14,9 +14,12 @@ const WORDS: [&str; 2] = ["word=one", "word=two"];
 fn large() -> World {
     let world = World::inside("/dev/shm");
     world.write_site("one");
-    for number in 0..200 {
-        let text = if number % 4 == 0 { format!("{number} {{{{ word }}}}\n") } else { format!("{number}\n") };
-        world.write(&format!("layers/app/files/opt/{}/{number}.j2", number % 20), text);
+    for number in 0..250 {
+        let place = format!("layers/app/files/opt/{}/{number}", number % 30);
+        match number % 18 {
+            0 => world.write(&format!("{place}.j2"), format!("{number} {{{{ word }}}}\n")),
+            _ => world.write(&place, format!("{number}\n")),
+        }
     }
     world
 }
@@ -34,18 +37,36 @@ fn results() -> [BTreeMap<PathBuf, Found>; 2] {
 struct Moments {
     numbers: Numbers,
     longest: u64,
+    rounds: u64,
 }
 
 impl Moments {
     fn of(world: &World, seed: u64) -> Self {
         let start = Instant::now();
         world.render(&["--set", "word=three"]).ok();
-        Self { numbers: Numbers(seed), longest: start.elapsed().as_micros() as u64 }
+        Self { numbers: Numbers(seed), longest: start.elapsed().as_micros() as u64, rounds: 0 }
     }
 
     /// Returns the next moment; early ones, before anything is written, are fewer.
     fn next(&mut self) -> Duration {
-        Duration::from_micros(self.longest / 4 + self.numbers.below(self.longest * 3 / 4))
+        Duration::from_micros(self.longest / 3 + self.numbers.below(self.longest * 2 / 3))
+    }
+
+    /// Waits for the next moment to kill `running`. Every other one is soon after it began to write.
+    fn wait(&mut self, world: &World, running: &mut Child) {
+        self.rounds += 1;
+        let stage = world.destination().with_file_name(".debian.layerforge");
+        if self.rounds % 2 == 0 {
+            return std::thread::sleep(self.next());
+        }
+        while !stage.exists() && running.try_wait().unwrap().is_none() {
+            std::thread::yield_now();
+        }
+        let start = Instant::now();
+        let moment = Duration::from_micros(self.numbers.below(self.longest / 4));
+        while start.elapsed() < moment {
+            std::hint::spin_loop();
+        }
     }
 
     fn learn(&mut self, came_to_its_end: bool) {
@@ -57,11 +78,13 @@ impl Moments {
 fn kill(world: &World, word: &str, moments: &mut Moments) -> bool {
     let mut command = world.program(&["render", "--distro", "debian", "--set", word]);
     let mut running = command.stdout(Stdio::null()).stderr(Stdio::null()).spawn().unwrap();
-    std::thread::sleep(moments.next());
+    moments.wait(world, &mut running);
     running.kill().unwrap();
     let status = running.wait().unwrap();
     assert!(status.code().is_none_or(|code| code == 0), "it was not killed, it failed: {status}");
-    moments.learn(status.success());
+    if moments.rounds % 2 == 0 {
+        moments.learn(status.success());
+    }
     status.success()
 }
 

@@ -89,6 +89,7 @@ fn while_rewriting(place: &std::path::Path, in_place: bool, render: impl FnOnce(
     let done = AtomicBool::new(false);
     std::thread::scope(|scope| {
         scope.spawn(|| {
+            let mut numbers = Numbers(0x71c7);
             for byte in (b'a'..=b'z').cycle() {
                 if done.load(Ordering::Relaxed) {
                     return;
@@ -101,7 +102,7 @@ fn while_rewriting(place: &std::path::Path, in_place: bool, render: impl FnOnce(
                     fs::write(&new, vec![byte; LENGTH]).unwrap();
                     fs::rename(&new, place).unwrap();
                 }
-                std::thread::sleep(std::time::Duration::from_micros(500));
+                std::thread::sleep(std::time::Duration::from_micros(numbers.below(40_000)));
             }
         });
         render();
