@@ -9,7 +9,7 @@ use serde::Serialize;
 use super::lock_file;
 use super::select::Selection;
 use super::witness::witness;
-use crate::build::{self, Body, Product};
+use crate::build::{self, Body, Product, Stacked};
 use crate::digest::{Digest, Hasher};
 use crate::distro::{self, Distro};
 use crate::error::Error;
@@ -91,47 +91,65 @@ pub fn render(
     let library = Library::of(head)?;
     let requests: Vec<Request> = targets.iter().map(|target| target.request.clone()).collect();
     let recipes = super::select::resolve_all(&library, &requests)?;
+    // A mistake in the layers of one target is found before anything is written for another.
+    let built: Vec<_> = recipes.par_iter().map(|recipe| prepare(request, recipe, store)).collect();
+    let built = built.into_iter().collect::<Result<Vec<_>, Error>>()?;
     lock_file::keep(&library, &request.selection, &recipes, request.locked)?;
     let inputs = project.inputs();
-    let work: Vec<_> = targets.iter().zip(destinations).zip(&recipes).collect();
+    let work: Vec<_> = targets.iter().zip(destinations).zip(recipes.iter().zip(&built)).collect();
     let committed: Vec<_> = work
         .into_par_iter()
-        .map(|((target, destination), recipe)| {
+        .map(|((target, destination), (recipe, built))| {
             let progress = format!("render {} for {}", library.name, target.name);
             reporter.report(Event::Started { work: progress.clone(), total: 1 });
-            let committed = write(request, target, recipe, destination, inputs.clone(), store);
+            let committed = write(key(request, target), recipe, built, destination, inputs.clone());
             reporter.report(Event::Finished { work: progress });
             committed
         })
         .collect();
-    let committed = committed.into_iter().collect::<Result<Vec<_>, Error>>()?;
-    let reports: Vec<_> =
-        targets.iter().zip(&committed).map(|(target, done)| report(target, done.changed().to_vec())).collect();
-    told(&reports);
-    committed.into_par_iter().try_for_each(image::Committed::finish)?;
-    Ok(())
+    finish(&targets, committed, told)
 }
 
-/// Builds one target and puts it in place.
+/// Tells what is in place and removes what it replaced. Where one target failed, the others are whole nevertheless.
+fn finish(
+    targets: &[Target],
+    committed: Vec<Result<image::Committed<'_>, Error>>,
+    told: &mut dyn FnMut(&[RenderReport]),
+) -> Result<(), Error> {
+    let (mut reports, mut done, mut failure) = (Vec::new(), Vec::new(), None);
+    for (target, result) in targets.iter().zip(committed) {
+        match result {
+            Ok(committed) => {
+                reports.push(report(target, committed.changed().to_vec()));
+                done.push(committed);
+            }
+            Err(error) => failure = failure.or(Some(error)),
+        }
+    }
+    if failure.is_none() || !reports.is_empty() {
+        told(&reports);
+    }
+    done.into_par_iter().try_for_each(image::Committed::finish)?;
+    failure.map_or(Ok(()), Err)
+}
+
+/// Plans one target and lays its layers over each other.
+fn prepare(request: &RenderRequest, recipe: &Recipe, store: &Store) -> Result<(Plan, Stacked), Error> {
+    let plan = Plan::of(recipe, &kinds(request, recipe)?);
+    Ok((plan, build::stack(recipe, &store.archives())?))
+}
+
+/// Makes the artifacts of one target and puts them in place.
 fn write<'run>(
-    request: &RenderRequest,
-    target: &Target,
+    key: Digest,
     recipe: &Recipe,
+    (plan, stacked): &(Plan, Stacked),
     destination: Destination<'run>,
     inputs: Listing,
-    store: &Store,
 ) -> Result<image::Committed<'run>, Error> {
-    let kinds = kinds(request, recipe)?;
-    let plan = Plan::of(recipe, &kinds);
-    let stacked = build::stack(recipe, &store.archives())?;
-    let products = build::artifacts(&plan, recipe, &stacked)?;
-    let rendered = Rendered {
-        key: key(request, target),
-        inputs,
-        outputs: products.iter().map(output).collect(),
-        seconds: recipe.profile.epoch,
-    };
-    Ok(destination.commit(rendered)?)
+    let products = build::artifacts(plan, recipe, stacked)?;
+    let outputs = products.iter().map(output).collect();
+    Ok(destination.commit(Rendered { key, inputs, outputs, seconds: recipe.profile.epoch })?)
 }
 
 fn output<'run>(product: &'run Product<'_>) -> Output<'run> {

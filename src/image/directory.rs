@@ -325,7 +325,8 @@ impl Writer<'_> {
             copy_in_memory(file, &from, offset, content.length, source).map_err(failed)?;
         }
         // Looked at last: what changes from here on was not copied.
-        let read = self.inputs.get(source.as_os_str().as_bytes()).and_then(|entry| entry.stamp);
+        let absolute = std::path::absolute(source).map_err(fs::Error::on("find", &**source))?;
+        let read = self.inputs.get(absolute.as_os_str().as_bytes()).and_then(|entry| entry.stamp);
         let read = read.filter(|stamp| stamp.kind() == Stamp::REGULAR);
         if read.is_some_and(|read| Stamp::of_file(&from, source).is_ok_and(|now| now != read)) {
             return Err(DirectoryError::SourceChanged { path: source.to_path_buf() });

@@ -1,5 +1,7 @@
 //! Owners and modes that tables set: of the path a table describes, or of those that its pattern matches.
 
+use std::collections::BTreeSet;
+
 use globset::{GlobBuilder, GlobMatcher};
 
 use super::entries::Entries;
@@ -100,9 +102,15 @@ impl Resolver<'_> {
         let account = (attribute.owner.is_some() || attribute.group.is_some())
             .then(|| self.account(attribute.owner.as_ref(), attribute.group.as_ref()));
         let mut matched = false;
+        let implied = attribute.directories && matches!(attribute.matcher, Matcher::Pattern(_));
+        // What one layer describes keeps its mode where others only have something in it.
+        let described: BTreeSet<TreePath> = match implied {
+            true => all.iter().flat_map(|entries| described_directories(attribute, entries)).collect(),
+            false => BTreeSet::new(),
+        };
         for entries in all {
-            if attribute.directories && matches!(attribute.matcher, Matcher::Pattern(_)) {
-                add_implied(attribute, entries);
+            if implied {
+                add_implied(attribute, entries, &described);
             }
             for (path, entry) in entries.iter_mut() {
                 let kind = match entry.action {
@@ -149,13 +157,20 @@ impl Resolver<'_> {
     }
 }
 
-/// Makes directories that only exist because something is in them entries of their own, where a pattern matches them.
-fn add_implied(attribute: &Attributes, entries: &mut Entries) {
-    let implied: std::collections::BTreeSet<TreePath> = entries
+/// Returns the directories that have entries of their own and that a pattern matches.
+fn described_directories(attribute: &Attributes, entries: &Entries) -> impl Iterator<Item = TreePath> {
+    let directories = entries.values().filter(|entry| matches!(entry.action, Action::Directory));
+    directories.map(|entry| entry.path.clone()).filter(|path| attribute.is_for(path))
+}
+
+/// Makes directories that only exist because something is in them entries of their own, where a pattern matches them and
+/// no layer describes them.
+fn add_implied(attribute: &Attributes, entries: &mut Entries, described: &BTreeSet<TreePath>) {
+    let implied: BTreeSet<TreePath> = entries
         .values()
         .filter(|entry| !matches!(entry.action, Action::Remove))
         .flat_map(|entry| entry.path.ancestors())
-        .filter(|path| !path.is_root() && attribute.is_for(path))
+        .filter(|path| !path.is_root() && !described.contains(path) && attribute.is_for(path))
         .collect();
     for path in implied {
         entries.entry(path.clone()).or_insert_with(|| Entry {

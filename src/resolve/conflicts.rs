@@ -1,11 +1,15 @@
 //! What may not stand together: checks over all layers of a recipe.
 
 use std::collections::BTreeMap;
+use std::ops::Bound;
 
 use super::recipe::{Action, Entry, Layer};
 use super::resolver::Resolver;
 use crate::spec::{Problem, Tier};
 use crate::tree::TreePath;
+
+/// Entries of several layers, by path.
+type Seen<'layers> = BTreeMap<&'layers [u8], (&'layers Layer, &'layers Entry)>;
 
 impl Resolver<'_> {
     /// Checks the entries of all layers against each other and against the base image.
@@ -16,14 +20,14 @@ impl Resolver<'_> {
         }
         self.check_parents(layers);
         for tier in [Tier::Base, Tier::Distro, Tier::Application, Tier::Overlay] {
-            let mut seen: BTreeMap<&TreePath, (&Layer, &Entry)> = BTreeMap::new();
+            let mut seen: Seen<'_> = BTreeMap::new();
             for layer in layers.iter().filter(|layer| layer.tier == tier && !layer.is_profile()) {
-                for entry in &layer.entries {
-                    match seen.get(&entry.path) {
-                        Some((other_layer, other)) if !agree(other, entry) => {
+                for entry in layer.entries.iter().filter(|entry| !matches!(entry.action, Action::Remove)) {
+                    match hidden_by(entry, &seen) {
+                        Some((other_layer, other)) => {
                             self.problems.push(conflict(other_layer, other, layer, entry));
                         }
-                        _ => drop(seen.insert(&entry.path, (layer, entry))),
+                        None => drop(seen.insert(entry.path.as_bytes(), (layer, entry))),
                     }
                 }
             }
@@ -32,16 +36,21 @@ impl Resolver<'_> {
 
     /// Refuses paths below a file or link of the same layer or a lower one: nothing can be put there.
     fn check_parents(&mut self, layers: &[Layer]) {
-        let mut leaves: BTreeMap<&TreePath, (&Layer, &Entry)> = BTreeMap::new();
+        let mut leaves: Seen<'_> = BTreeMap::new();
         for layer in layers {
             for entry in &layer.entries {
+                let path = entry.path.as_bytes();
+                if !matches!(entry.action, Action::Directory) {
+                    let below: Vec<&[u8]> = below(path, &leaves).map(|(path, _)| path).collect();
+                    below.into_iter().for_each(|path| drop(leaves.remove(path)));
+                }
                 match entry.action {
-                    Action::File(_) | Action::Link(_) => drop(leaves.insert(&entry.path, (layer, entry))),
-                    Action::Directory | Action::Remove => drop(leaves.remove(&entry.path)),
+                    Action::File(_) | Action::Link(_) => drop(leaves.insert(path, (layer, entry))),
+                    Action::Directory | Action::Remove => drop(leaves.remove(path)),
                 }
             }
             for entry in layer.entries.iter().filter(|entry| !matches!(entry.action, Action::Remove)) {
-                let above = entry.path.ancestors().find_map(|path| leaves.get(&path));
+                let above = entry.path.ancestors().find_map(|path| leaves.get(path.as_bytes()));
                 let Some((other_layer, other)) = above else { continue };
                 let (kind, help) = match other.action {
                     Action::Link(_) => ("link", "write the path that the link leads to"),
@@ -119,11 +128,30 @@ fn home(layer: &Layer) -> String {
     if layer.is_profile() { "the profile".into() } else { format!("the layer `{}`", layer.name) }
 }
 
-/// Tells whether two entries of one path may stand in layers of one tier: order decides about directories and removals
-/// only, everything else must come out the same.
+/// Returns what is below a path.
+fn below<'seen, 'layers>(
+    path: &[u8],
+    seen: &'seen Seen<'layers>,
+) -> impl Iterator<Item = (&'layers [u8], (&'layers Layer, &'layers Entry))> + use<'seen, 'layers> {
+    let first = [path, b"/"].concat();
+    let from = seen.range::<[u8], _>((Bound::Excluded(first.as_slice()), Bound::Unbounded));
+    from.take_while(move |(path, _)| path.starts_with(&first)).map(|(path, found)| (*path, *found))
+}
+
+/// Returns the entry of another layer of the same tier that `entry` would hide: one of the same path that says something
+/// else, or one below it when it is no directory.
+fn hidden_by<'layers>(entry: &Entry, seen: &Seen<'layers>) -> Option<(&'layers Layer, &'layers Entry)> {
+    let path = entry.path.as_bytes();
+    let same_path = seen.get(path).copied().filter(|(_, other)| !agree(other, entry));
+    let leaf = !matches!(entry.action, Action::Directory);
+    same_path.or_else(|| below(path, seen).next().map(|(_, found)| found).filter(|_| leaf))
+}
+
+/// Tells whether two entries of one path, which remove nothing, may stand in layers of one tier: order decides about
+/// directories only, everything else must come out the same.
 fn agree(one: &Entry, other: &Entry) -> bool {
     match (&one.action, &other.action) {
-        (Action::Directory, Action::Directory) | (Action::Remove, _) | (_, Action::Remove) => true,
+        (Action::Directory, Action::Directory) => true,
         (Action::Link(one), Action::Link(other)) => one == other,
         (Action::File(first), Action::File(second)) => {
             (one.mode, one.uid, one.gid) == (other.mode, other.uid, other.gid) && first == second
@@ -134,10 +162,17 @@ fn agree(one: &Entry, other: &Entry) -> bool {
 
 fn conflict(first_layer: &Layer, first: &Entry, second_layer: &Layer, second: &Entry) -> Problem {
     let (one, other, path) = (&first_layer.name, &second_layer.name, &second.path);
-    let (what, below, above) = difference(first, second);
-    problem_of(second, format!("the layers `{one}` and `{other}` disagree about {what}`{path}`"))
-        .label(format!("{above}in the layer `{other}`"))
-        .related(&first.origin.place.place(), format!("{below}in the layer `{one}`"))
+    let problem = if first.path == second.path {
+        let (what, below, above) = difference(first, second);
+        problem_of(second, format!("the layers `{one}` and `{other}` disagree about {what}`{path}`"))
+            .label(format!("{above}in the layer `{other}`"))
+            .related(&first.origin.place.place(), format!("{below}in the layer `{one}`"))
+    } else {
+        problem_of(second, format!("`{path}` of the layer `{other}` would hide `{}` of the layer `{one}`", first.path))
+            .label("no directory")
+            .related(&first.origin.place.place(), "below it")
+    };
+    problem
         .rule(format!("both are of the {} tier, where no layer may replace a path of another", first_layer.tier.word()))
         .help("remove one, or describe the path in a layer of a higher tier or in the profile, which replace it")
 }

@@ -13,8 +13,8 @@ const VOLATILE: [&str; 4] = ["/dev", "/proc", "/run", "/sys"];
 /// Adds a directory to `entries` for each writable path and each of its subdirectories that neither a layer nor the base
 /// image has.
 pub(super) fn add(contract: &Contract, distro: &Distro, layers: &[Layer], entries: &mut Vec<Entry>) {
-    let described: BTreeSet<TreePath> =
-        entries.iter().chain(layers.iter().flat_map(|layer| &layer.entries)).map(|entry| entry.path.clone()).collect();
+    let below = layers.iter().flat_map(|layer| &layer.entries).filter(|entry| !matches!(entry.action, Action::Remove));
+    let described: BTreeSet<TreePath> = entries.iter().chain(below).map(|entry| entry.path.clone()).collect();
     for writable in contract.writables.values() {
         for path in directories(writable) {
             let in_base = distro.directories.contains_key(&path.to_string());

@@ -150,7 +150,8 @@ impl Project {
     /// # Errors
     /// When it cannot be looked at.
     pub fn depends_on(&self, path: &Path) -> fs::Result<()> {
-        self.observe(path).map(drop)
+        // This run may have written it, so what an earlier one saw does not count.
+        self.look(path).map(drop)
     }
 
     /// Returns the project's own folder.
@@ -378,6 +379,12 @@ impl Project {
             }
             return Ok(known);
         }
+        self.look(path)
+    }
+
+    /// Looks at `path` and writes down what stands there.
+    fn look(&self, path: &Path) -> fs::Result<Option<Stamp>> {
+        let absolute = self.absolute(path);
         match Stamp::of(path) {
             Ok(stamp) => {
                 self.inputs.seen(&absolute, stamp);
