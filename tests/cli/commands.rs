@@ -164,7 +164,7 @@ fn data_is_json_when_asked_for() {
     count("list variables web --json", "/title", 1);
     count("check --json", "/profiles/web", 2);
     count("graph web --json", "/layers/1/groups/0/entries", 1);
-    count("diff out/web/alpine out/web/debian --json", "/changes/0/differences", 0);
+    count("diff out/web/alpine out/web/debian --json", "/changes/1/differences", 1);
     count("schema layer --json", "/properties/tier", 1);
     count("render web --json", "/1/changed", 1);
     session.write("profiles/web.toml", "layres = []\n");
