@@ -6,9 +6,9 @@ use super::Session;
 use super::args::CheckArguments;
 use super::diagnostic;
 use super::terminal::{DONE, count};
-use crate::engine::{self, CheckReport};
+use crate::engine::{self, CheckReport, Duplicate};
 use crate::error::Error;
-use crate::spec::Severity;
+use crate::spec::{Problem, Severity};
 
 /// The exit code for a profile or layer that is invalid ([`Error::exit_code`]).
 const INVALID: u8 = 3;
@@ -32,12 +32,10 @@ pub(super) fn run(session: &Session<'_>, arguments: &CheckArguments) -> Result<E
 
 fn tell(session: &Session<'_>, report: &CheckReport) {
     let terminal = session.terminal;
-    terminal.problems(&report.problems);
-    for duplicate in &report.duplicates {
-        terminal.warning(
-            &format!("{} bytes stand twice: {}", duplicate.bytes, duplicate.files.join(", ")),
-            Some(&format!("hoist them to {}", duplicate.hoist)),
-        );
+    let duplicates: Vec<Problem> = report.duplicates.iter().map(problem).collect();
+    terminal.problems(report.problems.iter().chain(&duplicates));
+    if !report.problems.is_empty() || !duplicates.is_empty() {
+        terminal.tell("");
     }
     for shadowed in &report.shadowed {
         terminal.tell(&format!(
@@ -61,4 +59,9 @@ fn tell(session: &Session<'_>, report: &CheckReport) {
         count(warnings, "warning"),
         count(bytes as usize, "duplicated byte"),
     ));
+}
+
+fn problem(duplicate: &Duplicate) -> Problem {
+    let message = format!("{} bytes stand twice: {}", duplicate.bytes, duplicate.files.join(", "));
+    Problem::anywhere(message).warning().help(format!("hoist them to {}", duplicate.hoist))
 }

@@ -6,13 +6,14 @@ use std::process::ExitCode;
 use super::Session;
 use super::args::{ListArguments, ListKind};
 use super::terminal::DONE;
-use crate::engine::{self, Inventory};
+use crate::engine::{self, Inventory, Selection};
 use crate::error::Error;
 use crate::spec::Origin;
 
 pub(super) fn run(session: &Session<'_>, arguments: &ListArguments) -> Result<ExitCode, Error> {
     let selection = session.selection(&arguments.selection)?;
-    let inventory = engine::list(&session.project, &selection)?;
+    let kinds = kinds(session, arguments, &selection)?;
+    let inventory = engine::list(&session.project, &selection, kinds.contains(&ListKind::Variables))?;
     if session.terminal.json {
         session.terminal.print_json(&match arguments.kind {
             None => serde_json::json!(inventory),
@@ -23,9 +24,8 @@ pub(super) fn run(session: &Session<'_>, arguments: &ListArguments) -> Result<Ex
         });
         return Ok(DONE);
     }
-    let all = [ListKind::Profiles, ListKind::Layers, ListKind::Distros, ListKind::Variables];
     let mut text = String::new();
-    for kind in all.into_iter().filter(|kind| arguments.kind.is_none_or(|asked| asked == *kind)) {
+    for kind in kinds {
         let (title, rows) = table(kind, &inventory);
         if arguments.kind.is_none() {
             // Writing to a string cannot fail.
@@ -35,6 +35,20 @@ pub(super) fn run(session: &Session<'_>, arguments: &ListArguments) -> Result<Ex
     }
     session.terminal.print(&text);
     Ok(DONE)
+}
+
+/// Returns what is listed: what is asked for, or everything, without the variables of a profile that is neither asked for
+/// nor this project's own.
+fn kinds(session: &Session<'_>, arguments: &ListArguments, selection: &Selection) -> Result<Vec<ListKind>, Error> {
+    if let Some(kind) = arguments.kind {
+        return Ok(vec![kind]);
+    }
+    let mut kinds = vec![ListKind::Profiles, ListKind::Layers, ListKind::Distros];
+    let own = session.project.names("profiles", ".toml")?.get(selection.profile()) == Some(&Origin::Project);
+    if selection.profile.is_some() || own {
+        kinds.push(ListKind::Variables);
+    }
+    Ok(kinds)
 }
 
 fn table(kind: ListKind, inventory: &Inventory) -> (&'static str, Vec<Vec<String>>) {

@@ -105,11 +105,13 @@ impl Terminal {
         self.tell_always(diagnostic::text(problem, self.colour).trim_end());
     }
 
-    /// Tells problems with an empty line between them, and how many there were.
-    pub(super) fn problems(&self, problems: &[Problem]) {
-        for problem in problems {
+    /// Tells problems with an empty line between them.
+    pub(super) fn problems<'problem>(&self, problems: impl IntoIterator<Item = &'problem Problem>) {
+        for (index, problem) in problems.into_iter().enumerate() {
+            if index > 0 {
+                self.tell_always("");
+            }
             self.problem(problem);
-            self.tell_always("");
         }
     }
 
@@ -119,7 +121,7 @@ impl Terminal {
             self.problems(problems);
             let errors = problems.iter().filter(|problem| problem.severity == Severity::Error).count();
             if errors > 1 {
-                self.tell_always(&format!("{errors} errors"));
+                self.tell_always(&format!("\n{errors} errors"));
             }
             return;
         }
@@ -132,15 +134,21 @@ impl Terminal {
             }
             cause = inner.source();
         }
-        let mut lines = message.lines();
-        let mut problem = Problem::anywhere(lines.next().unwrap_or_default());
-        let rest: Vec<_> = lines.collect();
-        if let Some(hint) = error.hint() {
-            problem = problem.help(hint);
+        let (first, rest) = message.split_once('\n').unwrap_or((&message, ""));
+        let mut problem = Problem::anywhere(first);
+        let hint = error.hint();
+        if rest.is_empty() {
+            if let Some(hint) = hint {
+                problem = problem.help(hint);
+            }
+            self.problem(&problem);
+            return;
         }
+        // Another reader's own picture of the place goes before what to do about it.
         self.problem(&problem);
-        for line in rest {
-            self.tell_always(line);
+        self.tell_always(rest);
+        if let Some(hint) = hint {
+            self.tell_always(&format!(" = help: {hint}"));
         }
     }
 }

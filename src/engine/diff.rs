@@ -124,7 +124,7 @@ pub(super) fn path_changes(old: &Tree, new: &Tree, times: bool, owners: bool) ->
 fn read(store: &Store, path: &Path) -> Result<Side, Error> {
     // As `ls` does it, a symbolic link that is given stands for what it leads to.
     let real = path.canonicalize().map_err(fs::Error::on("find", path))?;
-    let mut side = if fs::lstat(&real)?.is_dir() { directory(store, &real)? } else { file(store, &real)? };
+    let mut side = if fs::lstat(&real)?.is_dir() { directory(store, path, &real)? } else { file(store, path)? };
     let links: Vec<TreePath> = side
         .tree
         .iter()
@@ -149,12 +149,12 @@ impl Side {
 /// The mode that Linux shows for every symbolic link (symlink(7)).
 const SYMLINK_MODE: u16 = 0o777;
 
-fn directory(store: &Store, path: &Path) -> Result<Side, Error> {
+fn directory(store: &Store, path: &Path, real: &Path) -> Result<Side, Error> {
     if let Some((path, manifest)) = manifest_in(path)? {
         return rendered(&path, &manifest);
     }
     let tree = scan(path).map_err(BuildError::from)?;
-    if let Some(folder) = path.parent().filter(|_| path.file_name().is_some_and(|name| name == ROOTFS))
+    if let Some(folder) = real.parent().filter(|_| real.file_name().is_some_and(|name| name == ROOTFS))
         && let Some(manifest) = manifest(&folder.join(MANIFEST))?
     {
         let removed = removed(&folder.join(MANIFEST), &manifest)?;

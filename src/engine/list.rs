@@ -58,11 +58,12 @@ pub struct DistroLine {
     pub architectures: Vec<String>,
 }
 
-/// Lists what there is. Variables are those of the selected profile, with the values of its first selected distro.
+/// Lists what there is. With `variables` those of the selected profile are listed, with the values of its first
+/// selected distro; without a selected profile, those of the project's own `default`.
 ///
 /// # Errors
 /// When a document is wrong or cannot be read.
-pub fn list(project: &Arc<Project>, selection: &Selection) -> Result<Inventory, Error> {
+pub fn list(project: &Arc<Project>, selection: &Selection, variables: bool) -> Result<Inventory, Error> {
     let mut inventory = Inventory::default();
     for (name, origin) in project.names("profiles", ".toml")? {
         let document: ProfileDocument = read(project, &format!("profiles/{name}.toml"))?;
@@ -80,7 +81,7 @@ pub fn list(project: &Arc<Project>, selection: &Selection) -> Result<Inventory, 
         let document: DistroDocument = read(project, &format!("distros/{name}.toml"))?;
         inventory.distros.insert(name, distro_line(project, document, origin)?);
     }
-    if selection.profile.is_some() || inventory.profiles.contains_key(selection.profile()) {
+    if variables {
         let library = selection.library(project)?;
         if let Some(recipe) = selection.recipes(&library)?.into_iter().next() {
             inventory.variables = recipe.variables;

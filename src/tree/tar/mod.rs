@@ -86,7 +86,7 @@ pub enum TarError {
         limit: u64,
     },
     /// A member cannot be taken.
-    #[error("cannot take `{member}` at byte {offset} of `{}`{}", archive.display(), if *compressed { ", decompressed" } else { "" })]
+    #[error("cannot take {} at byte {offset} of `{}`{}", words(member), archive.display(), if *compressed { ", decompressed" } else { "" })]
     Member {
         /// The archive.
         archive: PathBuf,
@@ -100,6 +100,11 @@ pub enum TarError {
         #[source]
         fault: TarFault,
     },
+}
+
+/// Names a member in a message, also one that has no name, or none that could be read.
+fn words(member: &str) -> String {
+    if member.is_empty() { "the member".into() } else { format!("`{member}`") }
 }
 
 /// What is wrong with a member.
