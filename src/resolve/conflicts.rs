@@ -1,6 +1,6 @@
 //! What may not stand together: checks over all layers of a recipe.
 
-use std::collections::BTreeMap;
+use std::collections::HashMap;
 
 use super::recipe::{Action, Entry, Layer};
 use super::resolver::Resolver;
@@ -10,13 +10,16 @@ use crate::tree::TreePath;
 impl Resolver<'_> {
     /// Checks the entries of all layers against each other and against the base image.
     pub(super) fn check_layers(&mut self, layers: &[Layer]) {
+        let links = self.distro.symlinks.clone();
+        let links: Vec<(TreePath, &str)> =
+            links.iter().filter_map(|(link, target)| Some((link.parse().ok()?, target.as_str()))).collect();
         for entry in layers.iter().flat_map(|layer| &layer.entries) {
             self.check_reserved(entry);
-            self.check_base_links(entry);
+            self.check_base_links(entry, &links);
         }
         self.check_parents(layers);
         for tier in [Tier::Base, Tier::Distro, Tier::Application, Tier::Overlay] {
-            let mut seen: BTreeMap<&TreePath, (&Layer, &Entry)> = BTreeMap::new();
+            let mut seen: HashMap<&TreePath, (&Layer, &Entry)> = HashMap::new();
             for layer in layers.iter().filter(|layer| layer.tier == tier && !is_profile(layer)) {
                 for entry in &layer.entries {
                     match seen.get(&entry.path) {
@@ -32,17 +35,25 @@ impl Resolver<'_> {
 
     /// Refuses paths below a file or link of the same layer or a lower one: nothing can be put there.
     fn check_parents(&mut self, layers: &[Layer]) {
-        let mut leaves: BTreeMap<&TreePath, (&Layer, &Entry)> = BTreeMap::new();
+        let mut leaves: HashMap<&[u8], (&Layer, &Entry)> = HashMap::new();
         for layer in layers {
             for entry in &layer.entries {
                 match entry.action {
-                    Action::File(_) | Action::Link(_) => drop(leaves.insert(&entry.path, (layer, entry))),
-                    Action::Directory | Action::Remove => drop(leaves.remove(&entry.path)),
+                    Action::File(_) | Action::Link(_) => drop(leaves.insert(entry.path.as_bytes(), (layer, entry))),
+                    Action::Directory | Action::Remove => drop(leaves.remove(entry.path.as_bytes())),
                 }
             }
+            // Entries come sorted: most have the directory of the one before.
+            let mut clear: Option<&[u8]> = None;
             for entry in layer.entries.iter().filter(|entry| !matches!(entry.action, Action::Remove)) {
-                let above = entry.path.ancestors().find_map(|path| leaves.get(&path));
-                let Some((other_layer, other)) = above else { continue };
+                let directory = entry.path.above().next();
+                if directory == clear {
+                    continue;
+                }
+                let Some((other_layer, other)) = entry.path.above().find_map(|path| leaves.get(path)) else {
+                    clear = directory;
+                    continue;
+                };
                 let (kind, help) = match other.action {
                     Action::Link(_) => ("link", "write the path that the link leads to"),
                     _ => ("file", "let one of them go, or make the upper one a `[directory]`"),
@@ -72,16 +83,15 @@ impl Resolver<'_> {
     }
 
     /// Refuses paths at or below a symbolic link of the base image: a copy would put a directory in its place.
-    fn check_base_links(&mut self, entry: &Entry) {
-        for (link, target) in &self.distro.symlinks {
-            let Ok(link_path) = link.parse::<TreePath>() else { continue };
+    fn check_base_links(&mut self, entry: &Entry, links: &[(TreePath, &str)]) {
+        for (link, target) in links {
             let same_link = matches!(&entry.action, Action::Link(own) if **own == *target.as_bytes());
-            let at = entry.path == link_path && !same_link && !matches!(entry.action, Action::Remove);
-            if !at && !entry.path.is_below(&link_path) {
+            let at = entry.path == *link && !same_link && !matches!(entry.action, Action::Remove);
+            if !at && !entry.path.is_below(link) {
                 continue;
             }
-            let rest = entry.path.to_string()[link.len()..].to_owned();
-            let real = format!("{}{rest}", link_target(&link_path, target));
+            let rest = entry.path.to_string()[link.to_string().len()..].to_owned();
+            let real = format!("{}{rest}", link_target(link, target));
             let title = format!("{} {}", self.distro.title, self.distro.release);
             self.problems.push(
                 problem_of(entry, format!("`{}` would replace the link `{link}` of the base image", entry.path))
