@@ -7,7 +7,9 @@ use rayon::prelude::*;
 
 use crate::distro::{Architecture, Wish};
 use crate::error::Error;
-use crate::resolve::{Library, ProfileSource, Recipe, Request, Requirements, Setting, each_once, requirements, resolve};
+use crate::resolve::{
+    Library, ProfileSource, Recipe, Request, Requirements, Setting, each_once, requirements, resolve,
+};
 use crate::spec::{Located, Place, Problem, Project, Scalar, Source, SpecError, Table, parse};
 
 /// What is asked for.
@@ -101,7 +103,10 @@ fn for_each<T: Send>(
     requests: &[Request],
     resolve: impl Fn(&Request) -> Result<T, SpecError> + Sync,
 ) -> Result<Vec<T>, Error> {
-    let resolved: Vec<_> = requests.par_iter().map(&resolve).collect();
+    // The first one reads the files that all share, on all threads; nobody waits for another or reads them again then.
+    let Some((first, others)) = requests.split_first() else { return Ok(Vec::new()) };
+    let mut resolved = vec![resolve(first)];
+    resolved.par_extend(others.par_iter().map(&resolve));
     let mut done = Vec::new();
     let mut problems = Vec::new();
     for (request, result) in requests.iter().zip(resolved) {

@@ -191,8 +191,7 @@ impl Lock {
 
 impl Target {
     fn of(required: Requirements) -> Self {
-        let mut packages: Vec<String> =
-            required.packages.into_values().flat_map(|package| package.names).collect();
+        let mut packages: Vec<String> = required.packages.into_values().flat_map(|package| package.names).collect();
         packages.sort();
         packages.dedup();
         Self {

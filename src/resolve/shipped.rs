@@ -94,7 +94,11 @@ fn every_shipped_document_names_its_schema() {
             // `init` writes the schemas into the project that it makes, where the path then leads to them.
             let home = if folder == "src/engine/starter" { ".layerforge" } else { "docs" };
             assert!(schema.ends_with(&format!("../{home}/schema/{kind}.json")), "{}: {schema}", entry.display());
-            assert!(folder == "src/engine/starter" || entry.parent().unwrap().join(schema).exists(), "{}", entry.display());
+            assert!(
+                folder == "src/engine/starter" || entry.parent().unwrap().join(schema).exists(),
+                "{}",
+                entry.display()
+            );
             count += 1;
         }
     }

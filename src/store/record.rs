@@ -33,7 +33,6 @@ impl Record {
     /// Returns the digest of the input at `path` when it still has the `stamp` that it had when it was read.
     pub fn digest_of(&self, path: &Path, stamp: &Stamp) -> Option<Digest> {
         use std::os::unix::ffi::OsStrExt;
-        let entry = self.inputs.get(path.as_os_str().as_bytes())?;
-        (entry.stamp.as_ref() == Some(stamp)).then_some(entry.digest).flatten()
+        self.inputs.get(path.as_os_str().as_bytes())?.digest_at(stamp)
     }
 }
