@@ -85,21 +85,21 @@ pub fn render(
         told(&targets.iter().map(|target| report(target, Vec::new())).collect::<Vec<_>>());
         return Ok(());
     }
-    if let Some(record) = destinations.iter().find_map(Destination::record) {
-        project.remember(record.clone());
+    if let Some(record) = destinations.iter_mut().find_map(Destination::take_record) {
+        project.remember(record);
     }
     let library = Library::of(head)?;
     let requests: Vec<Request> = targets.iter().map(|target| target.request.clone()).collect();
     let recipes = super::select::resolve_all(&library, &requests)?;
     lock_file::keep(&library, &request.selection, &recipes, request.locked)?;
-    let inputs = project.inputs();
-    let work: Vec<_> = targets.iter().zip(destinations).zip(&recipes).collect();
+    let inputs = vec![project.inputs(); targets.len()];
+    let work: Vec<_> = targets.iter().zip(destinations).zip(&recipes).zip(inputs).collect();
     let committed: Vec<_> = work
         .into_par_iter()
-        .map(|((target, destination), recipe)| {
+        .map(|(((target, destination), recipe), inputs)| {
             let progress = format!("render {} for {}", library.name, target.name);
             reporter.report(Event::Started { work: progress.clone(), total: 1 });
-            let committed = write(request, target, recipe, destination, inputs.clone(), store);
+            let committed = write(request, target, recipe, destination, inputs, store);
             reporter.report(Event::Finished { work: progress });
             committed
         })

@@ -7,7 +7,7 @@ use rayon::prelude::*;
 
 use super::attributes::{Attribute, Attributes, is_pattern};
 use super::library::LayerSource;
-use super::recipe::{Action, Entry, Origin, OriginPlace};
+use super::recipe::{Account, Action, Entry, Origin, OriginPlace};
 use super::resolver::Resolver;
 use super::template::Used;
 use crate::spec::{
@@ -141,16 +141,22 @@ impl Resolver<'_> {
     /// Adds what the tables say; returns the owners and modes they set, the most general first.
     fn table_entries(&mut self, home: &Home<'_>, tables: &Tables, entries: &mut Entries) -> Vec<Attributes> {
         let mut attributes = Vec::new();
+        let mut files = Vec::new();
         for (key, table) in &tables.file {
             if let Some((path, used)) = self.counted_path(key, table.condition()) {
                 if table.template.is_none() && table.source.is_none() && table.content.is_none() {
                     attributes.extend(self.attributes(key, &path, Attribute::of_file(table)));
-                } else if let Some(path) = self.literal_path(key, &path)
-                    && let Some(entry) = self.file_entry(home, key, path, table, used)
-                {
-                    attributes.extend(Attributes::own(key, &entry.path, Attribute::of_file(table)));
-                    self.add(entry, entries);
+                } else if let Some(path) = self.literal_path(key, &path) {
+                    files.push((key, path, table, used));
                 }
+            }
+        }
+        let made: Vec<_> = files.par_iter().map(|(key, _, table, _)| self.file_content(home, key, table)).collect();
+        for ((key, path, table, used), made) in files.into_iter().zip(made) {
+            let account = self.account(table.owner.as_ref(), table.group.as_ref());
+            match made {
+                Ok(made) => self.add(file_entry(key, path, table, account, (made, used)), entries),
+                Err(problem) => self.problems.push(*problem),
             }
         }
         for (key, table) in &tables.directory {
@@ -207,19 +213,14 @@ impl Resolver<'_> {
         entries.insert(entry.path.clone(), entry);
     }
 
-    fn file_entry(
-        &mut self,
-        home: &Home<'_>,
-        key: &Located<String>,
-        path: TreePath,
-        table: &FileTable,
-        mut used: Used,
-    ) -> Option<Entry> {
-        let made = match (&table.template, &table.source, &table.content) {
+    /// Makes the content of a file that a table describes.
+    fn file_content(&self, home: &Home<'_>, key: &Located<String>, table: &FileTable) -> Result<Made, Box<Problem>> {
+        match (&table.template, &table.source, &table.content) {
             (Some(name), None, None) => self.template_content(home, name),
             (None, Some(name), None) => self.source_content(home, name),
             (None, None, Some(text)) => {
-                self.library.templates.render_text(text, &text.place, &self.scope).map(|rendered| Made {
+                let rendered = self.library.templates.render_text(text, &text.place, &self.scope)?;
+                Ok(Made {
                     content: Content::inline(rendered.text.into_bytes()),
                     executable: false,
                     template: rendered.used.iter().next().map(|_| text.place.clone()),
@@ -234,19 +235,6 @@ impl Resolver<'_> {
                         .related(places[1], "the other one")
                         .rule("a file has exactly one of `template`, `source` and `content`"),
                 ))
-            }
-        };
-        match made {
-            Ok(made) => {
-                used.extend(made.used);
-                let mode = if made.executable { 0o755 } else { 0o644 };
-                let origin = Origin { template: made.template, ..table_origin(key) };
-                let action = Action::File(made.content);
-                Some(Entry { path, action, mode, uid: 0, gid: 0, origin, used })
-            }
-            Err(problem) => {
-                self.problems.push(*problem);
-                None
             }
         }
     }
@@ -380,6 +368,16 @@ struct Made {
     executable: bool,
     template: Option<Place>,
     used: Used,
+}
+
+/// Returns the entry of a file that a table describes; `used` is what decided about the table.
+fn file_entry(key: &Located<String>, path: TreePath, table: &FileTable, account: Account, made: (Made, Used)) -> Entry {
+    let (made, mut used) = made;
+    used.extend(made.used);
+    let default = if made.executable { 0o755 } else { 0o644 };
+    let mode = table.mode.as_ref().map_or(default, |mode| mode.0);
+    let origin = Origin { template: made.template, ..table_origin(key) };
+    Entry { path, action: Action::File(made.content), mode, uid: account.uid, gid: account.gid, origin, used }
 }
 
 fn table_origin(key: &Located<String>) -> Origin {

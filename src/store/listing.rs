@@ -161,6 +161,19 @@ impl Listing {
         Ok(differing?.into_iter().flatten().collect())
     }
 
+    /// Tells whether every path is what it was, as [`Self::differences`] would; it stops at the first that is not.
+    ///
+    /// # Errors
+    /// When a path cannot be looked at for another reason than being missing.
+    pub fn is_current(&self, base: &Folder) -> fs::Result<bool> {
+        let found = self.directories.par_iter().map(|directory| {
+            let mut same = true;
+            directory.look(base, |entry, stamp| same &= entry.stamp == stamp)?;
+            Ok(same)
+        });
+        found.find_any(|same| !matches!(same, Ok(true))).unwrap_or(Ok(true))
+    }
+
     /// Takes over the stamps that the file system has now, where they show the result that the listing says.
     ///
     /// Where they do not, somebody changed the path meanwhile; its stamp is left as one that equals none.

@@ -133,8 +133,8 @@ impl fmt::Debug for Options<'_> {
 pub enum Standing {
     /// The last render had the same key and inputs, and its result is there untouched: there is nothing to do.
     Unchanged,
-    /// Something is different; the first inputs that are, as far as that is the reason.
-    Changed(Vec<PathBuf>),
+    /// Something is different.
+    Changed,
 }
 
 /// A destination that cannot be written.
@@ -223,9 +223,9 @@ impl<'run> Destination<'run> {
         &self.path
     }
 
-    /// Returns what the last render left in the store, without its outputs.
-    pub fn record(&self) -> Option<&Record> {
-        self.record.as_ref()
+    /// Takes out what the last render left in the store, without its outputs; nothing the second time.
+    pub fn take_record(&mut self) -> Option<Record> {
+        self.record.take()
     }
 
     /// Compares the folder and the inputs of its last render with what is there now, by their stamps.
@@ -234,16 +234,14 @@ impl<'run> Destination<'run> {
     /// When the file system refuses.
     pub fn standing(&self, key: &Digest) -> Result<Standing> {
         let Some(record) = self.record.as_ref().filter(|record| record.key == Some(*key)) else {
-            return Ok(Standing::Changed(Vec::new()));
+            return Ok(Standing::Changed);
         };
-        let (inputs, outputs) = rayon::join(|| record.inputs.differences(&self.folder), || self.differences());
-        let (mut inputs, outputs) = (inputs?, outputs?);
-        let untouched = self.judge(outputs)?.is_untouched() && !self.known.is_empty();
-        if inputs.is_empty() && untouched {
-            return Ok(Standing::Unchanged);
+        if self.known.is_empty() {
+            return Ok(Standing::Changed);
         }
-        inputs.truncate(NAMED);
-        Ok(Standing::Changed(inputs))
+        let (inputs, outputs) = rayon::join(|| record.inputs.is_current(&self.folder), || self.differences());
+        let untouched = self.judge(outputs?)?.is_untouched();
+        Ok(if inputs? && untouched { Standing::Unchanged } else { Standing::Changed })
     }
 
     /// Returns what was changed by hand in the folder since the last render, sorted.
