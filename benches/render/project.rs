@@ -129,8 +129,7 @@ fn layer(folder: &Path, number: usize, chance: &mut Chance, bytes: &mut u64) -> 
         *bytes += size as u64;
         plain.push(path);
     }
-    for index in 0..RENDERED {
-        let directory = &directories[index];
+    for (index, directory) in directories.iter().enumerate().take(RENDERED) {
         fs::write(
             folder.join("files").join(directory).join(format!("page-{index}.conf.j2")),
             template(number, chance),
@@ -142,11 +141,11 @@ fn layer(folder: &Path, number: usize, chance: &mut Chance, bytes: &mut u64) -> 
             "\n[file.\"/{directory}/table-{index}.conf\"]\ntemplate = \"table-{index}.j2\"\nmode = \"0640\"\n{only}"
         )?;
     }
-    for index in 0..LINKS {
-        symlink(format!("file-{index}"), folder.join("files").join(&directories[index]).join(format!("link-{index}")))?;
+    for (index, directory) in directories.iter().enumerate().take(LINKS) {
+        symlink(format!("file-{index}"), folder.join("files").join(directory).join(format!("link-{index}")))?;
     }
     write!(document, "\n[file.\"/{}/**/*.sh\"]\nmode = \"0755\"\n", directories[0])?;
-    if number % 5 == 0 {
+    if number.is_multiple_of(5) {
         fs::create_dir_all(folder.join("files.debian/etc/default"))?;
         fs::write(folder.join(format!("files.debian/etc/default/layer-{number:02}")), chance.text(1000))?;
     }

@@ -10,8 +10,8 @@ use std::str::FromStr;
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
 use sha2::{Digest as _, Sha256};
 
-/// Bytes read at a time when a stream is hashed.
-const CHUNK: usize = 128 * 1024;
+/// Bytes read at a time when a stream is hashed: few enough for the stack, for most files are small.
+const CHUNK: usize = 16 * 1024;
 
 /// The SHA-256 of some content.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -34,7 +34,7 @@ impl Digest {
     /// The first error of `stream`.
     pub fn of_stream(mut stream: impl Read) -> io::Result<(Self, u64)> {
         let mut hasher = Hasher::new();
-        let mut buffer = vec![0; CHUNK];
+        let mut buffer = [0; CHUNK];
         loop {
             match stream.read(&mut buffer) {
                 Ok(0) => return Ok(hasher.finish()),
@@ -48,7 +48,9 @@ impl Digest {
     /// Returns the 64 hexadecimal digits without the algorithm's name.
     pub fn hex(&self) -> String {
         let digit = |nibble: u8| char::from(b"0123456789abcdef"[usize::from(nibble)]);
-        self.0.iter().flat_map(|byte| [digit(byte >> 4), digit(byte & 15)]).collect()
+        let mut text = String::with_capacity(64);
+        text.extend(self.0.iter().flat_map(|byte| [digit(byte >> 4), digit(byte & 15)]));
+        text
     }
 
     /// Returns the 32 bytes.

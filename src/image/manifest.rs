@@ -3,6 +3,7 @@
 use std::collections::BTreeMap;
 use std::fmt::Write as _;
 
+use rayon::prelude::*;
 use serde::{Deserialize, Serialize};
 
 use crate::digest::Digest;
@@ -107,10 +108,9 @@ pub const GENERATOR: &str = "layerforge";
 impl Manifest {
     /// Describes `tree`; `origins` tells the layer of a path.
     pub fn describe(tree: &Tree, origins: &BTreeMap<TreePath, usize>, head: ManifestHead) -> Self {
-        let entries = tree
-            .links()
-            .map(|(path, node, first)| entry(path, node, first, head.epoch, origins.get(path).copied()))
-            .collect();
+        let links: Vec<_> = tree.links().collect();
+        let describe = |&(path, node, first): &_| entry(path, node, first, head.epoch, origins.get(path).copied());
+        let (digest, entries) = rayon::join(|| tree.digest(), || links.par_iter().map(describe).collect());
         Self {
             generator: GENERATOR.into(),
             version: VERSION,
@@ -120,7 +120,7 @@ impl Manifest {
             release: head.release,
             architecture: head.architecture,
             epoch: head.epoch,
-            tree: tree.digest(),
+            tree: digest,
             layers: head.layers,
             removed: head.removed.iter().map(|path| written(format_absolute(path).as_slice())).collect(),
             files: BTreeMap::new(),
@@ -150,9 +150,11 @@ impl Manifest {
             let _ = writeln!(text, "  \"{key}\": {value},");
         }
         text.push_str("  \"entries\": [");
-        for (index, entry) in self.entries.iter().enumerate() {
+        let entries: Vec<String> = self.entries.par_iter().map(json).collect();
+        text.reserve(entries.iter().map(|entry| entry.len() + 8).sum());
+        for (index, entry) in entries.iter().enumerate() {
             text.push_str(if index == 0 { "\n    " } else { ",\n    " });
-            text.push_str(&json(entry));
+            text.push_str(entry);
         }
         text.push_str("\n  ]\n}\n");
         text

@@ -42,7 +42,9 @@ impl Resolver<'_> {
                 let path = entry.path.as_bytes();
                 if !matches!(entry.action, Action::Directory) {
                     let below: Vec<&[u8]> = below(path, &leaves).map(|(path, _)| path).collect();
-                    below.into_iter().for_each(|path| drop(leaves.remove(path)));
+                    for path in below {
+                        leaves.remove(path);
+                    }
                 }
                 match entry.action {
                     Action::File(_) | Action::Link(_) => drop(leaves.insert(path, (layer, entry))),

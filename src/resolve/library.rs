@@ -3,6 +3,8 @@
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
+use rayon::prelude::*;
+
 use crate::spec::{
     DistroTable, Folder, FolderEntry, LayerDocument, Located, Merge, Name, Origin, Place, Problem, ProfileDocument,
     Project, Source, SpecError, Tables, Tier, parse,
@@ -116,7 +118,11 @@ impl Library {
     /// # Errors
     /// When a file is missing, cannot be read, or is not what it should be.
     pub fn of(head: ProfileSource) -> Result<Self, SpecError> {
-        let layers = load_layers(&head.project, head.profile.layers.as_deref().unwrap_or_default())?;
+        let mut layers = load_layers(&head.project, head.profile.layers.as_deref().unwrap_or_default())?;
+        let trees: Vec<_> = layers.par_iter().map(|layer| load_trees(&head.project, &layer.folder)).collect();
+        for (layer, trees) in layers.iter_mut().zip(trees) {
+            layer.trees = trees?;
+        }
         let templates = Templates::new(&head.project);
         let library = Self { head, layers, templates };
         library.check_trees()?;
@@ -296,7 +302,7 @@ fn load_layer(project: &Project, name: &Located<Name>) -> Result<LayerSource, Sp
         name: name.to_string(),
         tier,
         tables,
-        trees: load_trees(project, &folder)?,
+        trees: BTreeMap::new(),
         summary: document.summary,
         tree: document.tree,
         requires: document.requires.unwrap_or_default(),

@@ -30,7 +30,7 @@ use std::path::PathBuf;
 pub use library::{LayerSource, Library, ProfileSource};
 pub use recipe::{
     Account, Action, Contract, Entry, HandOver, Job, Layer, Limits, Origin, OriginPlace, Outputs, Package, Probe,
-    Process, Profile, Question, Recipe, RootfsOutput, Secret, User, Variable, Writable,
+    Process, Profile, Question, Recipe, Requirements, RootfsOutput, Secret, User, Variable, Writable,
 };
 pub use template::{Rendered, Scope, Templates, Used};
 pub use variables::Setting;
@@ -62,6 +62,26 @@ pub struct Request {
 /// # Errors
 /// Every problem that was found, or the file that could not be read.
 pub fn resolve(library: &Library, request: &Request) -> Result<Recipe, SpecError> {
+    with_resolver(library, request, |resolver, tables, variables| resolver.recipe(request, tables, variables))
+}
+
+/// Resolves only what the profile asks of the outside world for one distro. No file of a layer is read.
+///
+/// # Errors
+/// Every problem that was found on the way.
+pub fn requirements(library: &Library, request: &Request) -> Result<Requirements, SpecError> {
+    with_resolver(library, request, |resolver, tables, _| {
+        resolver.head(request, tables);
+        Requirements { image: resolver.image(), packages: resolver.packages(tables), distro: resolver.distro.clone() }
+    })
+}
+
+/// Does `work` with a resolver that knows distro and variables, and the tables of all layers together.
+fn with_resolver<T>(
+    library: &Library,
+    request: &Request,
+    work: impl FnOnce(&mut Resolver<'_>, &Tables, BTreeMap<String, Variable>) -> T,
+) -> Result<T, SpecError> {
     let distro = distro::describe(&library.project, &request.distro, &request.table, &request.wish)?;
     let mut tables = Tables::default();
     for layer in &library.layers {
@@ -81,7 +101,7 @@ pub fn resolve(library: &Library, request: &Request) -> Result<Recipe, SpecError
     for (name, variable) in &variables {
         resolver.define(name, &variable.value);
     }
-    let recipe = resolver.recipe(request, &tables, variables);
+    let done = work(&mut resolver, &tables, variables);
     let mut problems: Vec<Problem> = Vec::new();
     for problem in resolver.problems {
         // One mistake may be met on several ways.
@@ -89,7 +109,7 @@ pub fn resolve(library: &Library, request: &Request) -> Result<Recipe, SpecError
             problems.push(problem);
         }
     }
-    if problems.is_empty() { Ok(recipe) } else { Err(SpecError::Problems(problems)) }
+    if problems.is_empty() { Ok(done) } else { Err(SpecError::Problems(problems)) }
 }
 
 /// Puts the problems of several distros together, each once. What only some of them have says which.
@@ -125,13 +145,8 @@ fn named_tables(tables: &Tables) -> Tables {
 
 impl Resolver<'_> {
     fn recipe(&mut self, request: &Request, tables: &Tables, variables: BTreeMap<String, Variable>) -> Recipe {
-        let distro = self.distro.clone();
-        self.define("distro", &distro);
-        let profile = self.profile(request);
-        self.define("profile", &profile);
-        self.accounts(tables);
-        let contract = self.contract(tables);
-        let image = self.read(Some(&distro.image), names::image).unwrap_or_default();
+        let (profile, contract) = self.head(request, tables);
+        let image = self.image();
         let layers = self.layers(&contract);
         let packages = self.packages(tables);
         let mut triggers = BTreeMap::new();
@@ -156,8 +171,24 @@ impl Resolver<'_> {
             contract,
             outputs,
             used: std::mem::take(&mut self.used),
-            distro,
+            distro: self.distro.clone(),
         }
+    }
+
+    /// Resolves what everything else may look up, and makes it known to templates.
+    fn head(&mut self, request: &Request, tables: &Tables) -> (Profile, Contract) {
+        let distro = self.distro.clone();
+        self.define("distro", &distro);
+        let profile = self.profile(request);
+        self.define("profile", &profile);
+        self.accounts(tables);
+        let contract = self.contract(tables);
+        (profile, contract)
+    }
+
+    fn image(&mut self) -> String {
+        let image = self.distro.image.clone();
+        self.read(Some(&image), names::image).unwrap_or_default()
     }
 
     fn profile(&mut self, request: &Request) -> Profile {

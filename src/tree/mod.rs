@@ -167,11 +167,10 @@ impl Tree {
         if !path.is_root() {
             first.push(b'/');
         }
-        let directory = path.clone();
+        let range = (std::ops::Bound::Excluded(first.as_slice()), std::ops::Bound::Unbounded);
         self.paths
-            .range::<[u8], _>((std::ops::Bound::Included(first.as_slice()), std::ops::Bound::Unbounded))
-            .skip_while(|(path, _)| path.is_root())
-            .take_while(move |(path, _)| path.is_below(&directory))
+            .range::<[u8], _>(range)
+            .take_while(move |(path, _)| path.as_bytes().starts_with(&first))
             .map(|(path, id)| (path, self.node(*id)))
     }
 
@@ -188,7 +187,14 @@ impl Tree {
     /// Adds the root and every directory that is missing above a path, with the metadata that `meta` gives for it.
     pub fn complete(&mut self, meta: impl Fn(&TreePath) -> Meta) {
         let mut missing = std::collections::BTreeSet::from([TreePath::root()]);
+        let mut last = None;
         for path in self.paths.keys() {
+            // Paths come sorted: most have the directory of the one before.
+            let directory = path.above().next();
+            if directory == last {
+                continue;
+            }
+            last = directory;
             // Nearest first: once one is known, those above it are known too.
             for above in path.ancestors() {
                 if !missing.insert(above) {
@@ -206,16 +212,12 @@ impl Tree {
     }
 
     fn check_above(&self, path: &TreePath) -> Result<(), TreeError> {
-        for above in path.ancestors() {
-            match self.get(&above) {
-                Some(node) if !node.kind.is_directory() => {
-                    return Err(TreeError::NotADirectory { path: path.clone(), kind: node.kind.word(), above });
-                }
-                Some(_) => return Ok(()),
-                None => {}
-            }
+        let Some((above, id)) = path.above().find_map(|above| self.paths.get_key_value(above)) else { return Ok(()) };
+        let kind = &self.node(*id).kind;
+        if kind.is_directory() {
+            return Ok(());
         }
-        Ok(())
+        Err(TreeError::NotADirectory { path: path.clone(), kind: kind.word(), above: above.clone() })
     }
 }
 

@@ -7,6 +7,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::ops::Bound;
 
+use super::path::parent;
 use super::{Kind, NodeId, Tree, TreePath};
 
 /// Ordered trees, the lowest first.
@@ -205,11 +206,6 @@ impl<'stack> View<'stack> {
             unmatched: self.unmatched.into_iter().collect(),
         }
     }
-}
-
-/// Returns the bytes of the directory above a path, without the copy that [`TreePath::parent`] makes.
-fn parent(path: &[u8]) -> Option<&[u8]> {
-    (!path.is_empty()).then(|| &path[..path.iter().rposition(|&byte| byte == b'/').unwrap_or(0)])
 }
 
 #[cfg(test)]

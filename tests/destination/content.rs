@@ -234,10 +234,16 @@ fn inputs_are_compared_by_the_record() {
     std::thread::sleep(std::time::Duration::from_millis(40));
     assert!(render().is_empty());
     assert!(project.is_unchanged());
+    let begun = std::time::Instant::now();
     fs::write(&source, "behind").unwrap();
     assert!(!project.is_unchanged());
     assert!(render().is_empty());
-    assert!(!project.is_unchanged(), "it was changed just before, and could be again within one tick of the clock");
+    // A busy machine may have taken longer than that.
+    let just_before = begun.elapsed() < std::time::Duration::from_millis(15);
+    assert!(
+        !just_before || !project.is_unchanged(),
+        "it was changed just before, and could be again within one tick of the clock"
+    );
 }
 
 #[test]

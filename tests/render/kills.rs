@@ -56,7 +56,7 @@ impl Moments {
     fn wait(&mut self, world: &World, running: &mut Child) {
         self.rounds += 1;
         let stage = world.destination().with_file_name(".debian.layerforge");
-        if self.rounds % 2 == 0 {
+        if self.rounds.is_multiple_of(2) {
             return std::thread::sleep(self.next());
         }
         while !stage.exists() && running.try_wait().unwrap().is_none() {
@@ -82,7 +82,7 @@ fn kill(world: &World, word: &str, moments: &mut Moments) -> bool {
     running.kill().unwrap();
     let status = running.wait().unwrap();
     assert!(status.code().is_none_or(|code| code == 0), "it was not killed, it failed: {status}");
-    if moments.rounds % 2 == 0 {
+    if moments.rounds.is_multiple_of(2) {
         moments.learn(status.success());
     }
     status.success()

@@ -1,5 +1,12 @@
 //! `layerforge render`, the program itself, on real folders.
 
+#![allow(
+    clippy::unwrap_used,
+    clippy::disallowed_methods,
+    clippy::print_stdout,
+    reason = "a test that cannot go on has failed"
+)]
+
 mod edits;
 mod faults;
 mod kills;
