@@ -6,20 +6,20 @@ use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 
 /// A project with a cache folder of its own.
-pub struct Session {
+pub(crate) struct Session {
     directory: tempfile::TempDir,
 }
 
 /// What a run of the program left.
-pub struct Run {
-    pub line: String,
-    pub code: i32,
-    pub output: String,
-    pub errors: String,
+pub(crate) struct Run {
+    pub(crate) line: String,
+    pub(crate) code: i32,
+    pub(crate) output: String,
+    pub(crate) errors: String,
 }
 
 /// A small project: two layers, two distros, one template.
-pub const WEB: &[(&str, &str)] = &[
+pub(crate) const WEB: &[(&str, &str)] = &[
     (
         "profiles/web.toml",
         "summary = \"A page\"\nversion = \"1.2\"\nlayers = [\"site\"]\n\n[distro.alpine]\n[distro.debian]\n\n\
@@ -36,14 +36,14 @@ pub const WEB: &[(&str, &str)] = &[
 
 impl Session {
     /// Makes an empty directory.
-    pub fn empty() -> Self {
+    pub(crate) fn empty() -> Self {
         let directory = tempfile::tempdir().unwrap();
         fs::create_dir(directory.path().join("project")).unwrap();
         Self { directory }
     }
 
     /// Makes the small project.
-    pub fn web() -> Self {
+    pub(crate) fn web() -> Self {
         let session = Self::empty();
         for (path, text) in WEB {
             session.write(path, text);
@@ -51,22 +51,22 @@ impl Session {
         session
     }
 
-    pub fn path(&self, relative: &str) -> PathBuf {
+    pub(crate) fn path(&self, relative: &str) -> PathBuf {
         self.directory.path().join("project").join(relative)
     }
 
-    pub fn write(&self, relative: &str, text: &str) {
+    pub(crate) fn write(&self, relative: &str, text: &str) {
         let path = self.path(relative);
         fs::create_dir_all(path.parent().unwrap()).unwrap();
         fs::write(path, text).unwrap();
     }
 
-    pub fn remove(&self, relative: &str) {
+    pub(crate) fn remove(&self, relative: &str) {
         fs::remove_file(self.path(relative)).unwrap();
     }
 
     /// Prepares to run `program` in the project, with nothing of the surrounding environment but the path.
-    pub fn command(&self, program: &str) -> Command {
+    pub(crate) fn command(&self, program: &str) -> Command {
         let mut command = Command::new(program);
         command
             .current_dir(self.path("."))
@@ -78,11 +78,11 @@ impl Session {
     }
 
     /// Runs the program with arguments that hold no spaces.
-    pub fn run(&self, arguments: &str) -> Run {
+    pub(crate) fn run(&self, arguments: &str) -> Run {
         self.run_with(arguments, |_| {})
     }
 
-    pub fn run_with(&self, arguments: &str, prepare: impl FnOnce(&mut Command)) -> Run {
+    pub(crate) fn run_with(&self, arguments: &str, prepare: impl FnOnce(&mut Command)) -> Run {
         let mut command = self.command(env!("CARGO_BIN_EXE_layerforge"));
         command.args(arguments.split_whitespace());
         prepare(&mut command);
@@ -110,7 +110,7 @@ impl Session {
 
 impl Run {
     /// Returns what a person at a terminal would have seen, the two streams told apart.
-    pub fn shown(&self) -> String {
+    pub(crate) fn shown(&self) -> String {
         let mut shown = format!("$ {}\n", self.line);
         shown.push_str(&self.output);
         for line in self.errors.lines() {
@@ -123,18 +123,18 @@ impl Run {
         shown
     }
 
-    pub fn json(&self) -> serde_json::Value {
+    pub(crate) fn json(&self) -> serde_json::Value {
         serde_json::from_str(&self.output).unwrap_or_else(|error| panic!("{error}: {}", self.shown()))
     }
 }
 
 /// Joins runs to one text.
-pub fn transcript<'run>(runs: impl IntoIterator<Item = &'run Run>) -> String {
+pub(crate) fn transcript<'run>(runs: impl IntoIterator<Item = &'run Run>) -> String {
     runs.into_iter().map(Run::shown).collect::<Vec<_>>().join("\n")
 }
 
 /// Writes a tar archive of `directory` with GNU tar, owned by `owner`.
-pub fn tar(directory: &Path, archive: &Path, owner: u32) {
+pub(crate) fn tar(directory: &Path, archive: &Path, owner: u32) {
     let mut list = Command::new("tar");
     list.arg("--create").arg("--sort=name").arg("--file").arg(archive);
     list.arg(format!("--owner=user:{owner}")).arg(format!("--group=group:{owner}"));
