@@ -19,7 +19,7 @@ pub(super) fn run(session: &Session<'_>, arguments: &DiffArguments) -> Result<Ex
     let terminal = session.terminal;
     let DiffArguments { old, new, times, owners } = arguments;
     let request = DiffRequest { old: old.clone(), new: new.clone(), times: *times, owners: *owners };
-    let report = match engine::diff(&session.store()?, &request) {
+    let report = match session.store().and_then(|store| engine::diff(&store, &request)) {
         Ok(report) => report,
         Err(error) => {
             // 1 already says that both could be compared.

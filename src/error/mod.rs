@@ -2,7 +2,8 @@
 //!
 //! Comes in: the errors of the stages. Goes out: one [`Error`] with an exit code and what to do about it. Always holds:
 //! 1 a build failed, 2 the command line is wrong, 3 a profile or layer is invalid, 4 the lock is stale or packages cannot
-//! be resolved, 5 something could not be fetched or verified.
+//! be resolved, 5 something could not be fetched or verified. The command `diff` answers as diff(1) does: 0 equal, 1
+//! different, 2 a side cannot be read.
 
 use crate::build::BuildError;
 use crate::fs;

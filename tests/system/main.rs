@@ -1,6 +1,6 @@
 //! System tests: what layerforge renders, built by real engines and run as it is meant to run.
 //!
-//! They need root, docker, buildah, podman, mmdebstrap and hadolint; `tests/run` installs those and starts them. Nothing is
+//! They need root, docker, buildah, podman, mmdebstrap, hadolint, graphviz, librsvg and groff; `tests/run` installs those and starts them. Nothing is
 //! skipped: what cannot run has failed. `cargo test --test system -- NAME` runs the cases whose name holds NAME.
 
 #![allow(clippy::unwrap_used, reason = "a test that cannot go on has failed")]

@@ -1,6 +1,7 @@
 //! The cases, by name.
 
 mod dockerfile;
+mod drawings;
 mod owners;
 mod services;
 mod site;
@@ -12,7 +13,9 @@ use crate::world::World;
 type Case = fn(&World) -> Outcome;
 
 /// Every case, in the order in which they run.
-pub(crate) const ALL: [(&str, Case); 9] = [
+pub(crate) const ALL: [(&str, Case); 11] = [
+    ("graphs_are_read", drawings::graphs_are_read),
+    ("the_manual_is_read", drawings::the_manual_is_read),
     ("dockerfiles_are_clean", dockerfile::dockerfiles_are_clean),
     ("owners_and_modes_with_docker", owners::with_docker),
     ("owners_and_modes_with_buildkit", owners::with_buildkit),
