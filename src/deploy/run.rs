@@ -62,7 +62,9 @@ pub(super) fn lines(
     let options = Command { recipe, image: &image, started, engine }.arguments(program)?;
     let line =
         |words: Vec<String>| words.iter().map(|word| quote::command_line_word(word)).collect::<Vec<_>>().join(" ");
-    Ok(options.into_iter().map(line).collect())
+    // Older engines want an absolute path; the shell that reads the line knows where it is.
+    let here = |line: String| line.replace("source=./", "source=\"$PWD\"/");
+    Ok(options.into_iter().map(line).map(here).collect())
 }
 
 struct Command<'run> {
