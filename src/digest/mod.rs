@@ -10,8 +10,10 @@ use std::str::FromStr;
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
 use sha2::{Digest as _, Sha256};
 
-/// Bytes read at a time when a stream is hashed.
-const CHUNK: usize = 128 * 1024;
+/// Bytes read at a time when a stream is hashed: few enough for the stack, for most files are small.
+const CHUNK: usize = 16 * 1024;
+
+const DIGITS: &[u8; 16] = b"0123456789abcdef";
 
 /// The SHA-256 of some content.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -34,7 +36,7 @@ impl Digest {
     /// The first error of `stream`.
     pub fn of_stream(mut stream: impl Read) -> io::Result<(Self, u64)> {
         let mut hasher = Hasher::new();
-        let mut buffer = vec![0; CHUNK];
+        let mut buffer = [0; CHUNK];
         loop {
             match stream.read(&mut buffer) {
                 Ok(0) => return Ok(hasher.finish()),
@@ -47,8 +49,16 @@ impl Digest {
 
     /// Returns the 64 hexadecimal digits without the algorithm's name.
     pub fn hex(&self) -> String {
-        let digit = |nibble: u8| char::from(b"0123456789abcdef"[usize::from(nibble)]);
-        self.0.iter().flat_map(|byte| [digit(byte >> 4), digit(byte & 15)]).collect()
+        self.digits().iter().map(|digit| char::from(*digit)).collect()
+    }
+
+    fn digits(&self) -> [u8; 64] {
+        let mut digits = [0; 64];
+        for (pair, byte) in digits.chunks_exact_mut(2).zip(self.0) {
+            pair[0] = DIGITS[usize::from(byte >> 4)];
+            pair[1] = DIGITS[usize::from(byte & 15)];
+        }
+        digits
     }
 
     /// Returns the 32 bytes.
@@ -64,7 +74,8 @@ impl Digest {
 
 impl fmt::Display for Digest {
     fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(formatter, "sha256:{}", self.hex())
+        formatter.write_str("sha256:")?;
+        formatter.write_str(std::str::from_utf8(&self.digits()).map_err(|_| fmt::Error)?)
     }
 }
 

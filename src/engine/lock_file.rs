@@ -23,8 +23,8 @@ pub(super) fn path(profile: &ProfileSource) -> PathBuf {
 /// When it is stale and `locked` forbids to renew it, or it cannot be read or written.
 pub(super) fn keep(library: &Library, selection: &Selection, recipes: &[Recipe], locked: bool) -> Result<(), Error> {
     let path = path(library);
-    let declared = selection.declared_recipes(library)?;
-    let wanted = Lock::of(&library.name, declared.iter().chain(recipes));
+    let declared = selection.declared_requirements(library)?;
+    let wanted = Lock::of(&library.name, declared.into_iter().chain(recipes.iter().map(Recipe::requirements)));
     let old = Lock::read(&path)?;
     let renewed = match old {
         Some(lock) => {

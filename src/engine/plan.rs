@@ -54,7 +54,7 @@ pub fn plan(project: &Arc<Project>, store: &Store, request: &RenderRequest) -> R
     let library = Library::of(head)?;
     let requests: Vec<_> = targets.iter().map(|target| target.request.clone()).collect();
     let recipes = super::select::resolve_all(&library, &requests)?;
-    let wanted = Lock::of(&library.name, &recipes);
+    let wanted = Lock::of(&library.name, recipes.iter().map(Recipe::requirements));
     let lock = Lock::read(&lock_file::path(&library))?;
     let differences = lock.map(|lock| lock.differences(&wanted)).unwrap_or_default();
     let plans = targets.par_iter().zip(&recipes).map(|(target, recipe)| {

@@ -7,7 +7,9 @@ use rayon::prelude::*;
 
 use crate::distro::{Architecture, Wish};
 use crate::error::Error;
-use crate::resolve::{Library, ProfileSource, Recipe, Request, Setting, each_once, resolve};
+use crate::resolve::{
+    Library, ProfileSource, Recipe, Request, Requirements, Setting, each_once, requirements, resolve,
+};
 use crate::spec::{Located, Place, Problem, Project, Scalar, Source, SpecError, Table, parse};
 
 /// What is asked for.
@@ -81,32 +83,43 @@ impl Selection {
         resolve_all(library, &self.requests(library)?)
     }
 
-    /// Resolves the profile as it is, for every distro it names, whatever is asked for on the command line: what its
-    /// lock has to cover.
+    /// Returns what the profile as it is requires for every distro it names, whatever is asked for on the command line:
+    /// what its lock has to cover.
     ///
     /// # Errors
     /// Every problem that was found.
-    pub fn declared_recipes(&self, library: &Library) -> Result<Vec<Recipe>, Error> {
+    pub fn declared_requirements(&self, library: &Library) -> Result<Vec<Requirements>, Error> {
         let whole = Self { distros: Vec::new(), release: None, architecture: None, ..self.clone() };
-        whole.recipes(library)
+        for_each(&whole.requests(library)?, |request| requirements(library, request))
     }
 }
 
 pub(super) fn resolve_all(library: &Library, requests: &[Request]) -> Result<Vec<Recipe>, Error> {
-    let resolved: Vec<_> = requests.par_iter().map(|request| resolve(library, request)).collect();
-    let mut recipes = Vec::new();
+    for_each(requests, |request| resolve(library, request))
+}
+
+/// Resolves something for each request, in parallel.
+fn for_each<T: Send>(
+    requests: &[Request],
+    resolve: impl Fn(&Request) -> Result<T, SpecError> + Sync,
+) -> Result<Vec<T>, Error> {
+    // The first one reads the files that all share, on all threads; nobody waits for another or reads them again then.
+    let Some((first, others)) = requests.split_first() else { return Ok(Vec::new()) };
+    let mut resolved = vec![resolve(first)];
+    resolved.par_extend(others.par_iter().map(&resolve));
+    let mut done = Vec::new();
     let mut problems = Vec::new();
     for (request, result) in requests.iter().zip(resolved) {
         let mut found = Vec::new();
         match result {
-            Ok(recipe) => recipes.push(recipe),
+            Ok(one) => done.push(one),
             Err(SpecError::Problems(of_distro)) => found = of_distro,
             Err(error) => return Err(error.into()),
         }
         problems.push((request.distro.to_string(), found));
     }
     let problems = each_once(&problems);
-    if problems.is_empty() { Ok(recipes) } else { Err(SpecError::Problems(problems).into()) }
+    if problems.is_empty() { Ok(done) } else { Err(SpecError::Problems(problems).into()) }
 }
 
 /// Reads `NAME=VALUE`, as `--set` takes it.

@@ -3,6 +3,7 @@
 use std::collections::BTreeMap;
 use std::fmt::Write as _;
 
+use rayon::prelude::*;
 use serde::{Deserialize, Serialize};
 
 use crate::digest::Digest;
@@ -98,6 +99,8 @@ pub enum ManifestError {
     Tree(#[from] TreeError),
 }
 
+/// What an entry takes as text, about: to reserve memory once.
+const LINE: usize = 256;
 /// The version of the form.
 const VERSION: u32 = 1;
 
@@ -107,10 +110,9 @@ pub const GENERATOR: &str = "layerforge";
 impl Manifest {
     /// Describes `tree`; `origins` tells the layer of a path.
     pub fn describe(tree: &Tree, origins: &BTreeMap<TreePath, usize>, head: ManifestHead) -> Self {
-        let entries = tree
-            .links()
-            .map(|(path, node, first)| entry(path, node, first, head.epoch, origins.get(path).copied()))
-            .collect();
+        let links: Vec<_> = tree.links().collect();
+        let describe = |&(path, node, first): &_| entry(path, node, first, head.epoch, origins.get(path).copied());
+        let (digest, entries) = rayon::join(|| tree.digest(), || links.par_iter().map(describe).collect());
         Self {
             generator: GENERATOR.into(),
             version: VERSION,
@@ -120,7 +122,7 @@ impl Manifest {
             release: head.release,
             architecture: head.architecture,
             epoch: head.epoch,
-            tree: tree.digest(),
+            tree: digest,
             layers: head.layers,
             removed: head.removed.iter().map(|path| written(format_absolute(path).as_slice())).collect(),
             files: BTreeMap::new(),
@@ -150,9 +152,11 @@ impl Manifest {
             let _ = writeln!(text, "  \"{key}\": {value},");
         }
         text.push_str("  \"entries\": [");
-        for (index, entry) in self.entries.iter().enumerate() {
+        let entries: Vec<String> = self.entries.par_iter().map(json).collect();
+        text.reserve(entries.iter().map(|entry| entry.len() + 8).sum());
+        for (index, entry) in entries.iter().enumerate() {
             text.push_str(if index == 0 { "\n    " } else { ",\n    " });
-            text.push_str(&json(entry));
+            text.push_str(entry);
         }
         text.push_str("\n  ]\n}\n");
         text
@@ -326,7 +330,9 @@ fn read_path(text: &str) -> Result<TreePath, String> {
 }
 
 fn json(value: &impl Serialize) -> String {
-    serde_json::to_string(value).expect("manifests hold only strings, numbers and lists")
+    let mut text = Vec::with_capacity(LINE);
+    serde_json::to_writer(&mut text, value).expect("manifests hold only strings, numbers and lists");
+    String::from_utf8(text).expect("JSON is UTF-8")
 }
 
 #[cfg(test)]

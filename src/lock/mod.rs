@@ -1,6 +1,6 @@
 //! The lock: what a profile asks of the outside world, and what it was given.
 //!
-//! Comes in: recipes of every distro of a profile, and the lock file beside it. Goes out: a [`Lock`], the differences to
+//! Comes in: what a profile requires for each of its distros, and the lock file beside it. Goes out: a [`Lock`], the differences to
 //! the one on disk, and its canonical text. Always holds: equal locks are equal files, byte for byte; a lock that asks
 //! for something else than the profile is stale.
 
@@ -12,7 +12,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::digest::Digest;
 use crate::fs;
-use crate::resolve::Recipe;
+use crate::resolve::Requirements;
 use crate::spec::Family;
 
 /// The version of the file's form.
@@ -121,9 +121,9 @@ pub struct Image {
 }
 
 impl Lock {
-    /// Returns the lock that asks for what `recipes` need.
-    pub fn of<'recipe>(profile: &str, recipes: impl IntoIterator<Item = &'recipe Recipe>) -> Self {
-        let target = recipes.into_iter().map(|recipe| (target_of(recipe), Target::of(recipe))).collect();
+    /// Returns the lock that asks for what is required for each distro.
+    pub fn of(profile: &str, requirements: impl IntoIterator<Item = Requirements>) -> Self {
+        let target = requirements.into_iter().map(|required| (target_of(&required), Target::of(required))).collect();
         Self { version: VERSION, profile: profile.to_owned(), inputs: inputs(&target), target }
     }
 
@@ -190,22 +190,22 @@ impl Lock {
 }
 
 impl Target {
-    fn of(recipe: &Recipe) -> Self {
-        let mut packages: Vec<String> = recipe.packages.values().flat_map(|package| package.names.clone()).collect();
+    fn of(required: Requirements) -> Self {
+        let mut packages: Vec<String> = required.packages.into_values().flat_map(|package| package.names).collect();
         packages.sort();
         packages.dedup();
         Self {
-            family: recipe.distro.family,
-            release: recipe.distro.release.clone(),
-            image: Image { reference: recipe.image.clone() },
+            family: required.distro.family,
+            release: required.distro.release,
+            image: Image { reference: required.image },
             packages,
         }
     }
 }
 
-/// Returns the name of the target of a recipe: the distro, with the release when it is not the profile's.
-fn target_of(recipe: &Recipe) -> String {
-    let distro = &recipe.distro;
+/// Returns the name of the target: the distro, with the release when it is not the profile's.
+fn target_of(required: &Requirements) -> String {
+    let distro = &required.distro;
     if distro.default_release { distro.name.clone() } else { format!("{}-{}", distro.name, distro.release) }
 }
 

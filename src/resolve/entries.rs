@@ -7,7 +7,7 @@ use rayon::prelude::*;
 
 use super::attributes::{Attribute, Attributes, is_pattern};
 use super::library::LayerSource;
-use super::recipe::{Action, Entry, Origin, OriginPlace};
+use super::recipe::{Account, Action, Entry, Origin, OriginPlace};
 use super::resolver::Resolver;
 use super::template::Used;
 use crate::spec::{
@@ -91,7 +91,7 @@ impl Resolver<'_> {
         let mut used = Used::new();
         let mut path = file.path.clone();
         let template = path.strip_suffix(b".j2").map(<[u8]>::to_vec);
-        let is_file = matches!(file.kind, FolderEntryKind::File { .. } | FolderEntryKind::Embedded(_));
+        let is_file = matches!(file.kind, FolderEntryKind::File(_) | FolderEntryKind::Embedded(_));
         if let (Some(without), true) = (&template, is_file) {
             path.clone_from(without);
             if path.is_empty() || path.ends_with(b"/") {
@@ -108,16 +108,16 @@ impl Resolver<'_> {
             path = rendered.text.into_bytes();
         }
         let path = TreePath::from_relative(&path).map_err(|error| fault(error.to_string()))?;
-        let folder_name = if section.is_empty() { "files".to_owned() } else { format!("files.{section}") };
+        let folder_name = || if section.is_empty() { "files".to_owned() } else { format!("files.{section}") };
         let mut rendered_from = None;
         let (action, executable) = match &file.kind {
             FolderEntryKind::EmptyDirectory => (Action::Directory, true),
             FolderEntryKind::Symlink(target) => (Action::Link(target.clone()), true),
-            FolderEntryKind::File { .. } | FolderEntryKind::Embedded(_) if template.is_some() => {
+            FolderEntryKind::File(_) | FolderEntryKind::Embedded(_) if template.is_some() => {
                 let Ok(relative) = std::str::from_utf8(&file.path) else {
                     return Err(fault("the name of a template must be UTF-8".into()));
                 };
-                let relative = format!("{folder_name}/{relative}");
+                let relative = format!("{}/{relative}", folder_name());
                 let source = self.library.project.source_in(home.folder, &relative).map_err(first_problem)?;
                 let source = source.ok_or_else(|| fault("it went away while it was read".into()))?;
                 let rendered =
@@ -133,7 +133,7 @@ impl Resolver<'_> {
             _ if executable => 0o755,
             _ => 0o644,
         };
-        let section = (!section.is_empty()).then_some(folder_name);
+        let section = (!section.is_empty()).then(folder_name);
         let origin = Origin { place: OriginPlace::File(file.name.clone()), section, template: rendered_from };
         Ok(Entry { path, action, mode, uid: 0, gid: 0, origin, used })
     }
@@ -141,16 +141,22 @@ impl Resolver<'_> {
     /// Adds what the tables say; returns the owners and modes they set, the most general first.
     fn table_entries(&mut self, home: &Home<'_>, tables: &Tables, entries: &mut Entries) -> Vec<Attributes> {
         let mut attributes = Vec::new();
+        let mut files = Vec::new();
         for (key, table) in &tables.file {
             if let Some((path, used)) = self.counted_path(key, table.condition()) {
                 if table.template.is_none() && table.source.is_none() && table.content.is_none() {
                     attributes.extend(self.attributes(key, &path, Attribute::of_file(table)));
-                } else if let Some(path) = self.literal_path(key, &path)
-                    && let Some(entry) = self.file_entry(home, key, path, table, used)
-                {
-                    attributes.extend(Attributes::own(key, &entry.path, Attribute::of_file(table)));
-                    self.add(entry, entries);
+                } else if let Some(path) = self.literal_path(key, &path) {
+                    files.push((key, path, table, used));
                 }
+            }
+        }
+        let made: Vec<_> = files.par_iter().map(|(key, _, table, _)| self.file_content(home, key, table)).collect();
+        for ((key, path, table, used), made) in files.into_iter().zip(made) {
+            let account = self.account(table.owner.as_ref(), table.group.as_ref());
+            match made {
+                Ok(made) => self.add(file_entry(key, path, table, account, (made, used)), entries),
+                Err(problem) => self.problems.push(*problem),
             }
         }
         for (key, table) in &tables.directory {
@@ -214,19 +220,14 @@ impl Resolver<'_> {
         entries.insert(entry.path.clone(), entry);
     }
 
-    fn file_entry(
-        &mut self,
-        home: &Home<'_>,
-        key: &Located<String>,
-        path: TreePath,
-        table: &FileTable,
-        mut used: Used,
-    ) -> Option<Entry> {
-        let made = match (&table.template, &table.source, &table.content) {
+    /// Makes the content of a file that a table describes.
+    fn file_content(&self, home: &Home<'_>, key: &Located<String>, table: &FileTable) -> Result<Made, Box<Problem>> {
+        match (&table.template, &table.source, &table.content) {
             (Some(name), None, None) => self.template_content(home, name),
             (None, Some(name), None) => self.source_content(home, name),
             (None, None, Some(text)) => {
-                self.library.templates.render_text(text, &text.place, &self.scope).map(|rendered| Made {
+                let rendered = self.library.templates.render_text(text, &text.place, &self.scope)?;
+                Ok(Made {
                     content: Content::inline(rendered.text.into_bytes()),
                     executable: false,
                     template: rendered.used.iter().next().map(|_| text.place.clone()),
@@ -241,19 +242,6 @@ impl Resolver<'_> {
                         .related(places[1], "the other one")
                         .rule("a file has exactly one of `template`, `source` and `content`"),
                 ))
-            }
-        };
-        match made {
-            Ok(made) => {
-                used.extend(made.used);
-                let mode = if made.executable { 0o755 } else { 0o644 };
-                let origin = Origin { template: made.template, ..table_origin(key) };
-                let action = Action::File(made.content);
-                Some(Entry { path, action, mode, uid: 0, gid: 0, origin, used })
-            }
-            Err(problem) => {
-                self.problems.push(*problem);
-                None
             }
         }
     }
@@ -300,8 +288,8 @@ impl Resolver<'_> {
 
     fn content_of(&self, kind: &FolderEntryKind) -> Result<Content, Box<Problem>> {
         match kind {
-            FolderEntryKind::File { path, .. } => {
-                self.library.project.content(path).map_err(|error| first_problem(error.into()))
+            FolderEntryKind::File(file) => {
+                self.library.project.content(file).map_err(|error| first_problem(error.into()))
             }
             FolderEntryKind::Embedded(file) => Ok(Content::inline(file.bytes)),
             FolderEntryKind::Symlink(_) | FolderEntryKind::EmptyDirectory => Ok(Content::inline([])),
@@ -389,13 +377,23 @@ struct Made {
     used: Used,
 }
 
+/// Returns the entry of a file that a table describes; `used` is what decided about the table.
+fn file_entry(key: &Located<String>, path: TreePath, table: &FileTable, account: Account, made: (Made, Used)) -> Entry {
+    let (made, mut used) = made;
+    used.extend(made.used);
+    let default = if made.executable { 0o755 } else { 0o644 };
+    let mode = table.mode.as_ref().map_or(default, |mode| mode.0);
+    let origin = Origin { template: made.template, ..table_origin(key) };
+    Entry { path, action: Action::File(made.content), mode, uid: account.uid, gid: account.gid, origin, used }
+}
+
 fn table_origin(key: &Located<String>) -> Origin {
     Origin { place: OriginPlace::Text(key.place.clone()), section: None, template: None }
 }
 
 fn is_executable(kind: &FolderEntryKind) -> bool {
     match kind {
-        FolderEntryKind::File { executable, .. } => *executable,
+        FolderEntryKind::File(file) => file.stamp().mode & 0o100 != 0,
         FolderEntryKind::Embedded(file) => file.executable,
         FolderEntryKind::Symlink(_) | FolderEntryKind::EmptyDirectory => false,
     }

@@ -27,10 +27,12 @@ mod written;
 use std::collections::BTreeMap;
 use std::path::PathBuf;
 
+use rayon::prelude::*;
+
 pub use library::{LayerSource, Library, ProfileSource};
 pub use recipe::{
     Account, Action, Contract, Entry, HandOver, Job, Layer, Limits, Origin, OriginPlace, Outputs, Package, Probe,
-    Process, Profile, Question, Recipe, RootfsOutput, Secret, User, Variable, Writable,
+    Process, Profile, Question, Recipe, Requirements, RootfsOutput, Secret, User, Variable, Writable,
 };
 pub use template::{Rendered, Scope, Templates, Used};
 pub use variables::Setting;
@@ -62,6 +64,26 @@ pub struct Request {
 /// # Errors
 /// Every problem that was found, or the file that could not be read.
 pub fn resolve(library: &Library, request: &Request) -> Result<Recipe, SpecError> {
+    with_resolver(library, request, |resolver, tables, variables| resolver.recipe(request, tables, variables))
+}
+
+/// Resolves only what the profile asks of the outside world for one distro. No file of a layer is read.
+///
+/// # Errors
+/// Every problem that was found on the way.
+pub fn requirements(library: &Library, request: &Request) -> Result<Requirements, SpecError> {
+    with_resolver(library, request, |resolver, tables, _| {
+        resolver.head(request, tables);
+        Requirements { image: resolver.image(), packages: resolver.packages(tables), distro: resolver.distro.clone() }
+    })
+}
+
+/// Does `work` with a resolver that knows distro and variables, and the tables of all layers together.
+fn with_resolver<T>(
+    library: &Library,
+    request: &Request,
+    work: impl FnOnce(&mut Resolver<'_>, &Tables, BTreeMap<String, Variable>) -> T,
+) -> Result<T, SpecError> {
     let distro = distro::describe(&library.project, &request.distro, &request.table, &request.wish)?;
     let mut tables = Tables::default();
     for layer in &library.layers {
@@ -81,7 +103,7 @@ pub fn resolve(library: &Library, request: &Request) -> Result<Recipe, SpecError
     for (name, variable) in &variables {
         resolver.define(name, &variable.value);
     }
-    let recipe = resolver.recipe(request, &tables, variables);
+    let done = work(&mut resolver, &tables, variables);
     let mut problems: Vec<Problem> = Vec::new();
     for problem in resolver.problems {
         // One mistake may be met on several ways.
@@ -89,7 +111,7 @@ pub fn resolve(library: &Library, request: &Request) -> Result<Recipe, SpecError
             problems.push(problem);
         }
     }
-    if problems.is_empty() { Ok(recipe) } else { Err(SpecError::Problems(problems)) }
+    if problems.is_empty() { Ok(done) } else { Err(SpecError::Problems(problems)) }
 }
 
 /// Puts the problems of several distros together, each once. What only some of them have says which.
@@ -125,13 +147,8 @@ fn named_tables(tables: &Tables) -> Tables {
 
 impl Resolver<'_> {
     fn recipe(&mut self, request: &Request, tables: &Tables, variables: BTreeMap<String, Variable>) -> Recipe {
-        let distro = self.distro.clone();
-        self.define("distro", &distro);
-        let profile = self.profile(request);
-        self.define("profile", &profile);
-        self.accounts(tables);
-        let contract = self.contract(tables);
-        let image = self.read(Some(&distro.image), names::image).unwrap_or_default();
+        let (profile, contract) = self.head(request, tables);
+        let image = self.image();
         let layers = self.layers(&contract);
         let packages = self.packages(tables);
         let mut triggers = BTreeMap::new();
@@ -156,8 +173,24 @@ impl Resolver<'_> {
             contract,
             outputs,
             used: std::mem::take(&mut self.used),
-            distro,
+            distro: self.distro.clone(),
         }
+    }
+
+    /// Resolves what everything else may look up, and makes it known to templates.
+    fn head(&mut self, request: &Request, tables: &Tables) -> (Profile, Contract) {
+        let distro = self.distro.clone();
+        self.define("distro", &distro);
+        let profile = self.profile(request);
+        self.define("profile", &profile);
+        self.accounts(tables);
+        let contract = self.contract(tables);
+        (profile, contract)
+    }
+
+    fn image(&mut self) -> String {
+        let image = self.distro.image.clone();
+        self.read(Some(&image), names::image).unwrap_or_default()
     }
 
     fn profile(&mut self, request: &Request) -> Profile {
@@ -293,12 +326,18 @@ impl Resolver<'_> {
 
     /// Resolves the layers; the tables of the profile itself become the last one.
     fn layers(&mut self, contract: &Contract) -> Vec<Layer> {
-        let mut layers = Vec::new();
-        for source in &self.library.layers {
-            self.define("layer", BTreeMap::from([("name", source.name.as_str()), ("tier", source.tier.word())]));
-            let entries = self.layer_entries(source);
-            let tree = self.tree_of(source);
-            layers.push(Layer { name: source.name.clone(), tier: source.tier, entries, tree });
+        let resolve = |source: &LayerSource| {
+            let mut part = self.part();
+            part.define("layer", BTreeMap::from([("name", source.name.as_str()), ("tier", source.tier.word())]));
+            let entries = part.layer_entries(source);
+            let tree = part.tree_of(source);
+            (Layer { name: source.name.clone(), tier: source.tier, entries, tree }, part)
+        };
+        let resolved: Vec<_> = self.library.layers.par_iter().map(resolve).collect();
+        let mut layers = Vec::with_capacity(resolved.len() + 1);
+        for (layer, part) in resolved {
+            self.join(part);
+            layers.push(layer);
         }
         let name = format!("profile:{}", self.library.name);
         self.define("layer", BTreeMap::from([("name", name.as_str()), ("tier", Tier::Overlay.word())]));

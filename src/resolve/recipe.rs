@@ -40,6 +40,24 @@ pub struct Recipe {
     pub used: Used,
 }
 
+/// What a profile asks of the outside world for one distro: what its lock covers.
+#[derive(Debug, Clone)]
+pub struct Requirements {
+    /// For which distro.
+    pub distro: Distro,
+    /// The base image.
+    pub image: String,
+    /// Packages, by logical name.
+    pub packages: BTreeMap<String, Package>,
+}
+
+impl Recipe {
+    /// Returns what the recipe asks of the outside world.
+    pub fn requirements(&self) -> Requirements {
+        Requirements { distro: self.distro.clone(), image: self.image.clone(), packages: self.packages.clone() }
+    }
+}
+
 /// What is shipped, by name.
 #[derive(Debug, Clone, Serialize)]
 pub struct Profile {

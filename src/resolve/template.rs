@@ -60,13 +60,19 @@ impl Templates {
             }
         });
         let (loaded, kept) = (Arc::clone(project), Arc::clone(&sources));
-        environment.set_loader(move |name| match loaded.source(name) {
-            Ok(Some((source, _))) => {
-                keep(&kept, name, &source);
-                Ok(Some(source.text.clone()))
+        environment.set_loader(move |name| {
+            // What is rendered itself was read before.
+            if let Some(source) = kept.lock().unwrap_or_else(PoisonError::into_inner).get(name) {
+                return Ok(Some(source.text.clone()));
             }
-            Ok(None) => Ok(None),
-            Err(error) => Err(Error::new(ErrorKind::InvalidOperation, error.to_string())),
+            match loaded.source(name) {
+                Ok(Some((source, _))) => {
+                    keep(&kept, name, &source);
+                    Ok(Some(source.text.clone()))
+                }
+                Ok(None) => Ok(None),
+                Err(error) => Err(Error::new(ErrorKind::InvalidOperation, error.to_string())),
+            }
         });
         Self { environment, sources, project: Arc::clone(project) }
     }

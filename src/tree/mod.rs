@@ -66,6 +66,36 @@ impl Tree {
         Self::default()
     }
 
+    /// Returns the tree of paths that come sorted, each once, with their nodes.
+    ///
+    /// # Errors
+    /// When something above a path is not a directory.
+    pub fn from_sorted(nodes: impl IntoIterator<Item = (TreePath, Node)>) -> Result<Self, TreeError> {
+        let mut tree = Self::new();
+        let mut paths: Vec<(TreePath, NodeId)> = Vec::new();
+        // The paths that the present one begins with, by bytes, and that are no directories.
+        let mut leaves: Vec<usize> = Vec::new();
+        for (path, node) in nodes {
+            debug_assert!(paths.last().is_none_or(|(last, _)| *last < path), "`{path}` is not sorted");
+            while leaves.pop_if(|leaf| !path.as_bytes().starts_with(paths[*leaf].0.as_bytes())).is_some() {}
+            if let Some(leaf) = leaves.iter().find(|leaf| path.is_below(&paths[**leaf].0)) {
+                let kind = tree.nodes[*leaf].kind.word();
+                return Err(TreeError::NotADirectory { path, above: paths[*leaf].0.clone(), kind });
+            }
+            if !node.kind.is_directory() {
+                leaves.push(paths.len());
+            }
+            paths.push((path, tree.add(node)));
+        }
+        tree.paths = paths.into_iter().collect();
+        Ok(tree)
+    }
+
+    fn add(&mut self, node: Node) -> NodeId {
+        self.nodes.push(node);
+        NodeId(u32::try_from(self.nodes.len() - 1).expect("a tree holds fewer than 2^32 nodes"))
+    }
+
     /// Puts `node` at `path`. What stood there is replaced, with everything below it unless both are directories.
     ///
     /// # Errors
@@ -75,8 +105,7 @@ impl Tree {
         if !node.kind.is_directory() {
             self.remove_below(&path);
         }
-        let id = NodeId(u32::try_from(self.nodes.len()).expect("a tree holds fewer than 2^32 nodes"));
-        self.nodes.push(node);
+        let id = self.add(node);
         self.paths.insert(path, id);
         Ok(id)
     }
@@ -167,11 +196,10 @@ impl Tree {
         if !path.is_root() {
             first.push(b'/');
         }
-        let directory = path.clone();
+        let range = (std::ops::Bound::Excluded(first.as_slice()), std::ops::Bound::Unbounded);
         self.paths
-            .range::<[u8], _>((std::ops::Bound::Included(first.as_slice()), std::ops::Bound::Unbounded))
-            .skip_while(|(path, _)| path.is_root())
-            .take_while(move |(path, _)| path.is_below(&directory))
+            .range::<[u8], _>(range)
+            .take_while(move |(path, _)| path.as_bytes().starts_with(&first))
             .map(|(path, id)| (path, self.node(*id)))
     }
 
@@ -188,7 +216,14 @@ impl Tree {
     /// Adds the root and every directory that is missing above a path, with the metadata that `meta` gives for it.
     pub fn complete(&mut self, meta: impl Fn(&TreePath) -> Meta) {
         let mut missing = std::collections::BTreeSet::from([TreePath::root()]);
+        let mut last = None;
         for path in self.paths.keys() {
+            // Paths come sorted: most have the directory of the one before.
+            let directory = path.above().next();
+            if directory == last {
+                continue;
+            }
+            last = directory;
             // Nearest first: once one is known, those above it are known too.
             for above in path.ancestors() {
                 if !missing.insert(above) {
@@ -198,24 +233,19 @@ impl Tree {
         }
         for path in missing {
             if !self.paths.contains_key(&path) {
-                let node = Node { kind: Kind::directory(), meta: meta(&path) };
-                self.nodes.push(node);
-                self.paths.insert(path, NodeId((self.nodes.len() - 1) as u32));
+                let id = self.add(Node { kind: Kind::directory(), meta: meta(&path) });
+                self.paths.insert(path, id);
             }
         }
     }
 
     fn check_above(&self, path: &TreePath) -> Result<(), TreeError> {
-        for above in path.ancestors() {
-            match self.get(&above) {
-                Some(node) if !node.kind.is_directory() => {
-                    return Err(TreeError::NotADirectory { path: path.clone(), kind: node.kind.word(), above });
-                }
-                Some(_) => return Ok(()),
-                None => {}
-            }
+        let Some((above, id)) = path.above().find_map(|above| self.paths.get_key_value(above)) else { return Ok(()) };
+        let kind = &self.node(*id).kind;
+        if kind.is_directory() {
+            return Ok(());
         }
-        Ok(())
+        Err(TreeError::NotADirectory { path: path.clone(), kind: kind.word(), above: above.clone() })
     }
 }
 
@@ -254,6 +284,29 @@ mod tests {
         tree.insert(path("/d/e"), file("x")).unwrap();
         tree.insert(path("/d"), file("now a file")).unwrap();
         assert_eq!(paths(&tree), ["/a", "/d"]);
+    }
+
+    #[test]
+    fn sorted_paths_make_the_same_tree() {
+        let nodes = |texts: &[&str]| {
+            let node = |text: &&str| (path(text.trim_end_matches('/')), file("x"), text.ends_with('/'));
+            texts.iter().map(node).collect::<Vec<_>>()
+        };
+        let made = |texts: &[&str]| {
+            let kind = |directory, file: Node| if directory { Node { kind: Kind::directory(), ..file } } else { file };
+            Tree::from_sorted(nodes(texts).into_iter().map(|(path, file, directory)| (path, kind(directory, file))))
+        };
+        assert_eq!(
+            paths(&made(&["/a/", "/a-b", "/a/b", "/a/b-c", "/d/e"]).unwrap()),
+            ["/a", "/a-b", "/a/b", "/a/b-c", "/d/e"]
+        );
+        let error = made(&["/a", "/a-", "/a-b", "/a/b/c"]).unwrap_err();
+        assert_eq!(error.to_string(), "`/a/b/c` cannot exist: `/a` is a file, not a directory");
+        assert_eq!(error, {
+            let mut tree = Tree::new();
+            tree.insert(path("/a"), file("x")).unwrap();
+            tree.insert(path("/a/b/c"), file("x")).unwrap_err()
+        });
     }
 
     #[test]

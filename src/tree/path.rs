@@ -105,11 +105,12 @@ impl TreePath {
 
     /// Returns the directory that holds this path, or nothing for the root.
     pub fn parent(&self) -> Option<Self> {
-        if self.is_root() {
-            return None;
-        }
-        let end = self.0.iter().rposition(|&byte| byte == b'/').unwrap_or(0);
-        Some(Self(self.0[..end].into()))
+        parent(&self.0).map(|path| Self(path.into()))
+    }
+
+    /// Returns the bytes of the directories above this path, the nearest first, the root last.
+    pub fn above(&self) -> impl Iterator<Item = &[u8]> {
+        std::iter::successors(parent(&self.0), |path| parent(path))
     }
 
     /// Returns the directories above this path, the nearest first, the root last.
@@ -124,6 +125,11 @@ impl TreePath {
         }
         self.0.strip_prefix(directory.as_bytes()).is_some_and(|rest| rest.first() == Some(&b'/'))
     }
+}
+
+/// Returns the bytes of the directory that holds the path with these bytes, or nothing for the root.
+pub(super) fn parent(path: &[u8]) -> Option<&[u8]> {
+    (!path.is_empty()).then(|| &path[..path.iter().rposition(|&byte| byte == b'/').unwrap_or(0)])
 }
 
 fn invalid(path: &[u8], reason: &'static str) -> InvalidPath {
