@@ -4,22 +4,26 @@ use std::path::Path;
 
 use super::BuildError;
 use crate::resolve::{Action, Entry, Layer};
-use crate::tree::{Kind, Meta, Node, Tree, TreePath, read_tar, scan};
+use crate::tree::{Kind, Meta, Node, Tree, TreeError, TreePath, read_tar, scan};
 
 /// Makes the tree of `layer`: what it imports, and its entries over that. Every time becomes `epoch`; a time inside an
 /// archive stays when it is earlier. Decompressed archives are kept in `archives`.
 pub(super) fn layer(layer: &Layer, epoch: i64, archives: &Path) -> Result<Tree, BuildError> {
-    let mut tree = match &layer.tree {
-        Some(path) => import(path, epoch, archives)?,
-        None => Tree::new(),
+    let misfit = |source: TreeError| {
+        let (TreeError::NotADirectory { path, .. } | TreeError::NoLinkTarget { path, .. }) = &source;
+        let entry = layer.entries.iter().find(|entry| entry.path == *path);
+        let at = entry.map_or_else(|| path.to_string(), |entry| entry.origin.place.to_string());
+        BuildError::Layer { layer: layer.name.clone(), at, source }
     };
+    let Some(path) = &layer.tree else {
+        let nodes = layer.entries.iter().map(|entry| (entry.path.clone(), node(entry, epoch, false)));
+        return Tree::from_sorted(nodes).map_err(misfit);
+    };
+    let mut tree = import(path, epoch, archives)?;
     for entry in &layer.entries {
-        let node = node(entry, epoch, &tree);
-        tree.insert(entry.path.clone(), node).map_err(|source| BuildError::Layer {
-            layer: layer.name.clone(),
-            at: entry.origin.place.to_string(),
-            source,
-        })?;
+        // An import may have made the directory opaque; saying its mode does not take that back.
+        let opaque = matches!(tree.get(&entry.path).map(|node| &node.kind), Some(Kind::Directory { opaque: true }));
+        tree.insert(entry.path.clone(), node(entry, epoch, opaque)).map_err(misfit)?;
     }
     Ok(tree)
 }
@@ -39,19 +43,14 @@ fn import(path: &Path, epoch: i64, archives: &Path) -> Result<Tree, BuildError> 
     Ok(tree)
 }
 
-fn node(entry: &Entry, epoch: i64, below: &Tree) -> Node {
+fn node(entry: &Entry, epoch: i64, opaque: bool) -> Node {
     let mut meta = Meta::root_owned(entry.mode, epoch);
     (meta.uid, meta.gid) = (entry.uid, entry.gid);
     let kind = match &entry.action {
         Action::File(content) => Kind::Regular(content.clone()),
         Action::Link(target) => Kind::Symlink(target.clone()),
         Action::Remove => return Node::whiteout(),
-        Action::Directory => {
-            // An import may have made the directory opaque; saying its mode does not take that back.
-            let opaque =
-                matches!(below.get(&entry.path).map(|node| &node.kind), Some(Kind::Directory { opaque: true }));
-            Kind::Directory { opaque }
-        }
+        Action::Directory => Kind::Directory { opaque },
     };
     Node { kind, meta }
 }

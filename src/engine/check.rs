@@ -71,9 +71,9 @@ impl Usage {
         self.trees.extend(trees.map(|tree| real(tree)));
     }
 
-    /// Tells whether the file at `path` of `project` was read, by this name or as what a symbolic link leads to.
-    fn has(&self, project: &Project, path: &Path) -> bool {
-        self.files.contains(&project.absolute(path)) || {
+    /// Tells whether the file at the absolute `path` was read, by this name or as what a symbolic link leads to.
+    fn has(&self, path: &Path) -> bool {
+        self.files.contains(path) || {
             let real = real(path);
             self.files.contains(&real) || real.ancestors().any(|above| self.trees.contains(above))
         }
@@ -203,9 +203,9 @@ fn unused_files(project: &Project, usage: &Usage, problems: &mut Vec<Problem>) -
     }
     files.extend(project.walk(&project.folder(), "templates")?);
     for file in files {
-        if let FolderEntryKind::File { path, .. } = &file.kind
-            && !usage.has(project, path)
-            && !is_for_people(path)
+        if let FolderEntryKind::File(found) = &file.kind
+            && !usage.has(found.path())
+            && !is_for_people(found.path())
         {
             problems.push(
                 Problem::anywhere(format!("the file `{}` is used by no profile", file.name))
@@ -270,7 +270,7 @@ impl Contents {
         let files: Vec<_> = trees.flat_map(|(layer, (_, tree))| tree.iter().map(move |file| (layer, file))).collect();
         let read = files.par_iter().filter_map(|(layer, file)| {
             let (digest, length, origin) = match &file.kind {
-                FolderEntryKind::File { path, .. } => match project.content(path) {
+                FolderEntryKind::File(file) => match project.content(file) {
                     Ok(content) => (content.digest, content.length, Origin::Project),
                     Err(error) => return Some(Err(error.into())),
                 },

@@ -95,14 +95,14 @@ pub fn render(
     let built: Vec<_> = recipes.par_iter().map(|recipe| prepare(request, recipe, store)).collect();
     let built = built.into_iter().collect::<Result<Vec<_>, Error>>()?;
     lock_file::keep(&library, &request.selection, &recipes, request.locked)?;
-    let inputs = project.inputs();
-    let work: Vec<_> = targets.iter().zip(destinations).zip(recipes.iter().zip(&built)).collect();
+    let inputs = vec![project.inputs(); targets.len()];
+    let work: Vec<_> = targets.iter().zip(destinations).zip(recipes.iter().zip(&built)).zip(inputs).collect();
     let committed: Vec<_> = work
         .into_par_iter()
-        .map(|((target, destination), (recipe, built))| {
+        .map(|(((target, destination), (recipe, built)), inputs)| {
             let progress = format!("render {} for {}", library.name, target.name);
             reporter.report(Event::Started { work: progress.clone(), total: 1 });
-            let committed = write(key(request, target), recipe, built, destination, inputs.clone());
+            let committed = write(key(request, target), recipe, built, destination, inputs);
             reporter.report(Event::Finished { work: progress });
             committed
         })

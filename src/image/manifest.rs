@@ -99,6 +99,8 @@ pub enum ManifestError {
     Tree(#[from] TreeError),
 }
 
+/// What an entry takes as text, about: to reserve memory once.
+const LINE: usize = 256;
 /// The version of the form.
 const VERSION: u32 = 1;
 
@@ -328,7 +330,9 @@ fn read_path(text: &str) -> Result<TreePath, String> {
 }
 
 fn json(value: &impl Serialize) -> String {
-    serde_json::to_string(value).expect("manifests hold only strings, numbers and lists")
+    let mut text = Vec::with_capacity(LINE);
+    serde_json::to_writer(&mut text, value).expect("manifests hold only strings, numbers and lists");
+    String::from_utf8(text).expect("JSON is UTF-8")
 }
 
 #[cfg(test)]

@@ -1,71 +1,61 @@
 //! What may not stand together: checks over all layers of a recipe.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, HashSet};
 use std::ops::Bound;
+
+use rayon::prelude::*;
 
 use super::recipe::{Action, Entry, Layer};
 use super::resolver::Resolver;
 use crate::spec::{Problem, Tier};
 use crate::tree::TreePath;
 
+/// An entry and the layer it is of.
+type Found<'layers> = (&'layers Layer, &'layers Entry);
+
 /// Entries of several layers, by path.
-type Seen<'layers> = BTreeMap<&'layers [u8], (&'layers Layer, &'layers Entry)>;
+#[derive(Default)]
+struct Seen<'layers> {
+    entries: BTreeMap<&'layers [u8], Found<'layers>>,
+    /// Every directory above an entry, and perhaps some above none any more.
+    holders: HashSet<&'layers [u8]>,
+}
+
+impl<'layers> Seen<'layers> {
+    fn insert(&mut self, layer: &'layers Layer, entry: &'layers Entry) {
+        self.entries.insert(entry.path.as_bytes(), (layer, entry));
+        // Nearest first: once one is known, those above it are known too.
+        let _known = entry.path.above().find(|above| !self.holders.insert(above));
+    }
+
+    /// Returns what is below a path.
+    fn below(&self, path: &[u8]) -> Vec<Found<'layers>> {
+        if !self.holders.contains(path) {
+            return Vec::new();
+        }
+        let first = [path, b"/"].concat();
+        let from = self.entries.range::<[u8], _>((Bound::Excluded(first.as_slice()), Bound::Unbounded));
+        from.take_while(|(path, _)| path.starts_with(&first)).map(|(_, found)| *found).collect()
+    }
+}
 
 impl Resolver<'_> {
     /// Checks the entries of all layers against each other and against the base image.
     pub(super) fn check_layers(&mut self, layers: &[Layer]) {
+        let links = self.distro.symlinks.clone();
+        let links: Vec<(TreePath, &str)> =
+            links.iter().filter_map(|(link, target)| Some((link.parse().ok()?, target.as_str()))).collect();
         for entry in layers.iter().flat_map(|layer| &layer.entries) {
             self.check_reserved(entry);
-            self.check_base_links(entry);
+            self.check_base_links(entry, &links);
         }
-        self.check_parents(layers);
-        for tier in [Tier::Base, Tier::Distro, Tier::Application, Tier::Overlay] {
-            let mut seen: Seen<'_> = BTreeMap::new();
-            for layer in layers.iter().filter(|layer| layer.tier == tier && !layer.is_profile()) {
-                for entry in layer.entries.iter().filter(|entry| !matches!(entry.action, Action::Remove)) {
-                    match hidden_by(entry, &seen) {
-                        Some((other_layer, other)) => {
-                            self.problems.push(conflict(other_layer, other, layer, entry));
-                        }
-                        None => drop(seen.insert(entry.path.as_bytes(), (layer, entry))),
-                    }
-                }
-            }
-        }
-    }
-
-    /// Refuses paths below a file or link of the same layer or a lower one: nothing can be put there.
-    fn check_parents(&mut self, layers: &[Layer]) {
-        let mut leaves: Seen<'_> = BTreeMap::new();
-        for layer in layers {
-            for entry in &layer.entries {
-                let path = entry.path.as_bytes();
-                if !matches!(entry.action, Action::Directory) {
-                    let below: Vec<&[u8]> = below(path, &leaves).map(|(path, _)| path).collect();
-                    for path in below {
-                        leaves.remove(path);
-                    }
-                }
-                match entry.action {
-                    Action::File(_) | Action::Link(_) => drop(leaves.insert(path, (layer, entry))),
-                    Action::Directory | Action::Remove => drop(leaves.remove(path)),
-                }
-            }
-            for entry in layer.entries.iter().filter(|entry| !matches!(entry.action, Action::Remove)) {
-                let above = entry.path.ancestors().find_map(|path| leaves.get(path.as_bytes()));
-                let Some((other_layer, other)) = above else { continue };
-                let (kind, help) = match other.action {
-                    Action::Link(_) => ("link", "write the path that the link leads to"),
-                    _ => ("file", "let one of them go, or make the upper one a `[directory]`"),
-                };
-                self.problems.push(
-                    problem_of(entry, format!("`{}` lies below the {kind} `{}`", entry.path, other.path))
-                        .related(&other.origin.place.place(), format!("the {kind}, in {}", home(other_layer)))
-                        .rule("only a directory has something below it")
-                        .help(help),
-                );
-            }
-        }
+        let tiers = [Tier::Base, Tier::Distro, Tier::Application, Tier::Overlay];
+        let (below_leaves, in_tiers) = rayon::join(
+            || below_leaves(layers),
+            || tiers.into_par_iter().map(|tier| conflicts(layers, tier)).collect::<Vec<_>>(),
+        );
+        self.problems.extend(below_leaves);
+        self.problems.extend(in_tiers.into_iter().flatten());
     }
 
     /// Refuses names that container engines take for something else.
@@ -83,16 +73,15 @@ impl Resolver<'_> {
     }
 
     /// Refuses paths at or below a symbolic link of the base image: a copy would put a directory in its place.
-    fn check_base_links(&mut self, entry: &Entry) {
-        for (link, target) in &self.distro.symlinks {
-            let Ok(link_path) = link.parse::<TreePath>() else { continue };
+    fn check_base_links(&mut self, entry: &Entry, links: &[(TreePath, &str)]) {
+        for (link, target) in links {
             let same_link = matches!(&entry.action, Action::Link(own) if **own == *target.as_bytes());
-            let at = entry.path == link_path && !same_link && !matches!(entry.action, Action::Remove);
-            if !at && !entry.path.is_below(&link_path) {
+            let at = entry.path == *link && !same_link && !matches!(entry.action, Action::Remove);
+            if !at && !entry.path.is_below(link) {
                 continue;
             }
-            let rest = entry.path.to_string()[link.len()..].to_owned();
-            let real = format!("{}{rest}", link_target(&link_path, target));
+            let rest = entry.path.to_string()[link.to_string().len()..].to_owned();
+            let real = format!("{}{rest}", link_target(link, target));
             let title = format!("{} {}", self.distro.title, self.distro.release);
             self.problems.push(
                 problem_of(entry, format!("`{}` would replace the link `{link}` of the base image", entry.path))
@@ -104,6 +93,64 @@ impl Resolver<'_> {
             return;
         }
     }
+}
+
+/// Reports paths below a file or link of the same layer or a lower one: nothing can be put there.
+fn below_leaves(layers: &[Layer]) -> Vec<Problem> {
+    let mut problems = Vec::new();
+    let mut leaves = Seen::default();
+    for layer in layers {
+        for entry in &layer.entries {
+            let path = entry.path.as_bytes();
+            if !matches!(entry.action, Action::Directory) {
+                for (_, below) in leaves.below(path) {
+                    leaves.entries.remove(below.path.as_bytes());
+                }
+            }
+            match entry.action {
+                Action::File(_) | Action::Link(_) => leaves.insert(layer, entry),
+                Action::Directory | Action::Remove => drop(leaves.entries.remove(path)),
+            }
+        }
+        // Entries come sorted: most have the directory of the one before.
+        let mut clear = None;
+        for entry in layer.entries.iter().filter(|entry| !matches!(entry.action, Action::Remove)) {
+            let directory = entry.path.above().next();
+            if directory == clear {
+                continue;
+            }
+            let Some((other_layer, other)) = entry.path.above().find_map(|path| leaves.entries.get(path)) else {
+                clear = directory;
+                continue;
+            };
+            let (kind, help) = match other.action {
+                Action::Link(_) => ("link", "write the path that the link leads to"),
+                _ => ("file", "let one of them go, or make the upper one a `[directory]`"),
+            };
+            problems.push(
+                problem_of(entry, format!("`{}` lies below the {kind} `{}`", entry.path, other.path))
+                    .related(&other.origin.place.place(), format!("the {kind}, in {}", home(other_layer)))
+                    .rule("only a directory has something below it")
+                    .help(help),
+            );
+        }
+    }
+    problems
+}
+
+/// Reports what layers of one tier say about paths of each other.
+fn conflicts(layers: &[Layer], tier: Tier) -> Vec<Problem> {
+    let mut problems = Vec::new();
+    let mut seen = Seen::default();
+    for layer in layers.iter().filter(|layer| layer.tier == tier && !layer.is_profile()) {
+        for entry in layer.entries.iter().filter(|entry| !matches!(entry.action, Action::Remove)) {
+            match hidden_by(entry, &seen) {
+                Some((other_layer, other)) => problems.push(conflict(other_layer, other, layer, entry)),
+                None => seen.insert(layer, entry),
+            }
+        }
+    }
+    problems
 }
 
 /// Returns the absolute path that a link leads to.
@@ -130,23 +177,13 @@ fn home(layer: &Layer) -> String {
     if layer.is_profile() { "the profile".into() } else { format!("the layer `{}`", layer.name) }
 }
 
-/// Returns what is below a path.
-fn below<'seen, 'layers>(
-    path: &[u8],
-    seen: &'seen Seen<'layers>,
-) -> impl Iterator<Item = (&'layers [u8], (&'layers Layer, &'layers Entry))> + use<'seen, 'layers> {
-    let first = [path, b"/"].concat();
-    let from = seen.range::<[u8], _>((Bound::Excluded(first.as_slice()), Bound::Unbounded));
-    from.take_while(move |(path, _)| path.starts_with(&first)).map(|(path, found)| (*path, *found))
-}
-
 /// Returns the entry of another layer of the same tier that `entry` would hide: one of the same path that says something
 /// else, or one below it when it is no directory.
-fn hidden_by<'layers>(entry: &Entry, seen: &Seen<'layers>) -> Option<(&'layers Layer, &'layers Entry)> {
+fn hidden_by<'layers>(entry: &Entry, seen: &Seen<'layers>) -> Option<Found<'layers>> {
     let path = entry.path.as_bytes();
-    let same_path = seen.get(path).copied().filter(|(_, other)| !agree(other, entry));
+    let same_path = seen.entries.get(path).copied().filter(|(_, other)| !agree(other, entry));
     let leaf = !matches!(entry.action, Action::Directory);
-    same_path.or_else(|| below(path, seen).next().map(|(_, found)| found).filter(|_| leaf))
+    same_path.or_else(|| seen.below(path).first().copied().filter(|_| leaf))
 }
 
 /// Tells whether two entries of one path, which remove nothing, may stand in layers of one tier: order decides about

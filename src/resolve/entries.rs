@@ -91,7 +91,7 @@ impl Resolver<'_> {
         let mut used = Used::new();
         let mut path = file.path.clone();
         let template = path.strip_suffix(b".j2").map(<[u8]>::to_vec);
-        let is_file = matches!(file.kind, FolderEntryKind::File { .. } | FolderEntryKind::Embedded(_));
+        let is_file = matches!(file.kind, FolderEntryKind::File(_) | FolderEntryKind::Embedded(_));
         if let (Some(without), true) = (&template, is_file) {
             path.clone_from(without);
             if path.is_empty() || path.ends_with(b"/") {
@@ -113,7 +113,7 @@ impl Resolver<'_> {
         let (action, executable) = match &file.kind {
             FolderEntryKind::EmptyDirectory => (Action::Directory, true),
             FolderEntryKind::Symlink(target) => (Action::Link(target.clone()), true),
-            FolderEntryKind::File { .. } | FolderEntryKind::Embedded(_) if template.is_some() => {
+            FolderEntryKind::File(_) | FolderEntryKind::Embedded(_) if template.is_some() => {
                 let Ok(relative) = std::str::from_utf8(&file.path) else {
                     return Err(fault("the name of a template must be UTF-8".into()));
                 };
@@ -300,8 +300,8 @@ impl Resolver<'_> {
 
     fn content_of(&self, kind: &FolderEntryKind) -> Result<Content, Box<Problem>> {
         match kind {
-            FolderEntryKind::File { path, .. } => {
-                self.library.project.content(path).map_err(|error| first_problem(error.into()))
+            FolderEntryKind::File(file) => {
+                self.library.project.content(file).map_err(|error| first_problem(error.into()))
             }
             FolderEntryKind::Embedded(file) => Ok(Content::inline(file.bytes)),
             FolderEntryKind::Symlink(_) | FolderEntryKind::EmptyDirectory => Ok(Content::inline([])),
@@ -395,7 +395,7 @@ fn table_origin(key: &Located<String>) -> Origin {
 
 fn is_executable(kind: &FolderEntryKind) -> bool {
     match kind {
-        FolderEntryKind::File { executable, .. } => *executable,
+        FolderEntryKind::File(file) => file.stamp().mode & 0o100 != 0,
         FolderEntryKind::Embedded(file) => file.executable,
         FolderEntryKind::Symlink(_) | FolderEntryKind::EmptyDirectory => false,
     }

@@ -38,6 +38,8 @@ pub struct Library {
     pub layers: Vec<LayerSource>,
     /// Renders templates of all of them.
     pub templates: Templates,
+    /// Names of the distros that have a description.
+    described: BTreeMap<String, Origin>,
 }
 
 /// A layer, as written.
@@ -124,29 +126,28 @@ impl Library {
             layer.trees = trees?;
         }
         let templates = Templates::new(&head.project);
-        let library = Self { head, layers, templates };
+        let described = head.project.names("distros", ".toml")?;
+        let library = Self { head, layers, templates, described };
         library.check_trees()?;
         Ok(library)
     }
 
-    /// Tells whether `name` is a distro that the profile names or that has a description.
-    fn knows_distro(&self, name: &str) -> Result<bool, SpecError> {
-        Ok(self.profile.distro.contains_key(name) || self.project.names("distros", ".toml")?.contains_key(name))
+    /// Returns the names of the distros that the profile names or that have a description.
+    pub fn known_distros(&self) -> impl Iterator<Item = &str> {
+        let named = self.profile.distro.keys().map(|name| name.as_str());
+        self.described.keys().map(String::as_str).chain(named)
     }
 
     /// Refuses names of distros that nobody knows, in tables and as names of file trees: they would silently count for
     /// nothing.
     fn check_trees(&self) -> Result<(), SpecError> {
-        let known = self.project.names("distros", ".toml")?;
-        let names: Vec<&str> =
-            known.keys().map(String::as_str).chain(self.profile.distro.keys().map(|name| name.as_str())).collect();
         for layer in &self.layers {
             for section in layer.trees.keys().filter(|section| !section.is_empty()) {
-                if !self.knows_distro(section)? {
+                if !self.known_distros().any(|known| known == section) {
                     let place = Place::file(layer.folder.shown(&format!("files.{section}")));
                     return Err(Problem::at(&place, format!("unknown distro `{section}`"))
                         .rule("`files.DISTRO/` names a distro of the profile, or one with a description")
-                        .suggest(section, "known distros", names.iter().copied())
+                        .suggest(section, "known distros", self.known_distros())
                         .into());
                 }
             }

@@ -27,6 +27,8 @@ mod written;
 use std::collections::BTreeMap;
 use std::path::PathBuf;
 
+use rayon::prelude::*;
+
 pub use library::{LayerSource, Library, ProfileSource};
 pub use recipe::{
     Account, Action, Contract, Entry, HandOver, Job, Layer, Limits, Origin, OriginPlace, Outputs, Package, Probe,
@@ -324,12 +326,18 @@ impl Resolver<'_> {
 
     /// Resolves the layers; the tables of the profile itself become the last one.
     fn layers(&mut self, contract: &Contract) -> Vec<Layer> {
-        let mut layers = Vec::new();
-        for source in &self.library.layers {
-            self.define("layer", BTreeMap::from([("name", source.name.as_str()), ("tier", source.tier.word())]));
-            let entries = self.layer_entries(source);
-            let tree = self.tree_of(source);
-            layers.push(Layer { name: source.name.clone(), tier: source.tier, entries, tree });
+        let resolve = |source: &LayerSource| {
+            let mut part = self.part();
+            part.define("layer", BTreeMap::from([("name", source.name.as_str()), ("tier", source.tier.word())]));
+            let entries = part.layer_entries(source);
+            let tree = part.tree_of(source);
+            (Layer { name: source.name.clone(), tier: source.tier, entries, tree }, part)
+        };
+        let resolved: Vec<_> = self.library.layers.par_iter().map(resolve).collect();
+        let mut layers = Vec::with_capacity(resolved.len() + 1);
+        for (layer, part) in resolved {
+            self.join(part);
+            layers.push(layer);
         }
         let name = format!("profile:{}", self.library.name);
         self.define("layer", BTreeMap::from([("name", name.as_str()), ("tier", Tier::Overlay.word())]));

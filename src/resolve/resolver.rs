@@ -22,6 +22,26 @@ pub(super) struct Resolver<'library> {
 }
 
 impl<'library> Resolver<'library> {
+    /// Returns a resolver that knows the same and has met no problem: for one of several parts that are resolved in
+    /// parallel.
+    pub(super) fn part(&self) -> Self {
+        Self {
+            library: self.library,
+            distro: self.distro.clone(),
+            scope: self.scope.clone(),
+            users: self.users.clone(),
+            groups: self.groups.clone(),
+            problems: Vec::new(),
+            used: Used::new(),
+        }
+    }
+
+    /// Takes over what a part met.
+    pub(super) fn join(&mut self, part: Self) {
+        self.problems.extend(part.problems);
+        self.used.extend(part.used);
+    }
+
     /// Returns the project everything is read from.
     pub(super) fn project(&self) -> &'library Project {
         &self.library.project
@@ -142,13 +162,10 @@ impl<'library> Resolver<'library> {
 
     /// Reports a name of a distro that nobody knows: it would silently count for nothing.
     pub(super) fn check_distro_name(&mut self, name: &Located<Name>) {
-        let described = self.project().names("distros", ".toml").unwrap_or_default();
-        let named = &self.library.profile.distro;
-        if !described.contains_key(name.as_str()) && !named.contains_key(name.as_str()) {
-            let known = described.keys().map(String::as_str).chain(named.keys().map(|name| name.as_str()));
+        if !self.library.known_distros().any(|known| known == name.as_str()) {
             let problem = Problem::at(&name.place, format!("unknown distro `{}`", **name))
                 .rule("a distro of the profile, or one with a description")
-                .suggest(name, "known distros", known);
+                .suggest(name, "known distros", self.library.known_distros());
             self.problems.push(problem);
         }
     }

@@ -16,6 +16,7 @@ mod runtime;
 mod schema;
 mod source;
 mod value;
+mod walk;
 
 pub use distro::{CommandsTable, DistroDocument, FactsTable, Family, Init, Libc, ReleaseTable};
 pub use document::{

@@ -1,17 +1,16 @@
 //! A project on disk, with the program's own files behind it.
 
 use std::collections::BTreeMap;
-use std::ffi::{OsStr, OsString};
-use std::os::unix::ffi::{OsStrExt, OsStringExt};
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, OnceLock};
 
 use super::embedded::{self, Embedded, embedded_files};
 use super::problem::Problem;
 use super::source::{Place, Source};
+use super::walk::Walk;
 use crate::digest::Digest;
 use crate::fs::{self, Stamp};
-use crate::store::{Earlier, Inputs, Listing};
+use crate::store::{Earlier, InputFile, Inputs, Listing};
 use crate::tree::{Content, ContentSource};
 
 /// A failure to read a project.
@@ -58,6 +57,8 @@ pub struct Project {
     root: PathBuf,
     /// The root as an absolute path, under which inputs are written down.
     absolute: PathBuf,
+    /// The same without symbolic links, once it was asked for.
+    real: OnceLock<PathBuf>,
     inputs: Inputs,
     /// What an earlier render read: the digest of a file that has not changed since need not be found out again.
     earlier: OnceLock<Earlier>,
@@ -100,12 +101,7 @@ pub struct FolderEntry {
 #[derive(Debug, Clone)]
 pub enum FolderEntryKind {
     /// A file of the host.
-    File {
-        /// Where it is.
-        path: Arc<Path>,
-        /// Whether its owner may execute it.
-        executable: bool,
-    },
+    File(Arc<InputFile>),
     /// A file of the program.
     Embedded(&'static Embedded),
     /// A symbolic link and what it holds.
@@ -121,7 +117,7 @@ impl Project {
         let here = if root.as_os_str().is_empty() { Path::new(".") } else { root };
         let absolute = std::path::absolute(here).unwrap_or_else(|_| here.to_owned());
         let root = root.strip_prefix(".").unwrap_or(root).to_owned();
-        Self { root, absolute, inputs: Inputs::new(), earlier: OnceLock::new() }
+        Self { root, absolute, real: OnceLock::new(), inputs: Inputs::new(), earlier: OnceLock::new() }
     }
 
     /// Returns the root of the project, to join paths to; empty for the working directory.
@@ -227,8 +223,8 @@ impl Project {
                     path
                 };
                 let stamp = Stamp::of(&path)?;
-                let executable = stamp.mode & 0o100 != 0;
-                Ok((stamp.kind() == Stamp::REGULAR).then(|| FolderEntryKind::File { path: path.into(), executable }))
+                let file = || self.input_file(self.absolute(&path), stamp);
+                Ok((stamp.kind() == Stamp::REGULAR).then(|| FolderEntryKind::File(file())))
             }
             Folder::Embedded(prefix) => {
                 Ok(embedded::file(&format!("{prefix}/{relative}")).map(FolderEntryKind::Embedded))
@@ -332,10 +328,14 @@ impl Project {
                     }
                     Some(_) => self.check_inside(&root)?,
                 }
-                let mut entries = Vec::new();
-                self.walk_directory(&root, &mut Vec::new(), &mut entries)?;
-                entries.sort_by(|one, other| one.path.cmp(&other.path));
-                Ok(entries)
+                let walk = Walk {
+                    name: shown(&root),
+                    absolute: self.absolute(&root),
+                    root: fs::Folder::open(&root)?,
+                    inputs: &self.inputs,
+                    earlier: self.earlier.get(),
+                };
+                walk.entries()
             }
             Folder::Embedded(prefix) => {
                 let prefix = format!("{prefix}/{relative}");
@@ -349,22 +349,35 @@ impl Project {
         }
     }
 
-    /// Returns the content of a file that [`Project::walk`] or [`Project::file_in`] found.
+    /// Returns the content of a file that [`Project::walk`] or [`Project::file_in`] found. It is read once.
     ///
     /// # Errors
     /// When it cannot be read.
-    pub fn content(&self, path: &Arc<Path>) -> fs::Result<Content> {
-        let absolute = self.absolute(path);
-        let known = self.earlier.get().and_then(|earlier| earlier.get(&absolute));
-        let known = known.and_then(|entry| entry.stamp.zip(entry.digest));
-        let (stamp, content) = match known {
-            Some((stamp, digest)) => {
-                (stamp, Content { digest, length: stamp.size, source: ContentSource::File(Arc::clone(path)) })
-            }
-            None => (Stamp::of(path)?, Content::of_file(Arc::clone(path))?),
-        };
-        self.inputs.file(&absolute, stamp, content.digest);
+    pub fn content(&self, file: &InputFile) -> fs::Result<Content> {
+        if let Some(digest) = file.digest() {
+            let source = ContentSource::File(Arc::clone(file.path()));
+            return Ok(Content { digest, length: file.stamp().size, source });
+        }
+        // Messages name files as the project does.
+        let named = |error| fs::Error { path: self.shown_path(file.path()), ..error };
+        let content = Content::of_file(Arc::clone(file.path())).map_err(named)?;
+        if content.length == file.stamp().size {
+            file.is_read(content.digest);
+        }
         Ok(content)
+    }
+
+    /// Returns the path that messages show for an absolute one.
+    fn shown_path(&self, absolute: &Path) -> PathBuf {
+        absolute.strip_prefix(&self.absolute).map_or_else(|_| absolute.to_owned(), |rest| self.root.join(rest))
+    }
+
+    /// Writes down a regular file, whose digest an earlier render may have found out.
+    fn input_file(&self, absolute: PathBuf, stamp: Stamp) -> Arc<InputFile> {
+        let known = self.earlier.get().and_then(|earlier| earlier.get(&absolute)?.digest_at(&stamp));
+        let file = Arc::new(InputFile::new(absolute.into(), stamp, known));
+        self.inputs.found(&file);
+        file
     }
 
     /// Writes down what stands at `path` and returns its stamp.
@@ -413,7 +426,14 @@ impl Project {
             }
             real => real.map_err(fs::Error::on("resolve", path))?,
         };
-        if real.starts_with(self.absolute.canonicalize().map_err(fs::Error::on("resolve", &self.absolute))?) {
+        let root = match self.real.get() {
+            Some(root) => root,
+            None => {
+                let root = self.absolute.canonicalize().map_err(fs::Error::on("resolve", &self.absolute))?;
+                self.real.get_or_init(|| root)
+            }
+        };
+        if real.starts_with(root) {
             return Ok(());
         }
         let root = if self.root.as_os_str().is_empty() { Path::new(".") } else { &self.root };
@@ -421,65 +441,6 @@ impl Project {
             .rule(format!("a project reads files below its root only, which is `{}`", root.display()))
             .help("copy the file into the project, or choose a root that holds both with `--project DIR`")
             .into())
-    }
-
-    /// Adds what is in `directory`, whose path below the tree's root is `prefix`; tells whether it is empty.
-    fn walk_directory(
-        &self,
-        directory: &Path,
-        prefix: &mut Vec<u8>,
-        entries: &mut Vec<FolderEntry>,
-    ) -> Result<bool, SpecError> {
-        let children = self.look_into(directory)?;
-        for (file_name, stamp) in &children {
-            let path = directory.join(file_name);
-            let length = prefix.len();
-            if length > 0 {
-                prefix.push(b'/');
-            }
-            prefix.extend_from_slice(file_name.as_bytes());
-            let kind = match stamp.kind() {
-                Stamp::DIRECTORY => {
-                    self.walk_directory(&path, prefix, entries)?.then_some(FolderEntryKind::EmptyDirectory)
-                }
-                Stamp::SYMLINK => {
-                    let target = std::fs::read_link(&path).map_err(fs::Error::on("read", &path))?;
-                    Some(FolderEntryKind::Symlink(target.into_os_string().into_vec().into()))
-                }
-                Stamp::REGULAR => {
-                    let executable = stamp.mode & 0o100 != 0;
-                    Some(FolderEntryKind::File { path: path.as_path().into(), executable })
-                }
-                _ => return Err(special_file(&path).into()),
-            };
-            if let Some(kind) = kind {
-                entries.push(FolderEntry { path: prefix.clone(), kind, name: shown(&path) });
-            }
-            prefix.truncate(length);
-        }
-        Ok(children.is_empty())
-    }
-
-    /// Writes down the children of a directory and returns them with their stamps, sorted by name.
-    fn look_into(&self, directory: &Path) -> fs::Result<Vec<(OsString, Stamp)>> {
-        let absolute = self.absolute(directory);
-        let mut children = Vec::new();
-        if let Some(known) = self.earlier.get().and_then(|earlier| earlier.children(&absolute)) {
-            for (name, stamp) in known {
-                let name = OsStr::from_bytes(name);
-                let stamp = stamp.map_or_else(|| Stamp::of(&directory.join(name)), Ok)?;
-                children.push((name.to_owned(), stamp));
-            }
-        } else {
-            let folder = fs::Folder::open(directory)?;
-            for (name, _) in folder.children()? {
-                let stamp = folder.stamp(&name)?;
-                children.extend(stamp.map(|stamp| (OsString::from_vec(name.into()), stamp)));
-            }
-            children.sort_by(|(one, _), (other, _)| one.cmp(other));
-        }
-        self.inputs.children(&absolute, children.iter().map(|(name, stamp)| (name.as_bytes(), *stamp)));
-        Ok(children)
     }
 }
 
@@ -514,10 +475,4 @@ fn not_utf8(name: String, path: Option<PathBuf>, error: &std::string::FromUtf8Er
     let place = Place { source: Arc::new(Source { name, path, text }), span: at..at + 3 };
     Problem::at(&place, format!("the byte 0x{byte:02x} is no UTF-8 text here"))
         .rule("documents and templates are UTF-8; only files that are copied as they are may hold anything")
-}
-
-fn special_file(path: &Path) -> Problem {
-    Problem::at(&Place::file(shown(path)), "a device, pipe or socket in a file tree")
-        .rule("a layer's file tree holds files, directories and symbolic links")
-        .help("put special files into a tar archive and name it with `tree = \"NAME.tar\"` in layer.toml")
 }

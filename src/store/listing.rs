@@ -44,6 +44,11 @@ pub struct Entry {
 }
 
 impl Entry {
+    /// Returns the digest of the file when it still has the `stamp` that it had when it was read.
+    pub fn digest_at(&self, stamp: &Stamp) -> Option<Digest> {
+        (self.stamp.as_ref() == Some(stamp)).then_some(self.digest).flatten()
+    }
+
     /// Tells whether both have the same kind, mode, time and content, whatever file holds them.
     pub fn same_result(&self, other: &Self) -> bool {
         let same_stamp = match (&self.stamp, &other.stamp) {

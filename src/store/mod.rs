@@ -16,7 +16,7 @@ use std::sync::atomic::{AtomicU32, Ordering};
 use crate::digest::Digest;
 use crate::fs::{self, Folder, Stamp, Timestamp};
 
-pub use inputs::Inputs;
+pub use inputs::{InputFile, Inputs};
 pub use listing::{Directory, Entry, Listing};
 pub use record::{Earlier, Record, Written};
 

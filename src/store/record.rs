@@ -53,20 +53,17 @@ impl Earlier {
         self.is_same(path).then_some(entry)
     }
 
-    /// Returns the children of a directory that was listed, sorted by name, each with its stamp unless it is different
-    /// now.
-    pub fn children(&self, directory: &Path) -> Option<impl Iterator<Item = (&[u8], Option<Stamp>)>> {
+    /// Returns the children of a directory that was listed, sorted by name, each with whether it is still the same.
+    pub fn children(&self, directory: &Path) -> Option<impl Iterator<Item = (&Entry, bool)>> {
         self.get(directory)?.stamp.filter(Stamp::is_directory)?;
         let listed = self.inputs.directory(directory.as_os_str().as_bytes()).filter(|listed| listed.complete)?;
-        let children = listed.entries.iter().filter_map(|entry| Some((&*entry.name, entry.stamp?)));
-        let all_same = self.differing.is_empty();
-        Some(children.map(move |(name, stamp)| {
-            let same = all_same || self.is_same(&directory.join(OsStr::from_bytes(name)));
-            (name, same.then_some(stamp))
+        Some(listed.entries.iter().filter(|entry| entry.stamp.is_some()).map(move |entry| {
+            let same = self.differing.is_empty() || self.is_same(&directory.join(OsStr::from_bytes(&entry.name)));
+            (entry, same)
         }))
     }
 
     fn is_same(&self, path: &Path) -> bool {
-        self.differing.is_empty() || !self.differing.contains(path)
+        !self.differing.contains(path)
     }
 }

@@ -1,4 +1,5 @@
 use std::path::Path;
+use std::sync::Arc;
 
 use super::*;
 
@@ -85,8 +86,12 @@ fn a_hostile_record_costs_no_memory_and_no_panic() {
 fn what_is_not_different_is_known_from_earlier() {
     let inputs = Inputs::new();
     inputs.seen(Path::new("/p/listed"), Stamp { mode: 0o040_755, ..stamp(1) });
-    inputs.children(Path::new("/p/listed"), [(&b"b"[..], stamp(3)), (&b"a"[..], stamp(2))]);
-    inputs.file(Path::new("/p/listed/a"), stamp(2), Digest::of("a"));
+    let directory = Stamp { mode: 0o040_755, ..stamp(3) };
+    let other = Entry { name: (*b"b").into(), stamp: Some(directory), digest: None, shared: 0 };
+    let file = Arc::new(InputFile::new(Path::new("/p/listed/a").into(), stamp(2), None));
+    let listed = Directory { path: (*b"/p/listed").into(), entries: vec![other], complete: true };
+    inputs.listed(listed, [Arc::clone(&file)]);
+    file.is_read(Digest::of("a"));
     inputs.absent(Path::new("/p/listed/none"));
     inputs.seen(Path::new("/p/other"), Stamp { mode: 0o040_755, ..stamp(4) });
     inputs.file(Path::new("/p/other/c"), stamp(5), Digest::of("c"));
@@ -98,9 +103,9 @@ fn what_is_not_different_is_known_from_earlier() {
     assert_eq!(known(&all, "/p/listed/new"), None, "nothing is known of it");
     let children = |earlier: &Earlier, path: &str| {
         let children = earlier.children(Path::new(path))?;
-        Some(children.map(|(name, stamp)| (name.to_vec(), stamp)).collect::<Vec<_>>())
+        Some(children.map(|(entry, same)| (entry.name.to_vec(), entry.stamp.filter(|_| same))).collect::<Vec<_>>())
     };
-    let both = vec![(b"a".to_vec(), Some(stamp(2))), (b"b".to_vec(), Some(stamp(3)))];
+    let both = vec![(b"a".to_vec(), Some(stamp(2))), (b"b".to_vec(), Some(directory))];
     assert_eq!(children(&all, "/p/listed"), Some(both.clone()));
     assert_eq!(children(&all, "/p/other"), None, "not all of it was looked at");
     let edited = earlier(&["/p/listed/b"]);

@@ -66,6 +66,36 @@ impl Tree {
         Self::default()
     }
 
+    /// Returns the tree of paths that come sorted, each once, with their nodes.
+    ///
+    /// # Errors
+    /// When something above a path is not a directory.
+    pub fn from_sorted(nodes: impl IntoIterator<Item = (TreePath, Node)>) -> Result<Self, TreeError> {
+        let mut tree = Self::new();
+        let mut paths: Vec<(TreePath, NodeId)> = Vec::new();
+        // The paths that the present one begins with, by bytes, and that are no directories.
+        let mut leaves: Vec<usize> = Vec::new();
+        for (path, node) in nodes {
+            debug_assert!(paths.last().is_none_or(|(last, _)| *last < path), "`{path}` is not sorted");
+            while leaves.pop_if(|leaf| !path.as_bytes().starts_with(paths[*leaf].0.as_bytes())).is_some() {}
+            if let Some(leaf) = leaves.iter().find(|leaf| path.is_below(&paths[**leaf].0)) {
+                let kind = tree.nodes[*leaf].kind.word();
+                return Err(TreeError::NotADirectory { path, above: paths[*leaf].0.clone(), kind });
+            }
+            if !node.kind.is_directory() {
+                leaves.push(paths.len());
+            }
+            paths.push((path, tree.add(node)));
+        }
+        tree.paths = paths.into_iter().collect();
+        Ok(tree)
+    }
+
+    fn add(&mut self, node: Node) -> NodeId {
+        self.nodes.push(node);
+        NodeId(u32::try_from(self.nodes.len() - 1).expect("a tree holds fewer than 2^32 nodes"))
+    }
+
     /// Puts `node` at `path`. What stood there is replaced, with everything below it unless both are directories.
     ///
     /// # Errors
@@ -75,8 +105,7 @@ impl Tree {
         if !node.kind.is_directory() {
             self.remove_below(&path);
         }
-        let id = NodeId(u32::try_from(self.nodes.len()).expect("a tree holds fewer than 2^32 nodes"));
-        self.nodes.push(node);
+        let id = self.add(node);
         self.paths.insert(path, id);
         Ok(id)
     }
@@ -204,9 +233,8 @@ impl Tree {
         }
         for path in missing {
             if !self.paths.contains_key(&path) {
-                let node = Node { kind: Kind::directory(), meta: meta(&path) };
-                self.nodes.push(node);
-                self.paths.insert(path, NodeId((self.nodes.len() - 1) as u32));
+                let id = self.add(Node { kind: Kind::directory(), meta: meta(&path) });
+                self.paths.insert(path, id);
             }
         }
     }
@@ -256,6 +284,29 @@ mod tests {
         tree.insert(path("/d/e"), file("x")).unwrap();
         tree.insert(path("/d"), file("now a file")).unwrap();
         assert_eq!(paths(&tree), ["/a", "/d"]);
+    }
+
+    #[test]
+    fn sorted_paths_make_the_same_tree() {
+        let nodes = |texts: &[&str]| {
+            let node = |text: &&str| (path(text.trim_end_matches('/')), file("x"), text.ends_with('/'));
+            texts.iter().map(node).collect::<Vec<_>>()
+        };
+        let made = |texts: &[&str]| {
+            let kind = |directory, file: Node| if directory { Node { kind: Kind::directory(), ..file } } else { file };
+            Tree::from_sorted(nodes(texts).into_iter().map(|(path, file, directory)| (path, kind(directory, file))))
+        };
+        assert_eq!(
+            paths(&made(&["/a/", "/a-b", "/a/b", "/a/b-c", "/d/e"]).unwrap()),
+            ["/a", "/a-b", "/a/b", "/a/b-c", "/d/e"]
+        );
+        let error = made(&["/a", "/a-", "/a-b", "/a/b/c"]).unwrap_err();
+        assert_eq!(error.to_string(), "`/a/b/c` cannot exist: `/a` is a file, not a directory");
+        assert_eq!(error, {
+            let mut tree = Tree::new();
+            tree.insert(path("/a"), file("x")).unwrap();
+            tree.insert(path("/a/b/c"), file("x")).unwrap_err()
+        });
     }
 
     #[test]

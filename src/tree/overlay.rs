@@ -4,7 +4,7 @@
 //! layer every path came from. Always holds: no whiteout is left in the merged tree; what the layers removed is listed
 //! beside it.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::{BTreeMap, BTreeSet, HashSet};
 use std::ops::Bound;
 
 use super::path::parent;
@@ -85,6 +85,8 @@ impl Stack {
 struct View<'stack> {
     layers: &'stack [StackLayer],
     places: BTreeMap<&'stack [u8], Place<'stack>>,
+    /// Every directory above a place, and perhaps some above none any more.
+    holders: HashSet<&'stack [u8]>,
     removed: BTreeMap<TreePath, usize>,
     unmatched: BTreeSet<TreePath>,
 }
@@ -101,7 +103,13 @@ struct Place<'stack> {
 
 impl<'stack> View<'stack> {
     fn of(layers: &'stack [StackLayer]) -> Self {
-        Self { layers, places: BTreeMap::new(), removed: BTreeMap::new(), unmatched: BTreeSet::new() }
+        Self {
+            layers,
+            places: BTreeMap::new(),
+            holders: HashSet::new(),
+            removed: BTreeMap::new(),
+            unmatched: BTreeSet::new(),
+        }
     }
 
     /// Lays one layer over what is there. Its paths come sorted: a directory before what is in it.
@@ -112,6 +120,8 @@ impl<'stack> View<'stack> {
             let parent = parent(path.as_bytes());
             if parent != known_parent {
                 self.check_above(layer, path)?;
+                // Nearest first: once one is known, those above it are known too.
+                let _known = path.above().find(|above| !self.holders.insert(above));
                 known_parent = parent;
             }
             let key = path.as_bytes();
@@ -130,7 +140,7 @@ impl<'stack> View<'stack> {
                 _ => {
                     let lower = self.places.insert(key, place);
                     // Where a file stands nothing is below; where nothing stands there may be, its directory implied.
-                    if lower.is_none_or(|lower| lower.directory) {
+                    if lower.is_none_or(|lower| lower.directory) && self.holders.contains(key) {
                         self.remove_below(path);
                     }
                 }
