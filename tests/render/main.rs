@@ -10,6 +10,7 @@
 mod edits;
 mod faults;
 mod kills;
+mod layers;
 mod links;
 mod property;
 mod random;

@@ -5,6 +5,7 @@ use std::cell::Cell;
 use std::collections::BTreeMap;
 use std::fs;
 use std::os::unix::ffi::OsStrExt;
+use std::os::unix::fs::PermissionsExt;
 use std::path::Path;
 use std::process::Command;
 
@@ -178,13 +179,13 @@ fn compare_archive(site: &Site, archive: &Path, wanted: &Expected, world: &World
         let place = opened.join(&path[1..]);
         match &node.kind {
             Kind::File(bytes) => {
-                let mut permissions = fs::metadata(&place).unwrap().permissions();
-                std::os::unix::fs::PermissionsExt::set_mode(&mut permissions, 0o600);
-                fs::set_permissions(&place, permissions).unwrap();
+                fs::set_permissions(&place, fs::Permissions::from_mode(0o600)).unwrap();
                 assert_eq!(&fs::read(&place).unwrap(), bytes, "{path}");
             }
+            // What is in it comes after it.
+            Kind::Directory => fs::set_permissions(&place, fs::Permissions::from_mode(0o700)).unwrap(),
             Kind::Link(target) => assert_eq!(fs::read_link(&place).unwrap().as_os_str().as_bytes(), target, "{path}"),
-            _ => assert!(place.is_dir(), "{path}"),
+            Kind::Removal => panic!("a removal is left at {path}"),
         }
     }
     assert!(found.is_empty(), "nobody asked for {found:?}");

@@ -154,6 +154,15 @@ impl World {
     }
 }
 
+impl Drop for World {
+    fn drop(&mut self) {
+        if !is_root() {
+            // Results hold directories that even their owner may not write.
+            Command::new("chmod").args(["-R", "u+rwX"]).arg(self.folder.path()).status().unwrap();
+        }
+    }
+}
+
 /// Writes a file and the folders above it.
 pub(crate) fn write(path: &Path, text: impl AsRef<[u8]>) {
     fs::create_dir_all(path.parent().unwrap()).unwrap();

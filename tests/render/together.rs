@@ -2,9 +2,11 @@
 
 use std::collections::BTreeMap;
 use std::fs;
-use std::path::PathBuf;
+use std::os::unix::fs::FileExt;
+use std::path::{Path, PathBuf};
 use std::process::{Child, Stdio};
 use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::Duration;
 
 use sha2::{Digest, Sha256};
 
@@ -84,40 +86,46 @@ fn several_renders_with_one_store() {
 /// The length of the file that is rewritten: more than is copied in one piece.
 const LENGTH: usize = 300_000;
 
+/// Ends the rewriting also when what runs beside it panics.
+struct Done<'flag>(&'flag AtomicBool);
+
+impl Drop for Done<'_> {
+    fn drop(&mut self) {
+        self.0.store(true, Ordering::Relaxed);
+    }
+}
+
 /// Rewrites a file over and over while `render` runs.
-fn while_rewriting(place: &std::path::Path, in_place: bool, render: impl FnOnce()) {
+fn while_rewriting(place: &Path, in_place: bool, render: impl FnOnce()) {
     let done = AtomicBool::new(false);
+    let mut numbers = Numbers(0x71c7);
     std::thread::scope(|scope| {
         scope.spawn(|| {
-            let mut numbers = Numbers(0x71c7);
-            for byte in (b'a'..=b'z').cycle() {
-                if done.load(Ordering::Relaxed) {
-                    return;
-                }
+            for byte in (b'a'..=b'z').cycle().take_while(|_| !done.load(Ordering::Relaxed)) {
                 if in_place {
                     let file = fs::File::options().write(true).open(place).unwrap();
-                    std::os::unix::fs::FileExt::write_all_at(&file, &vec![byte; LENGTH], 0).unwrap();
+                    file.write_all_at(&vec![byte; LENGTH], 0).unwrap();
                 } else {
                     let new = place.with_file_name(".rewritten");
                     fs::write(&new, vec![byte; LENGTH]).unwrap();
                     fs::rename(&new, place).unwrap();
                 }
-                std::thread::sleep(std::time::Duration::from_micros(numbers.below(40_000)));
+                std::thread::sleep(Duration::from_micros(numbers.below(40_000)));
             }
         });
+        let _done = Done(&done);
         render();
-        done.store(true, Ordering::Relaxed);
     });
 }
 
 #[test]
 fn inputs_that_change_meanwhile_give_no_mixture() {
-    for in_place in [false, true] {
+    // Alone, and once more with an owner, so that it stands in `rootfs.tar` too, which is checked in another way.
+    let plain = "tier = \"application\"\n[file.\"/opt/plain\"]\nsource = \"moving\"\n";
+    let owned = format!("{plain}[file.\"/opt/owned\"]\nsource = \"moving\"\nowner = 70\n");
+    for (in_place, tables) in [(false, plain), (true, plain), (false, &*owned), (true, &*owned)] {
         let world = World::with_site();
-        // Once as it is, and once with an owner, so that it stands in `rootfs.tar` too.
         world.write("layers/app/moving", vec![b'a'; LENGTH]);
-        let tables = "tier = \"application\"\n[file.\"/opt/plain\"]\nsource = \"moving\"\n\
-                      [file.\"/opt/owned\"]\nsource = \"moving\"\nowner = 70\n";
         world.write("layers/app/layer.toml", tables);
         world.render(&[]).ok();
         let (mut whole, mut refused) = (0, 0);
@@ -140,12 +148,12 @@ fn inputs_that_change_meanwhile_give_no_mixture() {
                 assert_consistent(&world, in_place, &format!("round {round}, in place: {in_place}"));
             }
         });
-        println!("in place: {in_place}: {whole} rendered, {refused} refused");
+        println!("in place: {in_place}, archive: {}: {whole} rendered, {refused} refused", tables == owned);
         // It has come to rest now.
         world.render(&[]).ok();
         let now = fs::read(world.project().join("layers/app/moving")).unwrap();
         assert!(fs::read(world.destination().join("rootfs/opt/plain")).unwrap() == now, "the last state is rendered");
-        std::thread::sleep(std::time::Duration::from_millis(40));
+        std::thread::sleep(Duration::from_millis(40));
         world.render(&[]).ok();
         assert!(world.render(&[]).ok().is_up_to_date());
     }
