@@ -11,8 +11,8 @@ use std::str::FromStr;
 use serde::Serialize;
 
 use crate::spec::{
-    DistroDocument, DistroTable, FactsTable, Family, Init, Libc, Located, Merge, Mode, Place, Problem, Project,
-    SpecError, Table, parse,
+    DistroDocument, DistroTable, FactsTable, Family, Init, KernelVersion, Libc, Located, Merge, Mode, Place, Problem,
+    Project, SpecError, SystemdVersion, Table, parse,
 };
 
 /// A processor architecture, by the name that Linux and Rust give it.
@@ -109,6 +109,12 @@ pub struct Distro {
     pub init: Init,
     /// Whether `/bin`, `/lib` and `/sbin` are links into `/usr`.
     pub merged_usr: bool,
+    /// The version of Linux that the release came with.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub kernel: Option<KernelVersion>,
+    /// The version of systemd that the release has; one without systemd has none.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub systemd: Option<SystemdVersion>,
     /// The base image, still a template.
     #[serde(skip)]
     pub image: Located<String>,
@@ -206,6 +212,8 @@ pub fn describe(
         libc: facts.libc.as_ref().ok_or_else(|| missing("facts.libc"))?.value,
         init: facts.init.as_ref().ok_or_else(|| missing("facts.init"))?.value,
         merged_usr: facts.merged_usr.as_ref().ok_or_else(|| missing("facts.merged_usr"))?.value,
+        kernel: facts.kernel.as_ref().map(|kernel| kernel.value),
+        systemd: facts.systemd.as_ref().map(|systemd| systemd.value),
         image: facts.image.clone().ok_or_else(|| missing("facts.image"))?,
         mirrors: details.mirrors.iter().flatten().map(|mirror| mirror.value.clone()).collect(),
         keyring: document.keyring.as_ref().map(|keyring| keyring.value.clone()),

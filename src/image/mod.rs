@@ -5,6 +5,8 @@
 
 mod destination;
 mod directory;
+mod elf;
+mod extension;
 mod manifest;
 mod tar;
 
@@ -13,5 +15,10 @@ pub use destination::{
     Witness,
 };
 pub use directory::{DirectoryError, Layout, Old, carried_by_copy};
+pub use elf::Elf;
+pub use extension::{
+    Carried, ExtensionClass, FactoryEntry, NeededProgram, PortableError, ReleaseFields, ReleaseFile, Subtracted, Whole,
+    confext, portable, subtract, sysext,
+};
 pub use manifest::{GENERATOR, Manifest, ManifestEntry, ManifestError, ManifestFile, ManifestHead};
 pub use tar::{WriteTarError, write_tar, write_tar_selected};

@@ -13,6 +13,7 @@ mod filters;
 mod library;
 mod mount_points;
 mod names;
+mod output;
 mod quantity;
 mod recipe;
 mod resolver;
@@ -29,17 +30,21 @@ use std::path::PathBuf;
 
 use rayon::prelude::*;
 
+pub use output::{
+    ConfextOutput, ImageOutput, Outputs, PortableOutput, ReleaseMatch, RootfsOutput, SysextOutput, default_confext,
+    default_portable, default_rootfs, default_sysext,
+};
 pub use library::{LayerSource, Library, ProfileSource};
 pub use recipe::{
-    Account, Action, Contract, Entry, HandOver, Job, Layer, Limits, Origin, OriginPlace, Outputs, Package, Probe,
-    Process, Profile, Question, Recipe, Requirements, RootfsOutput, Secret, User, Variable, Writable,
+    Account, Action, Contract, Entry, HandOver, Job, Layer, Limits, Origin, OriginPlace, Package, Probe, Process,
+    Profile, Question, Recipe, Requirements, Secret, User, Variable, Writable,
 };
 pub use template::{Rendered, Scope, Templates, Used};
 pub use variables::Setting;
 
 use crate::distro::{self, Distro, Wish};
 use crate::spec::{
-    self, Conditional, DistroTable, Located, Merge, Name, Place, Problem, SpecError, Tables, TarCompression, Tier,
+    self, Conditional, DistroTable, Located, Merge, Name, Problem, SpecError, Tables, Tier,
     UserTable,
 };
 use resolver::Resolver;
@@ -370,46 +375,6 @@ impl Resolver<'_> {
             }
         }
     }
-
-    fn outputs(&mut self, contract: &Contract) -> Outputs {
-        let tables = &self.library.profile.output;
-        let rootfs = tables.rootfs.as_ref().map(|table| {
-            let written = table.process.as_ref().map(|name| (name.value.to_string(), Some(&name.place)));
-            self.started_process(contract, written)
-        });
-        let tar = tables
-            .tar
-            .as_ref()
-            .map(|table| table.compression.as_ref().map_or(TarCompression::None, |compression| compression.value));
-        Outputs { rootfs, tar }
-    }
-
-    /// Decides which process an image starts: the one that is named, or the only one.
-    fn started_process(&mut self, contract: &Contract, written: Option<(String, Option<&Place>)>) -> RootfsOutput {
-        let names: Vec<&str> = contract.processes.keys().map(String::as_str).collect();
-        match (written, names.as_slice()) {
-            (Some((name, _)), names) if names.contains(&name.as_str()) => RootfsOutput { process: Some(name) },
-            (Some((name, place)), names) => {
-                let message = format!("unknown process `{name}`");
-                let problem = place.map_or_else(|| Problem::anywhere(&message), |place| Problem::at(place, &message));
-                self.problems.push(problem.suggest(&name, "declared processes", names.iter().copied()));
-                RootfsOutput { process: None }
-            }
-            (None, []) => RootfsOutput { process: None },
-            (None, [only]) => RootfsOutput { process: Some((*only).to_owned()) },
-            (None, several) => {
-                self.problems.push(
-                    Problem::at(&Place::whole(&self.library.source), "which process does the image start?")
-                        .rule("an image starts one process")
-                        .help(format!(
-                            "say so under `[output.rootfs]`: `process = \"{}\"`",
-                            several.join("\"` or `\"")
-                        )),
-                );
-                RootfsOutput { process: None }
-            }
-        }
-    }
 }
 
 /// Adds the place of the other table of two that do not agree.
@@ -422,25 +387,6 @@ fn with_other<V>(problem: Problem, table: &spec::Table<Name, V>, other: &str) ->
 
 /// The numbers a user or group may have; the last one means "leave as it is" to chown(2).
 const ID_RANGE: std::ops::RangeInclusive<i64> = 1..=4_294_967_294;
-
-/// Returns what a profile would render to if it declared `[output.rootfs]`.
-///
-/// # Errors
-/// When it does not say which of several processes the image starts.
-pub fn default_rootfs(recipe: &Recipe) -> Result<RootfsOutput, SpecError> {
-    let names: Vec<&String> = recipe.contract.processes.keys().collect();
-    match names.as_slice() {
-        [] => Ok(RootfsOutput { process: None }),
-        [only] => Ok(RootfsOutput { process: Some((*only).clone()) }),
-        several => Err(Problem::anywhere(format!(
-            "the profile `{}` has {} processes and does not say which one an image starts",
-            recipe.profile.name,
-            several.len()
-        ))
-        .help("add `[output.rootfs]` with `process = \"…\"` to the profile")
-        .into()),
-    }
-}
 
 /// Returns the distro of a request, for messages and paths: with a suffix for what is not its default.
 pub fn target_name(distro: &Distro) -> String {

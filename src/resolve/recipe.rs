@@ -6,9 +6,10 @@ use std::time::Duration;
 
 use serde::{Serialize, Serializer};
 
+use super::output::Outputs;
 use super::template::Used;
 use crate::distro::Distro;
-use crate::spec::{JobTime, LogDestination, Need, Place, Restart, Scalar, TarCompression, Tier, WritableKind};
+use crate::spec::{JobTime, LogDestination, Need, Place, Restart, Scalar, Tier, WritableKind};
 use crate::tree::{Content, TreePath};
 
 /// A profile resolved for one distro.
@@ -390,22 +391,6 @@ pub enum HandOver {
     Environment(String),
     /// In a file.
     File(TreePath),
-}
-
-/// The shapes to write.
-#[derive(Debug, Clone, Default)]
-pub struct Outputs {
-    /// A directory and a Dockerfile.
-    pub rootfs: Option<RootfsOutput>,
-    /// One tar archive.
-    pub tar: Option<TarCompression>,
-}
-
-/// How the directory and the Dockerfile are written.
-#[derive(Debug, Clone)]
-pub struct RootfsOutput {
-    /// The name of the process that the image starts; nothing when the profile has none.
-    pub process: Option<String>,
 }
 
 fn as_text<T: ToString, S: Serializer>(value: &T, serializer: S) -> Result<S::Ok, S::Error> {

@@ -6,6 +6,7 @@ use serde::Deserialize;
 use super::merge::merge_fields;
 use super::source::{Located, Table};
 use super::value::{Identifier, Mode, Name};
+use super::version::{KernelVersion, SystemdVersion};
 
 /// The package manager of a distribution and everything that follows from it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize, serde::Serialize, JsonSchema)]
@@ -97,6 +98,10 @@ pub struct FactsTable {
     pub init: Option<Located<Init>>,
     /// Whether `/bin`, `/lib` and `/sbin` are links into `/usr`.
     pub merged_usr: Option<Located<bool>>,
+    /// The version of Linux that the release came with; images have to be readable by it.
+    pub kernel: Option<Located<KernelVersion>>,
+    /// The version of systemd that the release has; one without systemd has none.
+    pub systemd: Option<Located<SystemdVersion>>,
     /// Where things are.
     #[serde(default)]
     pub paths: Table<Identifier, Located<String>>,
@@ -127,7 +132,19 @@ pub struct CommandsTable {
 }
 
 merge_fields!(ReleaseTable { codename, version_id, aliases, mirrors, facts });
-merge_fields!(FactsTable { image, libc, init, merged_usr, paths, users, directories, symlinks, commands });
+merge_fields!(FactsTable {
+    image,
+    libc,
+    init,
+    merged_usr,
+    kernel,
+    systemd,
+    paths,
+    users,
+    directories,
+    symlinks,
+    commands,
+});
 merge_fields!(CommandsTable { probe_http, probe_tcp, update_ca });
 merge_fields!(DistroDocument {
     title,

@@ -5,6 +5,7 @@ use serde::Deserialize;
 
 use super::entry::{DirectoryTable, FileTable, LinkTable, RemoveTable, conditional};
 use super::merge::{Merge, merge_fields};
+use super::output::OutputTables;
 use super::runtime::{JobTable, ProcessTable, SecretTable, WritableTable};
 use super::source::{Located, Table};
 use super::value::{EnvironmentName, Identifier, Name, Number, Scalar};
@@ -326,63 +327,12 @@ pub struct TriggerTable {
     pub when: Option<Located<String>>,
 }
 
-/// `[output.KIND]`: the shapes to write.
-#[derive(Debug, Clone, Default, Deserialize, JsonSchema)]
-#[serde(deny_unknown_fields)]
-pub struct OutputTables {
-    /// A directory and a Dockerfile that copies it over a base image.
-    pub rootfs: Option<RootfsTable>,
-    /// The tree as one tar archive.
-    pub tar: Option<TarTable>,
-}
-
-/// `[output.rootfs]`.
-#[derive(Debug, Clone, Default, Deserialize, JsonSchema)]
-#[serde(deny_unknown_fields)]
-pub struct RootfsTable {
-    /// Where packages come from.
-    pub packages: Option<Located<PackageOrigin>>,
-    /// The process that the image starts; needed when there are several.
-    pub process: Option<Located<Name>>,
-}
-
-/// `[output.tar]`.
-#[derive(Debug, Clone, Default, Deserialize, JsonSchema)]
-#[serde(deny_unknown_fields)]
-pub struct TarTable {
-    /// How the archive is compressed; `none` by default.
-    pub compression: Option<Located<TarCompression>>,
-}
-
-/// How a tar archive is compressed.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize, serde::Serialize, JsonSchema)]
-#[serde(rename_all = "snake_case")]
-pub enum TarCompression {
-    /// Not at all.
-    None,
-    /// gzip, RFC 1952.
-    Gzip,
-    /// Zstandard, RFC 8878.
-    Zstd,
-}
-
-/// Where packages come from.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize, serde::Serialize, JsonSchema)]
-#[serde(rename_all = "snake_case")]
-pub enum PackageOrigin {
-    /// The distribution's package manager installs them when the image is built.
-    External,
-}
-
 merge_fields!(DistroTable { like, release, image });
 merge_fields!(VariableTable { kind, default, minimum, maximum, pattern, choices, help });
 merge_fields!(PackageTable { names, only, except, when });
 merge_fields!(UserTable { uid, gid, groups, home, shell, comment });
 merge_fields!(GroupTable { gid });
 merge_fields!(TriggerTable { command, only, except, when });
-merge_fields!(RootfsTable { packages, process });
-merge_fields!(TarTable { compression });
-merge_fields!(OutputTables { rootfs, tar });
 merge_fields!(Tables {
     variable,
     package,
@@ -400,22 +350,6 @@ merge_fields!(Tables {
     secret,
 });
 conditional!(PackageTable, TriggerTable);
-
-/// Implements [`Merge`] for an optional table: one that is only below or only above counts whole.
-macro_rules! merge_optional {
-    ($($type:ty),*) => {
-        $(impl Merge for Option<$type> {
-            fn merge_with(&mut self, over: Self) {
-                match (self.as_mut(), over) {
-                    (Some(below), Some(over)) => below.merge_with(over),
-                    (None, Some(over)) => *self = Some(over),
-                    (_, None) => {}
-                }
-            }
-        })*
-    };
-}
-merge_optional!(RootfsTable, TarTable);
 
 impl Merge for ProfileDocument {
     fn merge_with(&mut self, mut over: Self) {

@@ -9,6 +9,7 @@ mod document;
 mod embedded;
 mod entry;
 mod merge;
+mod output;
 mod problem;
 mod project;
 mod reader;
@@ -16,16 +17,21 @@ mod runtime;
 mod schema;
 mod source;
 mod value;
+mod version;
 mod walk;
 
 pub use distro::{CommandsTable, DistroDocument, FactsTable, Family, Init, Libc, ReleaseTable};
 pub use document::{
-    DistroTable, GroupTable, LayerDocument, OutputTables, PackageOrigin, PackageTable, ProfileDocument, RootfsTable,
-    Tables, TarCompression, TarTable, Tier, TriggerTable, UserTable, VariableTable, VariableType,
+    DistroTable, GroupTable, LayerDocument, PackageTable, ProfileDocument, Tables, Tier, TriggerTable, UserTable,
+    VariableTable, VariableType,
 };
 pub use embedded::{Embedded, embedded_files};
 pub use entry::{Condition, Conditional, DirectoryTable, FileTable, LinkTable, RemoveTable};
 pub use merge::Merge;
+pub use output::{
+    ConfextTable, EtcContent, Filesystem, Host, ImageCompression, ImageFormat, ImageTable, OutputTables, OverTable,
+    PackageOrigin, PortableTable, RootfsTable, Scope, SysextTable, TarCompression, TarTable, Verity,
+};
 pub use problem::{Problem, Severity, nearest};
 pub use project::{Folder, FolderEntry, FolderEntryKind, Origin, Project, SpecError};
 pub use runtime::{
@@ -34,4 +40,5 @@ pub use runtime::{
 };
 pub use schema::{DocumentKind, schema};
 pub use source::{Located, Place, Source, Table, parse};
-pub use value::{Account, EnvironmentName, Identifier, InvalidValue, Mode, Name, Number, Scalar};
+pub use value::{Account, EnvironmentName, Identifier, InvalidValue, Mode, Name, Number, Scalar, UnitName};
+pub use version::{KernelVersion, SystemdVersion};

@@ -118,6 +118,13 @@ fn is_environment_name(text: &str) -> bool {
         && bytes.iter().all(|&byte| byte.is_ascii_alphanumeric() || byte == b'_')
 }
 
+fn is_unit_name(text: &str) -> bool {
+    let Some((stem, ending)) = text.rsplit_once('.') else { return false };
+    let endings = ["service", "socket", "target", "timer", "path", "mount", "slice"];
+    let allowed = |byte: u8| byte.is_ascii_alphanumeric() || b":_.@\\-".contains(&byte);
+    !stem.is_empty() && text.len() <= 255 && endings.contains(&ending) && stem.bytes().all(allowed)
+}
+
 validated_string!(
     /// The name of a profile, layer, distro, process, job or output, and of a user or group.
     Name,
@@ -138,6 +145,13 @@ validated_string!(
     "^[A-Za-z_][A-Za-z0-9_]*$",
     "a name of letters, digits and `_`, not beginning with a digit",
     is_environment_name
+);
+validated_string!(
+    /// The name of a systemd unit, with its ending.
+    UnitName,
+    r"^[A-Za-z0-9:_.@\\-]+\.(service|socket|target|timer|path|mount|slice)$",
+    "the name of a unit with its ending, such as `nginx.service`",
+    is_unit_name
 );
 
 /// Permission bits, written as octal digits in quotes: `"0644"`, `"4755"`.

@@ -6,6 +6,7 @@
 
 mod canonical;
 mod diff;
+mod lookup;
 mod node;
 mod overlay;
 mod path;
