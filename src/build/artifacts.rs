@@ -1,7 +1,9 @@
 //! What is written for each output kind.
 
+use std::borrow::Cow;
 use std::io::{self, Write};
 
+use super::images::{self, Means};
 use super::{BuildError, Stacked, manifest};
 use crate::deploy::{self, ImageTree};
 use crate::digest::Hasher;
@@ -18,6 +20,17 @@ pub struct Product<'tree> {
     pub kind: OutputKind,
     /// Its artifacts, the manifest last.
     pub artifacts: Vec<Artifact<'tree>>,
+    /// What whoever reads the report should know.
+    pub remarks: Vec<Remark>,
+}
+
+/// Something about an output that does not stop the work but should be known.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Remark {
+    /// The sentence.
+    pub message: String,
+    /// What to do about it.
+    pub hint: String,
 }
 
 /// A file or directory to write.
@@ -35,7 +48,7 @@ pub type ArchiveWriter<'tree> = Box<dyn Fn(&mut dyn Write) -> io::Result<()> + S
 /// What is in an artifact.
 pub enum Body<'tree> {
     /// A directory made from a tree.
-    Directory(&'tree Tree),
+    Directory(Cow<'tree, Tree>),
     /// A file with these bytes.
     Bytes(Vec<u8>),
     /// A file with what the function writes.
@@ -67,6 +80,7 @@ pub fn artifacts<'tree>(
     plan: &Plan,
     recipe: &Recipe,
     stacked: &'tree Stacked,
+    means: &Means<'_>,
 ) -> Result<Vec<Product<'tree>>, BuildError> {
     let mut products = Vec::new();
     for action in &plan.actions {
@@ -74,6 +88,9 @@ pub fn artifacts<'tree>(
             Step::Layer(_) | Step::Stack => {}
             Step::Rootfs { process } => products.push(rootfs(recipe, stacked, process.as_deref())?),
             Step::Tar { compression } => products.push(tar(recipe, stacked, *compression)?),
+            Step::Sysext(output) => products.push(images::sysext(recipe, stacked, output, means)?),
+            Step::Confext(output) => products.push(images::confext(recipe, stacked, output, means)?),
+            Step::Portable(output) => products.push(images::portable(recipe, stacked, output, means)?),
         }
     }
     Ok(products)
@@ -92,7 +109,7 @@ fn rootfs<'tree>(
     let special = stacked.tree.iter().any(|(path, node)| !path.is_root() && is_special(node));
     let image = ImageTree { tree: &stacked.tree, removed: &stacked.removed, special, process };
     let dockerfile = deploy::dockerfile(recipe, &image)?.into_bytes();
-    let mut artifacts = vec![Artifact { name: ROOTFS.into(), body: Body::Directory(&stacked.tree) }];
+    let mut artifacts = vec![Artifact { name: ROOTFS.into(), body: Body::Directory(Cow::Borrowed(&stacked.tree)) }];
     if special {
         let write = |out: &mut dyn Write| {
             write_tar_selected(&stacked.tree, out, |path, node| !path.is_root() && is_special(node))
@@ -104,7 +121,7 @@ fn rootfs<'tree>(
     // Other outputs stand in the same folder and would be sent to the builder with it.
     artifacts.push(Artifact { name: ".dockerignore".into(), body: Body::Bytes(deploy::DOCKERIGNORE.into()) });
     describe(recipe, stacked, &mut artifacts, MANIFEST)?;
-    Ok(Product { kind: OutputKind::Rootfs, artifacts })
+    Ok(Product { kind: OutputKind::Rootfs, artifacts, remarks: Vec::new() })
 }
 
 fn tar<'tree>(
@@ -135,7 +152,7 @@ fn tar<'tree>(
     let described = format!("{name}.manifest.json");
     let mut artifacts = vec![Artifact { name, body: Body::Writer(Box::new(write)) }];
     describe(recipe, stacked, &mut artifacts, &described)?;
-    Ok(Product { kind: OutputKind::Tar, artifacts })
+    Ok(Product { kind: OutputKind::Tar, artifacts, remarks: Vec::new() })
 }
 
 /// Adds the manifest, which names the other files of the output with their digests.
@@ -145,7 +162,7 @@ fn describe(
     artifacts: &mut Vec<Artifact<'_>>,
     name: &str,
 ) -> Result<(), BuildError> {
-    let mut manifest = manifest(recipe, stacked);
+    let mut manifest = manifest(recipe, &stacked.tree, stacked);
     for artifact in artifacts.iter() {
         let mut hasher = Hasher::new();
         match &artifact.body {

@@ -10,9 +10,12 @@ use crate::tree::{Kind, Meta, Node, Tree, TreeError, TreePath, read_tar, scan};
 /// archive stays when it is earlier. Decompressed archives are kept in `archives`.
 pub(super) fn layer(layer: &Layer, epoch: i64, archives: &Path) -> Result<Tree, BuildError> {
     let misfit = |source: TreeError| {
-        let (TreeError::NotADirectory { path, .. } | TreeError::NoLinkTarget { path, .. }) = &source;
-        let entry = layer.entries.iter().find(|entry| entry.path == *path);
-        let at = entry.map_or_else(|| path.to_string(), |entry| entry.origin.place.to_string());
+        let path = match &source {
+            TreeError::NotADirectory { path, .. } | TreeError::NoLinkTarget { path, .. } => path.to_string(),
+            TreeError::Path(invalid) => invalid.path.clone(),
+        };
+        let entry = layer.entries.iter().find(|entry| entry.path.to_string() == path);
+        let at = entry.map_or_else(|| path.clone(), |entry| entry.origin.place.to_string());
         BuildError::Layer { layer: layer.name.clone(), at, source }
     };
     let Some(path) = &layer.tree else {

@@ -4,6 +4,8 @@
 //! Always holds: the result depends on the recipe alone, whatever the number of threads.
 
 mod artifacts;
+mod base;
+mod images;
 mod layer;
 mod tiers;
 
@@ -12,13 +14,15 @@ use std::path::Path;
 
 use rayon::prelude::*;
 
-pub use artifacts::{ArchiveWriter, Artifact, Body, MANIFEST, Product, ROOTFS, ROOTFS_TAR, artifacts};
+pub use artifacts::{ArchiveWriter, Artifact, Body, MANIFEST, Product, ROOTFS, ROOTFS_TAR, Remark, artifacts};
+pub use images::Means;
 
 use crate::deploy::DeployError;
-use crate::image::{Manifest, ManifestHead};
+use crate::image::{Manifest, ManifestHead, PortableError, WriteImageError};
+use crate::plan::OutputKind;
 use crate::resolve::Recipe;
 use crate::spec::Mode;
-use crate::tree::{Meta, ScanError, Stack, StackError, StackLayer, TarError, Tree, TreeError, TreePath};
+use crate::tree::{InvalidPath, Meta, ScanError, Stack, StackError, StackLayer, TarError, Tree, TreeError, TreePath};
 
 /// A failure to build.
 #[derive(Debug, thiserror::Error)]
@@ -65,6 +69,56 @@ pub enum BuildError {
         /// Why not.
         source: std::io::Error,
     },
+    /// A path does not fit into the tree of an image.
+    #[error(transparent)]
+    Tree(#[from] TreeError),
+    /// A path of an image would be none.
+    #[error(transparent)]
+    Path(#[from] InvalidPath),
+    /// The tree of a portable service could not be completed.
+    #[error(transparent)]
+    Portable(#[from] PortableError),
+    /// A portable service whose programs are not all in it.
+    #[error(
+        "the portable service `{name}` cannot be whole: {missing} is in no layer; bring it along, for example with a layer \
+         whose `tree` is a directory or archive that has it, or render a sysext, whose programs may be on the host"
+    )]
+    Incomplete {
+        /// The name of the image.
+        name: String,
+        /// What is missing, as a phrase.
+        missing: String,
+    },
+    /// A tree that no directory of whoever renders can hold.
+    #[error(
+        "the {kind} `{name}` cannot be a directory: the owner, mode, attributes or kind of `{path}` would be lost; write \
+         `format = \"raw\"` under `[output.{kind}]`"
+    )]
+    NotADirectoryImage {
+        /// What it is.
+        kind: OutputKind,
+        /// The name of the image.
+        name: String,
+        /// The first such path.
+        path: TreePath,
+    },
+    /// A signature was asked for and nobody is there to sign.
+    #[error("the image `{name}` is to be signed: give a key and its certificate with `--key FILE --cert FILE`")]
+    NoSigner {
+        /// The name of the image.
+        name: String,
+    },
+    /// An image cannot be written.
+    #[error("cannot write the image `{name}`")]
+    Image {
+        /// Its name.
+        name: String,
+        /// Why not.
+        source: Box<WriteImageError>,
+    },
+    /// A file of the cache could not be read or written.
+    #[error(transparent)]
+    File(#[from] crate::fs::Error),
     /// A deployment file could not be written from the recipe.
     #[error(transparent)]
     Deploy(#[from] DeployError),
@@ -106,8 +160,8 @@ pub fn stack(recipe: &Recipe, archives: &Path) -> Result<Stacked, BuildError> {
     Ok(Stacked { tree, origins: merged.origins, removed, stack })
 }
 
-/// Describes a merged tree as `manifest.json` does.
-pub fn manifest(recipe: &Recipe, stacked: &Stacked) -> Manifest {
+/// Describes a tree made from `stacked` as `manifest.json` does.
+fn manifest(recipe: &Recipe, tree: &Tree, stacked: &Stacked) -> Manifest {
     let head = ManifestHead {
         profile: recipe.profile.name.clone(),
         profile_version: recipe.profile.version.clone(),
@@ -118,5 +172,5 @@ pub fn manifest(recipe: &Recipe, stacked: &Stacked) -> Manifest {
         layers: recipe.layers.iter().map(|layer| layer.name.clone()).collect(),
         removed: stacked.removed.clone(),
     };
-    Manifest::describe(&stacked.tree, &stacked.origins, head)
+    Manifest::describe(tree, &stacked.origins, head)
 }

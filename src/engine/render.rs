@@ -16,7 +16,7 @@ use crate::error::Error;
 use crate::event::{Event, Reporter};
 use crate::image::{self, Destination, Options, Output, Rendered, Standing};
 use crate::plan::{OutputKind, Plan};
-use crate::resolve::{Library, ProfileSource, Recipe, Request, default_rootfs, target_name};
+use crate::resolve::{Library, ProfileSource, Recipe, Request, target_name};
 use crate::spec::Project;
 use crate::store::{Listing, Store};
 
@@ -135,7 +135,7 @@ fn finish(
 
 /// Plans one target and lays its layers over each other.
 fn prepare(request: &RenderRequest, recipe: &Recipe, store: &Store) -> Result<(Plan, Stacked), Error> {
-    let plan = Plan::of(recipe, &kinds(request, recipe)?);
+    let plan = Plan::of(recipe, &kinds(request, recipe))?;
     Ok((plan, build::stack(recipe, &store.archives())?))
 }
 
@@ -147,7 +147,7 @@ fn write<'run>(
     destination: Destination<'run>,
     inputs: Listing,
 ) -> Result<image::Committed<'run>, Error> {
-    let products = build::artifacts(plan, recipe, stacked)?;
+    let products = build::artifacts(plan, recipe, stacked, means)?;
     let outputs = products.iter().map(output).collect();
     Ok(destination.commit(Rendered { key, inputs, outputs, seconds: recipe.profile.epoch })?)
 }
@@ -165,12 +165,15 @@ fn output<'run>(product: &'run Product<'_>) -> Output<'run> {
 }
 
 /// Returns the output kinds to write: those asked for, or those declared, or a rootfs.
-///
-/// # Errors
-/// When a kind that is not declared cannot be written without being.
-pub(super) fn kinds(request: &RenderRequest, recipe: &Recipe) -> Result<Vec<OutputKind>, Error> {
-    let declared =
-        [(OutputKind::Rootfs, recipe.outputs.rootfs.is_some()), (OutputKind::Tar, recipe.outputs.tar.is_some())];
+pub(super) fn kinds(request: &RenderRequest, recipe: &Recipe) -> Vec<OutputKind> {
+    let outputs = &recipe.outputs;
+    let declared = [
+        (OutputKind::Rootfs, outputs.rootfs.is_some()),
+        (OutputKind::Tar, outputs.tar.is_some()),
+        (OutputKind::Sysext, outputs.sysext.is_some()),
+        (OutputKind::Confext, outputs.confext.is_some()),
+        (OutputKind::Portable, outputs.portable.is_some()),
+    ];
     let mut kinds: Vec<OutputKind> = match request.outputs.as_slice() {
         [] => declared.iter().filter(|(_, declared)| *declared).map(|(kind, _)| *kind).collect(),
         asked => asked.to_vec(),
@@ -180,10 +183,7 @@ pub(super) fn kinds(request: &RenderRequest, recipe: &Recipe) -> Result<Vec<Outp
     }
     kinds.sort();
     kinds.dedup();
-    if kinds.contains(&OutputKind::Rootfs) && recipe.outputs.rootfs.is_none() {
-        default_rootfs(recipe)?;
-    }
-    Ok(kinds)
+    kinds
 }
 
 /// Finds out what to render where, without reading any layer.

@@ -7,6 +7,8 @@ use crate::digest::Digest;
 use crate::error::Error;
 use crate::fs;
 use crate::image::{GENERATOR, Manifest, ManifestError, Witness};
+use crate::plan::OutputKind;
+use crate::tree::{Content, ContentSource, Kind, Meta, Node, Tree, TreePath};
 
 /// Returns what the manifests in `folder` say was written there. A folder without manifests has no witness: somebody
 /// else made it.
@@ -28,7 +30,9 @@ pub(super) fn manifest_in(folder: &Path) -> Result<Option<(PathBuf, Manifest)>, 
     };
     let mut names: Vec<&str> =
         names.iter().filter_map(|name| name.to_str()).filter(|name| is_manifest_name(name)).collect();
-    // All of them describe one tree; that of a rootfs is looked at first.
+    // What an image carries is not the tree of the profile.
+    names.retain(|name| image_kind(name).is_none());
+    // The others describe one tree; that of a rootfs is looked at first.
     names.sort_by_key(|name| *name != MANIFEST);
     for name in names {
         let path = folder.join(name);
@@ -59,23 +63,54 @@ pub(super) fn malformed(path: &Path) -> impl Fn(ManifestError) -> Error {
     move |source| Error::Manifest { path: path.display().to_string(), source }
 }
 
-/// Tells whether a manifest may have this name: that of a rootfs, or of an archive.
+/// Tells whether a manifest may have this name: that of a rootfs, of an archive, or of an image.
 pub(super) fn is_manifest_name(name: &str) -> bool {
     let archive = name.strip_suffix(".manifest.json");
     name == MANIFEST
+        || image_kind(name).is_some()
         || archive.is_some_and(|name| [".tar", ".tar.gz", ".tar.zst"].iter().any(|ending| name.ends_with(ending)))
+}
+
+/// Returns the output kind of the image whose manifest has this name.
+fn image_kind(name: &str) -> Option<&str> {
+    let kind = name.strip_suffix(".manifest.json")?;
+    let images = [OutputKind::Sysext, OutputKind::Confext, OutputKind::Portable];
+    images.iter().any(|image| image.as_str() == kind).then_some(kind)
 }
 
 fn read(folder: &Path, name: &str) -> Option<Witness> {
     let text = fs::read(&folder.join(name)).ok()?;
     let manifest = Manifest::read(&text).ok()?;
     let mut directories = Vec::new();
-    let rootfs = name == MANIFEST;
-    if rootfs {
-        directories.push((ROOTFS.to_owned(), manifest.to_tree().ok()?));
-    }
     let mut files: Vec<_> = manifest.files.iter().map(|(name, file)| (name.clone(), file.digest, file.size)).collect();
+    let kind = match image_kind(name) {
+        Some(kind) => {
+            directories.push((kind.to_owned(), image_folder(kind, &manifest)?));
+            files.clear();
+            kind
+        }
+        None if name == MANIFEST => {
+            directories.push((ROOTFS.to_owned(), manifest.to_tree().ok()?));
+            "rootfs"
+        }
+        None => "tar",
+    };
     files.push((name.to_owned(), Digest::of(&text), text.len() as u64));
-    let kind = if rootfs { "rootfs" } else { "tar" };
     Some(Witness { kind: kind.into(), seconds: manifest.epoch, directories, files })
+}
+
+/// Returns what the folder of an image holds by its manifest: files, and the tree itself when it is a directory.
+fn image_folder(kind: &str, manifest: &Manifest) -> Option<Tree> {
+    let mut folder = Tree::new();
+    let inside = |name: &str| TreePath::from_relative(name.strip_prefix(kind)?.strip_prefix('/')?.as_bytes()).ok();
+    for (name, file) in &manifest.files {
+        let source = ContentSource::File(Path::new("").into());
+        let kind = Kind::Regular(Content { digest: file.digest, length: file.size, source });
+        folder.insert(inside(name)?, Node { kind, meta: Meta::root_owned(0o644, manifest.epoch) }).ok()?;
+    }
+    if let Some(directory) = &manifest.directory {
+        folder.graft(&inside(directory)?, &manifest.to_tree().ok()?).ok()?;
+    }
+    folder.complete(|_| Meta::root_owned(0o755, manifest.epoch));
+    Some(folder)
 }

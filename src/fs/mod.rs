@@ -79,13 +79,22 @@ pub fn open(path: &Path) -> Result<File> {
     File::open(path).map_err(Error::on("open", path))
 }
 
-/// Opens a new file at `path` for writing; what stands there is cut to nothing.
+/// Opens a new file at `path` for writing and reading; what stands there is cut to nothing.
 ///
 /// # Errors
 /// When it cannot be created.
-#[expect(clippy::disallowed_methods, reason = "this is the function to use instead")]
 pub fn create(path: &Path) -> Result<File> {
-    File::create(path).map_err(Error::on("create", path))
+    let mut options = File::options();
+    options.read(true).write(true).create(true).truncate(true).open(path).map_err(Error::on("create", path))
+}
+
+/// Sets the modification time of `path` to now.
+///
+/// # Errors
+/// When the system refuses.
+pub fn touch(path: &Path) -> Result<()> {
+    let now = std::time::SystemTime::now();
+    open(path)?.set_modified(now).map_err(Error::on("touch", path))
 }
 
 /// Returns the metadata of `path` itself, not of what a symbolic link there points to.

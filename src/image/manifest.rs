@@ -34,6 +34,15 @@ pub struct Manifest {
     pub layers: Vec<String>,
     /// Paths that the base image must lose.
     pub removed: Vec<String>,
+    /// Where the tree stands beside the manifest as a directory, when that is not where a rootfs does.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub directory: Option<String>,
+    /// Paths of the profile that an image does not carry.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub left_out: Vec<String>,
+    /// Paths that hide those of the host.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub hides: Vec<String>,
     /// The files that were written beside the manifest, by name.
     pub files: BTreeMap<String, ManifestFile>,
     /// Every path, sorted.
@@ -124,7 +133,10 @@ impl Manifest {
             epoch: head.epoch,
             tree: digest,
             layers: head.layers,
-            removed: head.removed.iter().map(|path| written(format_absolute(path).as_slice())).collect(),
+            removed: texts(&head.removed),
+            directory: None,
+            left_out: Vec::new(),
+            hides: Vec::new(),
             files: BTreeMap::new(),
             entries,
         }
@@ -133,7 +145,7 @@ impl Manifest {
     /// Returns the text of `manifest.json`: JSON with one entry a line, so that versions can be compared.
     pub fn to_text(&self) -> String {
         let mut text = String::from("{\n");
-        let head = [
+        let mut head = vec![
             ("generator", json(&self.generator)),
             ("version", json(&self.version)),
             ("profile", json(&self.profile)),
@@ -145,8 +157,11 @@ impl Manifest {
             ("tree", json(&self.tree)),
             ("layers", json(&self.layers)),
             ("removed", json(&self.removed)),
-            ("files", json(&self.files)),
         ];
+        head.extend(self.directory.iter().map(|directory| ("directory", json(directory))));
+        let lists = [("left_out", &self.left_out), ("hides", &self.hides)];
+        head.extend(lists.into_iter().filter(|(_, paths)| !paths.is_empty()).map(|(key, paths)| (key, json(paths))));
+        head.push(("files", json(&self.files)));
         for (key, value) in head {
             // Writing to a string cannot fail.
             let _ = writeln!(text, "  \"{key}\": {value},");
@@ -160,6 +175,12 @@ impl Manifest {
         }
         text.push_str("\n  ]\n}\n");
         text
+    }
+
+    /// Says which paths of the profile an image does not carry, and which hide those of the host.
+    pub fn set_carried(&mut self, left_out: &[TreePath], hides: &[TreePath]) {
+        self.left_out = texts(left_out);
+        self.hides = texts(hides);
     }
 
     /// Reads the text of a `manifest.json`.
@@ -279,6 +300,10 @@ impl ManifestEntry {
         }
         Some(Node { kind, meta })
     }
+}
+
+fn texts(paths: &[TreePath]) -> Vec<String> {
+    paths.iter().map(|path| written(&format_absolute(path))).collect()
 }
 
 fn format_absolute(path: &TreePath) -> Vec<u8> {

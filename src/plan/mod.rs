@@ -8,8 +8,11 @@ use std::fmt;
 
 use serde::Serialize;
 
-use crate::resolve::{Recipe, RootfsOutput};
-use crate::spec::TarCompression;
+use crate::resolve::{
+    ConfextOutput, PortableOutput, Recipe, SysextOutput, default_confext, default_portable, default_rootfs,
+    default_sysext,
+};
+use crate::spec::{SpecError, TarCompression};
 
 /// A shape to write.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize)]
@@ -19,17 +22,26 @@ pub enum OutputKind {
     Rootfs,
     /// The tree as one tar archive.
     Tar,
+    /// An image that systemd-sysext merges into /usr and /opt.
+    Sysext,
+    /// An image that systemd-confext merges into /etc.
+    Confext,
+    /// An image that portablectl attaches.
+    Portable,
 }
 
 impl OutputKind {
     /// Every kind.
-    pub const ALL: [Self; 2] = [Self::Rootfs, Self::Tar];
+    pub const ALL: [Self; 5] = [Self::Rootfs, Self::Tar, Self::Sysext, Self::Confext, Self::Portable];
 
     /// Returns its name.
     pub fn as_str(self) -> &'static str {
         match self {
             Self::Rootfs => "rootfs",
             Self::Tar => "tar",
+            Self::Sysext => "sysext",
+            Self::Confext => "confext",
+            Self::Portable => "portable",
         }
     }
 }
@@ -78,11 +90,20 @@ pub enum Step {
         /// How it is compressed.
         compression: TarCompression,
     },
+    /// Writes a system extension.
+    Sysext(SysextOutput),
+    /// Writes a configuration extension.
+    Confext(ConfextOutput),
+    /// Writes a portable service.
+    Portable(PortableOutput),
 }
 
 impl Plan {
-    /// Plans the given output kinds of a recipe.
-    pub fn of(recipe: &Recipe, kinds: &[OutputKind]) -> Self {
+    /// Plans the given output kinds of a recipe; a kind that the profile does not declare gets that kind's defaults.
+    ///
+    /// # Errors
+    /// When a kind that is not declared cannot be written without being.
+    pub fn of(recipe: &Recipe, kinds: &[OutputKind]) -> Result<Self, SpecError> {
         let mut actions = Vec::new();
         for (index, layer) in recipe.layers.iter().enumerate() {
             let name = format!("layer:{}", layer.name);
@@ -91,20 +112,30 @@ impl Plan {
         let layers = actions.iter().map(|action| action.name.clone()).collect();
         actions.push(Action { name: "stack".into(), step: Step::Stack, inputs: layers });
         for kind in kinds {
-            let step = match kind {
-                OutputKind::Rootfs => Step::Rootfs { process: started_process(recipe) },
-                OutputKind::Tar => Step::Tar { compression: recipe.outputs.tar.unwrap_or(TarCompression::None) },
-            };
-            actions.push(Action { name: kind.to_string(), step, inputs: vec!["stack".into()] });
+            actions.push(Action { name: kind.to_string(), step: step(recipe, *kind)?, inputs: vec!["stack".into()] });
         }
-        Self { target: crate::resolve::target_name(&recipe.distro), actions }
+        Ok(Self { target: crate::resolve::target_name(&recipe.distro), actions })
     }
 }
 
+fn step(recipe: &Recipe, kind: OutputKind) -> Result<Step, SpecError> {
+    let outputs = &recipe.outputs;
+    Ok(match kind {
+        OutputKind::Rootfs => Step::Rootfs { process: started_process(recipe)? },
+        OutputKind::Tar => Step::Tar { compression: outputs.tar.unwrap_or(TarCompression::None) },
+        OutputKind::Sysext => Step::Sysext(declared(outputs.sysext.as_ref(), || default_sysext(recipe))?),
+        OutputKind::Confext => Step::Confext(declared(outputs.confext.as_ref(), || default_confext(recipe))?),
+        OutputKind::Portable => Step::Portable(declared(outputs.portable.as_ref(), || default_portable(recipe))?),
+    })
+}
+
+/// Returns an output as the profile declares it, or else its default.
+fn declared<T: Clone>(written: Option<&T>, default: impl FnOnce() -> Result<T, SpecError>) -> Result<T, SpecError> {
+    written.cloned().map_or_else(default, Ok)
+}
+
 /// Returns the process that an image starts: as the profile says, or else its only one.
-fn started_process(recipe: &Recipe) -> Option<String> {
-    match &recipe.outputs.rootfs {
-        Some(RootfsOutput { process }) => process.clone(),
-        None => recipe.contract.processes.keys().next().cloned(),
-    }
+fn started_process(recipe: &Recipe) -> Result<Option<String>, SpecError> {
+    let rootfs = declared(recipe.outputs.rootfs.as_ref(), || default_rootfs(recipe))?;
+    Ok(rootfs.process)
 }

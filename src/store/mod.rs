@@ -4,6 +4,7 @@
 //! holds: an entry appears whole by rename; losing the whole folder at any moment costs time and nothing else.
 
 mod format;
+mod images;
 mod inputs;
 mod listing;
 mod record;
@@ -16,6 +17,7 @@ use std::sync::atomic::{AtomicU32, Ordering};
 use crate::digest::Digest;
 use crate::fs::{self, Folder, Stamp, Timestamp};
 
+pub use images::StoredImage;
 pub use inputs::{InputFile, Inputs};
 pub use listing::{Directory, Entry, Listing};
 pub use record::{Earlier, Record, Written};
@@ -34,6 +36,8 @@ enum Bucket {
     Records,
     /// `archives-1/HEX`: a decompressed archive; HEX is the SHA-256 of the compressed one.
     Archives,
+    /// `images-1/KEY.DIGEST`: an image; KEY is the digest of what decides about it, DIGEST that of its bytes.
+    Images,
 }
 
 impl Bucket {
@@ -41,6 +45,7 @@ impl Bucket {
         match self {
             Self::Records => "records-1",
             Self::Archives => "archives-1",
+            Self::Images => "images-1",
         }
     }
 }
@@ -59,7 +64,7 @@ impl Store {
     /// # Errors
     /// When it cannot be created or written. [`Store::temporary`] stands in for it then.
     pub fn open(path: &Path) -> fs::Result<Self> {
-        for bucket in [Bucket::Records, Bucket::Archives] {
+        for bucket in [Bucket::Records, Bucket::Archives, Bucket::Images] {
             fs::create_directory(&path.join(bucket.name()))?;
         }
         let clock = path.join(format!(".clock.{}", unique()));

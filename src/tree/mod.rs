@@ -51,6 +51,9 @@ pub enum TreeError {
         /// What stands there.
         kind: &'static str,
     },
+    /// A path that is none where it was to be put.
+    #[error(transparent)]
+    Path(InvalidPath),
     /// A hard link to a path that does not hold a file.
     #[error("`{path}` cannot be a hard link to `{target}`: no file stands there")]
     NoLinkTarget {
@@ -127,6 +130,24 @@ impl Tree {
         }
         self.remove_below(&path);
         self.paths.insert(path, id);
+        Ok(())
+    }
+
+    /// Puts a whole tree at `path`; its root replaces what stands there.
+    ///
+    /// # Errors
+    /// When something above `path` is not a directory, or a path would be too long.
+    pub fn graft(&mut self, path: &TreePath, other: &Self) -> Result<(), TreeError> {
+        let below = |inner: &TreePath| {
+            let whole = if inner.is_root() { path.as_bytes().to_vec() } else { [path.as_bytes(), inner.as_bytes()].join(&b'/') };
+            TreePath::from_relative(whole.strip_prefix(b"/").unwrap_or(&whole)).map_err(TreeError::Path)
+        };
+        for (inner, node, first) in other.links() {
+            match first {
+                Some(first) => self.link(below(inner)?, &below(first)?)?,
+                None => drop(self.insert(below(inner)?, node.clone())?),
+            }
+        }
         Ok(())
     }
 
