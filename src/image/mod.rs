@@ -5,8 +5,10 @@
 
 mod destination;
 mod directory;
+pub mod gpt;
 mod manifest;
 mod tar;
+pub mod verity;
 
 pub use destination::{
     Artifact, Body, Committed, Destination, DestinationError, Edit, EditKind, Options, Output, Rendered, Standing,
