@@ -13,7 +13,7 @@ use crate::image::{
     self, Elf, ExtensionClass, ManifestFile, ReleaseFields, ReleaseFile, Signer, Subtracted, carried_by_copy,
 };
 use crate::plan::OutputKind;
-use crate::resolve::{ConfextOutput, ImageOutput, PortableOutput, Recipe, ReleaseMatch, SysextOutput};
+use crate::resolve::{ConfextOutput, ImageOutput, PortableOutput, Recipe, ReleaseMatch, SysextOutput, target_name};
 use crate::spec::{EtcContent, ImageFormat, Verity};
 use crate::store::Store;
 use crate::tree::{Content, ContentSource, Kind, Meta, Node, Tree, TreePath};
@@ -45,7 +45,7 @@ pub(super) fn sysext<'tree>(
     output: &SysextOutput,
     means: &Means<'_>,
 ) -> Result<Product<'tree>, BuildError> {
-    let options = unit_options(Flavour::Sysext { start: output.start }, &output.image);
+    let options = UnitOptions { start: output.start, ..unit_options(Flavour::Sysext, &output.image) };
     let elsewhere = |path: &TreePath| output.etc == EtcContent::Confext && is_in(path, "/etc");
     let counts = |path: &TreePath, node: &Node| counts(recipe, stacked, path, node) && !elsewhere(path);
     let carried = image::sysext(&stacked.tree, output.etc == EtcContent::Factory, counts)?;
@@ -202,7 +202,7 @@ fn programs(recipe: &Recipe) -> impl Iterator<Item = &str> {
 }
 
 fn unit_options(flavour: Flavour, image: &ImageOutput) -> UnitOptions {
-    UnitOptions { flavour, systemd: image.systemd, prefix: deploy::unit_prefix(&image.name) }
+    UnitOptions { flavour, systemd: image.systemd, prefix: deploy::unit_prefix(&image.name), start: true }
 }
 
 fn is_in(path: &TreePath, top: &str) -> bool {
@@ -250,10 +250,15 @@ fn finish<'tree>(
     Ok(Product { kind, artifacts, remarks })
 }
 
+/// Returns how messages name what is rendered.
+fn title(recipe: &Recipe) -> String {
+    format!("{} for {}", recipe.profile.name, target_name(&recipe.distro))
+}
+
 fn remark(kind: OutputKind, recipe: &Recipe, what: &str, paths: &[TreePath], hint: &str) -> Option<Remark> {
     let mut shown: Vec<_> = paths.iter().take(NAMED).map(|path| format!("`{path}`")).collect();
     shown.extend((paths.len() > NAMED).then(|| format!("{} more", paths.len() - NAMED)));
-    let message = format!("the {kind} of {} {what} {}", recipe.profile.name, shown.join(", "));
+    let message = format!("the {kind} of {} {what} {}", title(recipe), shown.join(", "));
     (!paths.is_empty()).then(|| Remark { message, hint: hint.into() })
 }
 

@@ -5,7 +5,8 @@ use std::path::PathBuf;
 use clap::{ArgAction, Args, Parser, Subcommand, ValueEnum};
 
 use crate::distro::Architecture;
-use crate::plan::OutputKind;
+use crate::plan::{ImageWish, OutputKind};
+use crate::spec::{ImageCompression, ImageFormat, Verity};
 
 /// Renders one declarative description of a Linux userland into every shape it is deployed in.
 #[derive(Debug, Parser)]
@@ -156,6 +157,9 @@ pub(super) struct RenderArguments {
     /// Where to write; out/PROFILE/DISTRO by default. With several distros, a folder for each inside
     #[arg(long, value_name = "DIR")]
     pub(super) dest: Option<PathBuf>,
+    /// How images are written.
+    #[command(flatten)]
+    pub(super) image: ImageArguments,
     /// Fail when the lock is stale, instead of renewing it
     #[arg(long)]
     pub(super) locked: bool,
@@ -167,6 +171,27 @@ pub(super) struct RenderArguments {
     pub(super) force: bool,
 }
 
+/// How images are written, whatever the profile says.
+#[derive(Debug, Clone, Copy, Args)]
+#[command(next_help_heading = "Images (sysext, confext, portable)")]
+pub(super) struct ImageArguments {
+    /// Write images in this format; that of the profile by default
+    #[arg(long, value_enum)]
+    pub(super) format: Option<ImageFormat>,
+    /// Compress images this much; as the profile says by default
+    #[arg(long, value_enum)]
+    pub(super) compression: Option<ImageCompression>,
+    /// Protect the content of a ddi like this; as the profile says by default
+    #[arg(long, value_enum)]
+    pub(super) verity: Option<Verity>,
+}
+
+impl ImageArguments {
+    pub(super) fn wish(self) -> ImageWish {
+        ImageWish { format: self.format, compression: self.compression, verity: self.verity }
+    }
+}
+
 /// Arguments of `plan`.
 #[derive(Debug, Args)]
 pub(super) struct PlanArguments {
@@ -176,6 +201,9 @@ pub(super) struct PlanArguments {
     /// A shape to write; those the profile declares by default
     #[arg(long = "output", short = 'o', value_name = "KIND", value_enum)]
     pub(super) outputs: Vec<OutputKind>,
+    /// How images would be written.
+    #[command(flatten)]
+    pub(super) image: ImageArguments,
     /// Where it would be written; out/PROFILE/DISTRO by default
     #[arg(long, value_name = "DIR")]
     pub(super) dest: Option<PathBuf>,
@@ -299,6 +327,27 @@ const COMPLETIONS_HELP: &str = "\
 bash: layerforge completions bash > ~/.local/share/bash-completion/completions/layerforge
 zsh:  layerforge completions zsh > \"${fpath[1]}/_layerforge\"
 fish: layerforge completions fish > ~/.config/fish/completions/layerforge.fish";
+
+/// Makes the values of an enum those of an option, by the words that documents use.
+macro_rules! value_enum {
+    ($type:ty, $($value:ident = $word:literal),* $(,)?) => {
+        impl ValueEnum for $type {
+            fn value_variants<'a>() -> &'a [Self] {
+                &[$(Self::$value),*]
+            }
+
+            fn to_possible_value(&self) -> Option<clap::builder::PossibleValue> {
+                Some(clap::builder::PossibleValue::new(match self {
+                    $(Self::$value => $word,)*
+                }))
+            }
+        }
+    };
+}
+
+value_enum!(ImageFormat, Directory = "directory", Raw = "raw", Ddi = "ddi");
+value_enum!(ImageCompression, None = "none", Fast = "fast", Default = "default", Small = "small");
+value_enum!(Verity, None = "none", Hash = "hash", Signed = "signed", Defer = "defer");
 
 impl ValueEnum for OutputKind {
     fn value_variants<'a>() -> &'a [Self] {

@@ -18,6 +18,7 @@ pub(super) fn run(session: &Session<'_>, arguments: &PlanArguments) -> Result<Ex
         selection: session.selection(&arguments.selection)?,
         outputs: arguments.outputs.clone(),
         destination: arguments.dest.clone(),
+        image: arguments.image.wish(),
         ..RenderRequest::default()
     };
     let store = session.store()?;

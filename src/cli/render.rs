@@ -16,6 +16,8 @@ pub(super) fn run(session: &Session<'_>, arguments: &RenderArguments) -> Result<
         destination: arguments.dest.clone(),
         locked: arguments.locked,
         force: arguments.force,
+        image: arguments.image.wish(),
+        signer: None,
     };
     let store = session.store()?;
     let progress = Progress::new(session.terminal);

@@ -17,9 +17,8 @@ mod tests;
 
 pub use dockerfile::{DOCKERIGNORE, ImageTree, dockerfile};
 pub use run::{Engine, Program, image_name, run_command};
-pub use unit::{
-    Flavour, SystemdVersion, UnitBody, UnitFile, UnitOptions, mount_points, unit_name, unit_prefix, units,
-};
+pub use tmpfiles::factory;
+pub use unit::{Flavour, UnitBody, UnitFile, UnitOptions, mount_points, unit_name, unit_prefix, units};
 
 use crate::tree::TreePath;
 
@@ -90,12 +89,6 @@ pub enum DeployError {
     UnmadeDirectory {
         /// The name of the writable path.
         name: String,
-    },
-    /// A systemd that units are not written for.
-    #[error("units are for systemd 252 and newer, not {version}")]
-    OldSystemd {
-        /// The version.
-        version: u16,
     },
 }
 

@@ -71,7 +71,7 @@ fn target_plan(
     recipe: &Recipe,
     destination: &std::path::Path,
 ) -> Result<TargetPlan, Error> {
-    let plan = Plan::of(recipe, &kinds(request, recipe))?;
+    let plan = Plan::of(recipe, &kinds(request, recipe), request.image)?;
     let stacked = build::stack(recipe, &store.archives())?;
     let bytes = stacked.tree.iter().map(|(_, node)| match &node.kind {
         Kind::Regular(content) => content.length,

@@ -9,13 +9,13 @@ use serde::Serialize;
 use super::lock_file;
 use super::select::Selection;
 use super::witness::witness;
-use crate::build::{self, Body, Product, Stacked};
+use crate::build::{self, Body, Means, Product, Stacked};
 use crate::digest::{Digest, Hasher};
 use crate::distro::{self, Distro};
 use crate::error::Error;
 use crate::event::{Event, Reporter};
-use crate::image::{self, Destination, Options, Output, Rendered, Standing};
-use crate::plan::{OutputKind, Plan};
+use crate::image::{self, Destination, Options, Output, Rendered, Signer, Standing};
+use crate::plan::{ImageWish, OutputKind, Plan};
 use crate::resolve::{Library, ProfileSource, Recipe, Request, target_name};
 use crate::spec::Project;
 use crate::store::{Listing, Store};
@@ -33,6 +33,10 @@ pub struct RenderRequest {
     pub locked: bool,
     /// Whether what was changed by hand, or made by somebody else, is replaced.
     pub force: bool,
+    /// What is wanted of every image, whatever the profile says.
+    pub image: ImageWish,
+    /// Who signs images that are to be signed.
+    pub signer: Option<Arc<Signer>>,
 }
 
 /// What was rendered for one target.
@@ -96,13 +100,14 @@ pub fn render(
     let built = built.into_iter().collect::<Result<Vec<_>, Error>>()?;
     lock_file::keep(&library, &request.selection, &recipes, request.locked)?;
     let inputs = vec![project.inputs(); targets.len()];
+    let means = Means { store, signer: request.signer.as_deref() };
     let work: Vec<_> = targets.iter().zip(destinations).zip(recipes.iter().zip(&built)).zip(inputs).collect();
     let committed: Vec<_> = work
         .into_par_iter()
         .map(|(((target, destination), (recipe, built)), inputs)| {
             let progress = format!("render {} for {}", library.name, target.name);
             reporter.report(Event::Started { work: progress.clone(), total: 1 });
-            let committed = write(key(request, target), recipe, built, destination, inputs);
+            let committed = write(key(request, target), recipe, built, destination, inputs, &means, reporter);
             reporter.report(Event::Finished { work: progress });
             committed
         })
@@ -135,7 +140,7 @@ fn finish(
 
 /// Plans one target and lays its layers over each other.
 fn prepare(request: &RenderRequest, recipe: &Recipe, store: &Store) -> Result<(Plan, Stacked), Error> {
-    let plan = Plan::of(recipe, &kinds(request, recipe))?;
+    let plan = Plan::of(recipe, &kinds(request, recipe), request.image)?;
     Ok((plan, build::stack(recipe, &store.archives())?))
 }
 
@@ -146,8 +151,13 @@ fn write<'run>(
     (plan, stacked): &(Plan, Stacked),
     destination: Destination<'run>,
     inputs: Listing,
+    means: &Means<'_>,
+    reporter: &dyn Reporter,
 ) -> Result<image::Committed<'run>, Error> {
     let products = build::artifacts(plan, recipe, stacked, means)?;
+    for remark in products.iter().flat_map(|product| &product.remarks) {
+        reporter.report(Event::Warning { message: remark.message.clone(), hint: Some(remark.hint.clone()) });
+    }
     let outputs = products.iter().map(output).collect();
     Ok(destination.commit(Rendered { key, inputs, outputs, seconds: recipe.profile.epoch })?)
 }
@@ -218,6 +228,10 @@ fn key(request: &RenderRequest, target: &Target) -> Digest {
     hasher.field(format!("{:?}", request.selection.epoch).as_bytes());
     for kind in &request.outputs {
         hasher.field(kind.as_str().as_bytes());
+    }
+    hasher.field(format!("{:?}", request.image).as_bytes());
+    if let Some(signer) = &request.signer {
+        hasher.field(signer.certificate_digest().as_bytes());
     }
     for setting in &request.selection.settings {
         hasher.field(setting.name.as_bytes());

@@ -7,8 +7,11 @@ mod destination;
 mod directory;
 mod elf;
 mod extension;
+mod file;
+pub mod gpt;
 mod manifest;
 mod tar;
+pub mod verity;
 
 pub use destination::{
     Artifact, Body, Committed, Destination, DestinationError, Edit, EditKind, Options, Output, Rendered, Standing,
@@ -20,5 +23,6 @@ pub use extension::{
     Carried, ExtensionClass, FactoryEntry, NeededProgram, PortableError, ReleaseFields, ReleaseFile, Subtracted, Whole,
     confext, portable, subtract, sysext,
 };
+pub use file::{Signer, WriteImageError, write_image};
 pub use manifest::{GENERATOR, Manifest, ManifestEntry, ManifestError, ManifestFile, ManifestHead};
 pub use tar::{WriteTarError, write_tar, write_tar_selected};

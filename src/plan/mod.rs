@@ -9,10 +9,10 @@ use std::fmt;
 use serde::Serialize;
 
 use crate::resolve::{
-    ConfextOutput, PortableOutput, Recipe, SysextOutput, default_confext, default_portable, default_rootfs,
+    ConfextOutput, ImageOutput, PortableOutput, Recipe, SysextOutput, default_confext, default_portable, default_rootfs,
     default_sysext,
 };
-use crate::spec::{SpecError, TarCompression};
+use crate::spec::{ImageCompression, ImageFormat, Problem, SpecError, TarCompression, Verity};
 
 /// A shape to write.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize)]
@@ -49,6 +49,32 @@ impl OutputKind {
 impl fmt::Display for OutputKind {
     fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
         formatter.write_str(self.as_str())
+    }
+}
+
+/// What the caller wants of every image, whatever the profile says.
+#[derive(Debug, Clone, Copy, Default)]
+pub struct ImageWish {
+    /// What holds the tree.
+    pub format: Option<ImageFormat>,
+    /// How the file system is compressed.
+    pub compression: Option<ImageCompression>,
+    /// What protects the content.
+    pub verity: Option<Verity>,
+}
+
+impl ImageWish {
+    fn fulfil(self, image: &mut ImageOutput) -> Result<(), SpecError> {
+        image.format = self.format.unwrap_or(image.format);
+        image.compression = self.compression.unwrap_or(image.compression);
+        image.verity = self.verity.unwrap_or(image.verity);
+        if self.verity.is_some() && image.format != ImageFormat::Ddi {
+            return Err(Problem::anywhere(format!("the image `{}` has no room for verity data", image.name))
+                .rule("only a disk image has")
+                .help("add `--format ddi`")
+                .into());
+        }
+        Ok(())
     }
 }
 
@@ -103,7 +129,7 @@ impl Plan {
     ///
     /// # Errors
     /// When a kind that is not declared cannot be written without being.
-    pub fn of(recipe: &Recipe, kinds: &[OutputKind]) -> Result<Self, SpecError> {
+    pub fn of(recipe: &Recipe, kinds: &[OutputKind], wish: ImageWish) -> Result<Self, SpecError> {
         let mut actions = Vec::new();
         for (index, layer) in recipe.layers.iter().enumerate() {
             let name = format!("layer:{}", layer.name);
@@ -112,21 +138,28 @@ impl Plan {
         let layers = actions.iter().map(|action| action.name.clone()).collect();
         actions.push(Action { name: "stack".into(), step: Step::Stack, inputs: layers });
         for kind in kinds {
-            actions.push(Action { name: kind.to_string(), step: step(recipe, *kind)?, inputs: vec!["stack".into()] });
+            actions.push(Action { name: kind.to_string(), step: step(recipe, *kind, wish)?, inputs: vec!["stack".into()] });
         }
         Ok(Self { target: crate::resolve::target_name(&recipe.distro), actions })
     }
 }
 
-fn step(recipe: &Recipe, kind: OutputKind) -> Result<Step, SpecError> {
+fn step(recipe: &Recipe, kind: OutputKind, wish: ImageWish) -> Result<Step, SpecError> {
     let outputs = &recipe.outputs;
-    Ok(match kind {
+    let mut step = match kind {
         OutputKind::Rootfs => Step::Rootfs { process: started_process(recipe)? },
         OutputKind::Tar => Step::Tar { compression: outputs.tar.unwrap_or(TarCompression::None) },
         OutputKind::Sysext => Step::Sysext(declared(outputs.sysext.as_ref(), || default_sysext(recipe))?),
         OutputKind::Confext => Step::Confext(declared(outputs.confext.as_ref(), || default_confext(recipe))?),
         OutputKind::Portable => Step::Portable(declared(outputs.portable.as_ref(), || default_portable(recipe))?),
-    })
+    };
+    match &mut step {
+        Step::Sysext(SysextOutput { image, .. })
+        | Step::Confext(ConfextOutput { image, .. })
+        | Step::Portable(PortableOutput { image, .. }) => wish.fulfil(image)?,
+        _ => {}
+    }
+    Ok(step)
 }
 
 /// Returns an output as the profile declares it, or else its default.

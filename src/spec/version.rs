@@ -76,6 +76,11 @@ pub struct SystemdVersion(pub u16);
 impl SystemdVersion {
     /// The oldest version that images are made for: the first that knows `ARCHITECTURE` and `ID=_any`.
     pub const OLDEST: Self = Self(252);
+
+    /// Tells whether it has what came with `version`.
+    pub fn has(self, version: u16) -> bool {
+        self.0 >= version
+    }
 }
 
 impl fmt::Display for SystemdVersion {

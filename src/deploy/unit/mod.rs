@@ -21,13 +21,11 @@ mod tests;
 pub use file::{UnitBody, UnitFile};
 pub use names::{unit_name, unit_prefix};
 
-use std::str::FromStr;
-
 use self::program::Program;
 pub(super) use self::text::word;
 use super::{DeployError, sysusers, tmpfiles};
 use crate::resolve::Recipe;
-use crate::spec::JobTime;
+use crate::spec::{JobTime, SystemdVersion};
 use crate::tree::TreePath;
 
 /// How units come to the host that runs them.
@@ -39,25 +37,6 @@ pub enum Flavour {
     Portable,
 }
 
-/// The oldest version of systemd that units are for: 252 to 262.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
-pub struct SystemdVersion(u16);
-
-impl SystemdVersion {
-    /// Returns a version.
-    ///
-    /// # Errors
-    /// When it is below 252, the oldest whose extensions and credentials do what units here ask of them.
-    pub fn new(version: u16) -> Result<Self, DeployError> {
-        if version < 252 { Err(DeployError::OldSystemd { version }) } else { Ok(Self(version)) }
-    }
-
-    /// Tells whether every systemd that the units are for has what came with `version`.
-    pub(super) fn has(self, version: u16) -> bool {
-        self.0 >= version
-    }
-}
-
 /// What units are made for.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct UnitOptions {
@@ -67,6 +46,8 @@ pub struct UnitOptions {
     pub systemd: SystemdVersion,
     /// What their names begin with; see [`unit_prefix`].
     pub prefix: String,
+    /// Whether those of a system extension start when it is merged.
+    pub start: bool,
 }
 
 /// Returns the units of a recipe with their companions, sorted by path.
@@ -120,12 +101,4 @@ fn started(programs: &[Program<'_>]) -> Vec<String> {
     }
     names.sort();
     names
-}
-
-impl FromStr for SystemdVersion {
-    type Err = DeployError;
-
-    fn from_str(text: &str) -> Result<Self, DeployError> {
-        Self::new(text.parse().map_err(|_| DeployError::OldSystemd { version: 0 })?)
-    }
 }

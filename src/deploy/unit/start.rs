@@ -52,9 +52,13 @@ pub(super) fn at_merge(
     unit.section("Unit");
     unit.set("Description", text::description(&format!("Processes and timers of {}", recipe.profile.name)));
     unit.set_list("Wants", &started);
+    let target_file = UnitFile::unit(&target, unit.finish())?;
+    if !options.start {
+        return Ok(vec![target_file]);
+    }
     let mut drop_in = UnitText::default();
     drop_in.section("Unit");
     drop_in.set("Upholds", &target);
     let drop_in_name = format!("multi-user.target.d/10-{}.conf", options.prefix);
-    Ok(vec![UnitFile::unit(&target, unit.finish())?, UnitFile::unit(&drop_in_name, drop_in.finish())?])
+    Ok(vec![target_file, UnitFile::unit(&drop_in_name, drop_in.finish())?])
 }

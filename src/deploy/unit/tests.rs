@@ -4,7 +4,7 @@ use super::*;
 use crate::deploy::tests::recipe;
 
 fn options(flavour: Flavour, version: u16, prefix: &str) -> UnitOptions {
-    UnitOptions { flavour, systemd: SystemdVersion::new(version).unwrap(), prefix: prefix.into() }
+    UnitOptions { flavour, systemd: SystemdVersion(version), prefix: prefix.into(), start: true }
 }
 
 /// Writes files one after another, as people read them.
