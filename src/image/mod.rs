@@ -5,6 +5,7 @@
 
 mod destination;
 mod directory;
+pub mod erofs;
 mod manifest;
 mod tar;
 
