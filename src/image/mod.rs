@@ -9,6 +9,7 @@ mod elf;
 mod extension;
 mod file;
 pub mod gpt;
+pub mod erofs;
 mod manifest;
 mod tar;
 pub mod verity;

@@ -1,0 +1,59 @@
+//! The content of a file, read once and checked.
+
+use std::io::{self, Read};
+use std::path::Path;
+
+use super::ErofsError;
+use super::plan::File;
+use crate::digest::Hasher;
+use crate::fs;
+use crate::tree::{ContentReader, ContentSource};
+
+/// Reads a content from its beginning to its end, and tells at the end whether it is what the tree says.
+pub(super) struct Source<'a> {
+    file: &'a File<'a>,
+    reader: ContentReader<'a>,
+    /// Nothing for what stands in memory, whose digest was made from it.
+    hasher: Option<Hasher>,
+}
+
+impl<'a> Source<'a> {
+    /// Opens the content of `file`.
+    pub(super) fn open(file: &'a File<'a>) -> Result<Self, ErofsError> {
+        let reader = file.content.open().map_err(|source| ErofsError::Content { path: file.path.clone(), source })?;
+        let in_memory = matches!(file.content.source, ContentSource::Inline(_));
+        Ok(Self { file, reader, hasher: (!in_memory).then(Hasher::new) })
+    }
+
+    /// Fills `bytes` with what comes next.
+    pub(super) fn read(&mut self, bytes: &mut [u8]) -> Result<(), ErofsError> {
+        match self.reader.read_exact(bytes) {
+            Ok(()) => {}
+            Err(error) if error.kind() == io::ErrorKind::UnexpectedEof => return Err(self.changed()),
+            Err(error) => return Err(self.unreadable(error)),
+        }
+        if let Some(hasher) = &mut self.hasher {
+            hasher.update(bytes);
+        }
+        Ok(())
+    }
+
+    /// Checks what was read, which was all of it.
+    pub(super) fn finish(mut self) -> Result<(), ErofsError> {
+        let read = self.hasher.take().map(Hasher::finish);
+        let expected = (self.file.content.digest, self.file.content.length);
+        if read.is_none_or(|read| read == expected) { Ok(()) } else { Err(self.changed()) }
+    }
+
+    fn changed(&self) -> ErofsError {
+        ErofsError::Changed { path: self.file.path.clone() }
+    }
+
+    fn unreadable(&self, error: io::Error) -> ErofsError {
+        let host = match &self.file.content.source {
+            ContentSource::Inline(_) => Path::new(""),
+            ContentSource::File(file) | ContentSource::Slice { file, .. } => file,
+        };
+        ErofsError::Content { path: self.file.path.clone(), source: fs::Error::on("read", host)(error) }
+    }
+}
