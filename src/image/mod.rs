@@ -3,10 +3,12 @@
 //! Comes in: trees and texts. Goes out: artifacts in a destination folder. Always holds: artifacts appear whole, at
 //! once, and nothing that somebody else put into the destination is lost.
 
+pub mod ddi;
 mod destination;
 mod directory;
 pub mod gpt;
 mod manifest;
+pub mod signature;
 mod tar;
 pub mod verity;
 
