@@ -3,6 +3,7 @@
 //! Comes in: trees and texts. Goes out: artifacts in a destination folder. Always holds: artifacts appear whole, at
 //! once, and nothing that somebody else put into the destination is lost.
 
+pub mod ddi;
 mod destination;
 mod directory;
 mod elf;
@@ -11,6 +12,7 @@ mod file;
 pub mod gpt;
 pub mod erofs;
 mod manifest;
+pub mod signature;
 mod tar;
 pub mod verity;
 

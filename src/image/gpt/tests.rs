@@ -29,7 +29,9 @@ fn table(length: u64) -> Table {
 fn image(table: &Table) -> File {
     let file = tempfile::tempfile().unwrap();
     file.set_len(table.length).unwrap();
-    table.write(&file).unwrap();
+    table.write_backup(&file).unwrap();
+    table.write_primary(&file).unwrap();
+    assert!(table.is_written_in(&file).unwrap());
     file
 }
 

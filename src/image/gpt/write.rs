@@ -77,17 +77,38 @@ impl Table {
         bytes
     }
 
-    /// Writes the table to an image of the right length: first the backup, and when that is on the disk the primary one,
-    /// so that at every moment one of them is whole.
+    /// Writes the copy at the end of an image that has the length of the table.
     ///
     /// # Errors
     /// When it cannot be written.
-    pub fn write(&self, image: &File) -> io::Result<()> {
+    pub fn write_backup(&self, image: &File) -> io::Result<()> {
         let tail = self.tail();
-        image.write_all_at(&tail, self.length - tail.len() as u64)?;
-        image.sync_data()?;
-        image.write_all_at(&self.head(), 0)?;
-        image.sync_data()
+        image.write_all_at(&tail, self.length - tail.len() as u64)
+    }
+
+    /// Writes the copy at the beginning. Where a table is replaced, the backup must be on the disk before, so that at every
+    /// moment one of them is whole.
+    ///
+    /// # Errors
+    /// When it cannot be written.
+    pub fn write_primary(&self, image: &File) -> io::Result<()> {
+        image.write_all_at(&self.head(), 0)
+    }
+
+    /// Tells whether an image holds exactly this table, both copies, as it would be written.
+    ///
+    /// # Errors
+    /// When the image cannot be read.
+    pub fn is_written_in(&self, image: &File) -> io::Result<bool> {
+        let (head, tail) = (self.head(), self.tail());
+        if self.length < (head.len() + tail.len()) as u64 || !self.length.is_multiple_of(self.sector) {
+            return Ok(false);
+        }
+        let [mut first, mut last] = [vec![0; head.len()], vec![0; tail.len()]];
+        image.read_exact_at(&mut first, 0)?;
+        image.read_exact_at(&mut last, self.length - tail.len() as u64)?;
+        // Code may stand in the protective MBR.
+        Ok(first[446..] == head[446..] && last == tail)
     }
 
     fn header(&self, own: u64, other: u64, entries_at: u64, entries: &[u8]) -> Vec<u8> {
