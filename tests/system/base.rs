@@ -9,29 +9,38 @@ use crate::command::{explain, program, run};
 
 /// The root filesystem of a minimal Debian as a tar archive.
 pub(crate) struct Base {
-    pub(crate) release: String,
     pub(crate) archive: PathBuf,
 }
 
-/// After this time a base image is made anew: its packages are old by then.
+/// After this time what was made from a mirror is made anew: its packages are old by then.
 const KEPT: Duration = Duration::from_secs(7 * 24 * 3600);
 
 /// Returns the base image of a Debian release, from the cache when it is there.
 pub(crate) fn debian(cache: &Path, release: &str) -> Outcome<Base> {
     let archive = cache.join(format!("debian-{release}.tar"));
-    let age = fs::metadata(&archive).and_then(|metadata| metadata.modified()).ok().and_then(|time| time.elapsed().ok());
-    if age.is_none_or(|age| age > KEPT) {
+    if !is_fresh(&archive) {
         let unfinished = cache.join("unfinished.tar");
-        let mut command = program("mmdebstrap");
-        command.args(["--quiet", "--mode=root", "--variant=minbase", "--format=tar"]);
-        for option in proxy()? {
-            command.arg(format!("--aptopt={option}"));
-        }
-        let source = format!("deb [signed-by={KEYRING}] {} {release} main", mirror()?);
-        run(command.arg(release).arg(&unfinished).arg(source))?;
+        bootstrap(release, &unfinished, &["--variant=minbase", "--format=tar"])?;
         fs::rename(&unfinished, &archive).map_err(explain(format!("write {}", archive.display())))?;
     }
-    Ok(Base { release: release.to_owned(), archive })
+    Ok(Base { archive })
+}
+
+/// Tells whether `path` is there and was made recently enough to be used again.
+pub(crate) fn is_fresh(path: &Path) -> bool {
+    let age = fs::metadata(path).and_then(|metadata| metadata.modified()).ok().and_then(|time| time.elapsed().ok());
+    age.is_some_and(|age| age < KEPT)
+}
+
+/// Runs mmdebstrap for the suite `release` of Debian.
+pub(crate) fn bootstrap(release: &str, target: &Path, options: &[&str]) -> Outcome {
+    let mut command = program("mmdebstrap");
+    command.args(["--quiet", "--mode=root"]).args(options);
+    for option in proxy()? {
+        command.arg(format!("--aptopt={option}"));
+    }
+    let source = format!("deb [signed-by={KEYRING}] {} {release} main", mirror()?);
+    run(command.arg(release).arg(target).arg(source)).map(drop)
 }
 
 const KEYRING: &str = "/usr/share/keyrings/debian-archive-keyring.gpg";

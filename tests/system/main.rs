@@ -11,6 +11,9 @@ mod cases;
 mod command;
 mod containers;
 mod docker;
+mod machine;
+mod peer;
+mod scenarios;
 mod verify;
 mod world;
 

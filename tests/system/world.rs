@@ -1,5 +1,6 @@
-//! What all cases share: a scratch folder, a docker daemon, a base image.
+//! What all cases share: a scratch folder, engines, a base image, machines. All but the folder is made when a case needs it.
 
+use std::cell::OnceCell;
 use std::ffi::OsString;
 use std::fs::{self, File, Permissions};
 use std::os::unix::fs::PermissionsExt as _;
@@ -13,18 +14,28 @@ use layerforge::resolve::{Library, Recipe, Request, resolve};
 use layerforge::spec::{Project, SpecError};
 
 use crate::Outcome;
-use crate::base::{self, Base};
+use crate::base;
 use crate::command::{explain, program, run};
 use crate::containers::Containers;
 use crate::docker::Docker;
+use crate::machine::Machine;
+use crate::machine::tree::{Suite, Tree};
 
 /// What all cases share. Dropping it stops what was started and removes what was written, but for the cache.
 pub(crate) struct World {
-    pub(crate) docker: Docker,
-    pub(crate) containers: Containers,
-    pub(crate) base: Base,
+    engines: OnceCell<Engines>,
+    cache: PathBuf,
     scratch: Scratch,
 }
+
+/// What builds and runs containers.
+pub(crate) struct Engines {
+    pub(crate) docker: Docker,
+    pub(crate) containers: Containers,
+}
+
+/// The release of Debian that profiles are rendered for.
+const RELEASE: &str = "trixie";
 
 /// A rendered profile: the folder that holds `rootfs/` and `Dockerfile`, and what it was resolved to.
 pub(crate) struct Rendered {
@@ -65,12 +76,38 @@ impl World {
     pub(crate) fn set_up() -> Outcome<Self> {
         let cache = cache_folder()?;
         let scratch = Scratch::claim(&cache)?;
-        let base = base::debian(&cache, "trixie")?;
-        let docker = Docker::find_or_start(&scratch.path)?;
-        docker.import(&base)?;
-        let containers = Containers::set_up(&scratch.path)?;
-        containers.import(&base)?;
-        Ok(Self { docker, containers, base, scratch })
+        Ok(Self { engines: OnceCell::new(), cache, scratch })
+    }
+
+    /// Returns docker, which knows the base image.
+    pub(crate) fn docker(&self) -> Outcome<&Docker> {
+        Ok(&self.engines()?.docker)
+    }
+
+    /// Returns buildah and podman, which know the base image.
+    pub(crate) fn containers(&self) -> Outcome<&Containers> {
+        Ok(&self.engines()?.containers)
+    }
+
+    fn engines(&self) -> Outcome<&Engines> {
+        get_or_make(&self.engines, || {
+            let base = base::debian(&self.cache, RELEASE)?;
+            let docker = Docker::find_or_start(&self.scratch.path)?;
+            docker.import(&base)?;
+            let containers = Containers::set_up(&self.scratch.path)?;
+            containers.import(&base)?;
+            Ok(Engines { docker, containers })
+        })
+    }
+
+    /// Returns an unpacked Debian of the given suite.
+    pub(crate) fn tree(&self, suite: &Suite) -> Outcome<Tree> {
+        Tree::find_or_make(&self.cache, suite)
+    }
+
+    /// Returns a machine that boots `tree`, and whose folder is called `name`.
+    pub(crate) fn machine<'tree>(&self, name: &str, tree: &'tree Tree) -> Outcome<Machine<'tree>> {
+        Machine::new(tree, self.folder(&format!("machine-{name}"))?)
     }
 
     /// Renders a profile that the program carries, for Debian, in a folder that has nothing of its own.
@@ -85,12 +122,12 @@ impl World {
             fs::remove_dir_all(&folder).map_err(explain(format!("remove {}", folder.display())))?;
         }
         let mut command = layerforge(project, profile);
-        command.args(["--distro", "debian", "--release", &self.base.release]).arg("--dest").arg(&folder);
+        command.args(["--distro", "debian", "--release", RELEASE]).arg("--dest").arg(&folder);
         for setting in settings {
             command.args(["--set", setting]);
         }
         run(&mut command)?;
-        Ok(Rendered { folder, recipe: recipe(project, profile, &self.base.release)? })
+        Ok(Rendered { folder, recipe: recipe(project, profile, RELEASE)? })
     }
 
     /// Returns a new folder for a case.
@@ -121,6 +158,17 @@ fn recipe(project: &Path, profile: &str, release: &str) -> Outcome<Recipe> {
     let (distro, table) = distros.into_iter().find(|(name, _)| name.as_str() == "debian").ok_or("no debian")?;
     let wish = Wish { release: Some(release.to_owned()), architecture: None };
     resolve(&library, &Request { distro, table, wish, settings: Vec::new(), epoch: None }).map_err(explain)
+}
+
+/// Returns what is in `cell`, where `make` puts it first; a failure is tried again next time.
+fn get_or_make<T>(cell: &OnceCell<T>, make: impl FnOnce() -> Outcome<T>) -> Outcome<&T> {
+    match cell.get() {
+        Some(made) => Ok(made),
+        None => {
+            let made = make()?;
+            Ok(cell.get_or_init(|| made))
+        }
+    }
 }
 
 /// The folder of files that survive a run, such as base images.

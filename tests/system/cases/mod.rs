@@ -2,6 +2,7 @@
 
 mod dockerfile;
 mod drawings;
+mod extensions;
 mod owners;
 mod services;
 mod site;
@@ -13,7 +14,7 @@ use crate::world::World;
 type Case = fn(&World) -> Outcome;
 
 /// Every case, in the order in which they run.
-pub(crate) const ALL: [(&str, Case); 11] = [
+pub(crate) const ALL: [(&str, Case); 14] = [
     ("graphs_are_read", drawings::graphs_are_read),
     ("the_manual_is_read", drawings::the_manual_is_read),
     ("dockerfiles_are_clean", dockerfile::dockerfiles_are_clean),
@@ -25,4 +26,7 @@ pub(crate) const ALL: [(&str, Case); 11] = [
     ("postgresql_keeps_its_data", services::postgresql),
     ("redis_keeps_its_data", services::redis),
     ("discourse_is_configured", services::discourse),
+    ("extensions_are_merged", extensions::are_merged),
+    ("extensions_are_merged_by_debian_12", extensions::are_merged_by_debian_12),
+    ("extensions_are_portable", extensions::are_portable),
 ];

@@ -1,0 +1,66 @@
+//! Machines judge extensions and portable services.
+
+use std::path::Path;
+
+use crate::Outcome;
+use crate::machine::Machine;
+use crate::machine::tree::{DEBIAN_12, DEBIAN_13, KERNEL};
+use crate::peer::{FOR_DEBIAN_13, Peer};
+use crate::scenarios::{confext_merges, portable_runs, sysext_merges};
+use crate::world::World;
+
+/// systemd merges directories, EROFS of every codec and SquashFS.
+pub(super) fn are_merged(world: &World) -> Outcome {
+    let tree = world.tree(&DEBIAN_13)?;
+    let peer = Peer::new(&tree, world.folder("extensions")?);
+    let sysext = |name| peer.sysext(name, FOR_DEBIAN_13);
+    let images = [
+        sysext("directory")?,
+        peer.erofs(&sysext("plain")?, &[])?,
+        peer.erofs(&sysext("lz4hc")?, &["-zlz4hc", "-C65536"])?,
+        peer.erofs(&sysext("zstd")?, &["-zzstd", "-C65536", "-Efragments,dedupe"])?,
+        peer.squashfs(&sysext("squashfs")?)?,
+    ];
+    let mut machine = world.machine("extensions", &tree)?;
+    for image in &images {
+        machine = judge(machine, image, sysext_merges)?;
+    }
+    for image in [peer.confext("settings", FOR_DEBIAN_13)?, peer.erofs(&peer.confext("options", FOR_DEBIAN_13)?, &[])?]
+    {
+        machine = judge(machine, &image, confext_merges)?;
+    }
+    machine.run_in_container().map(drop)
+}
+
+/// Services of portable images run, from a directory and from an image, and when an extension brings them.
+pub(super) fn are_portable(world: &World) -> Outcome {
+    let (tree, kernel) = (world.tree(&DEBIAN_13)?, world.tree(&KERNEL)?);
+    let peer = Peer::new(&tree, world.folder("portable")?);
+    let busybox = kernel.root().join("usr/bin/busybox");
+    let mut machine = world.machine("portable", &tree)?;
+    for image in [peer.portable("folder", &busybox)?, peer.erofs(&peer.portable("packed", &busybox)?, &[])?] {
+        machine = judge(machine, &image, |image| portable_runs(image, &[], ""))?;
+    }
+    let base = peer.erofs(&peer.portable_base("base", "brought")?, &[])?;
+    let extension = peer.erofs(&peer.portable_extension("brought", &busybox)?, &[])?;
+    machine
+        .with(&base, "/images/base.raw")?
+        .with(&extension, "/images/brought.raw")?
+        .script("extension", &portable_runs("base.raw", &["brought.raw"], ""))?
+        .run_in_container()
+        .map(drop)
+}
+
+/// systemd 252 merges the image of a sysext.
+pub(super) fn are_merged_by_debian_12(world: &World) -> Outcome {
+    let (tools, tree) = (world.tree(&DEBIAN_13)?, world.tree(&DEBIAN_12)?);
+    let peer = Peer::new(&tools, world.folder("extensions-12")?);
+    let image = peer.erofs(&peer.sysext("older", "ID=debian\nVERSION_ID=12\n")?, &["-zlz4hc"])?;
+    judge(world.machine("debian-12", &tree)?, &image, sysext_merges)?.run_in_container().map(drop)
+}
+
+/// Adds an image and what is asked of it to a machine.
+fn judge<'tree>(machine: Machine<'tree>, image: &Path, scenario: impl Fn(&str) -> String) -> Outcome<Machine<'tree>> {
+    let file = image.file_name().unwrap_or_default().to_string_lossy();
+    machine.with(image, &format!("/images/{file}"))?.script(&file, &scenario(&file))
+}
