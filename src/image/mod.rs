@@ -6,6 +6,8 @@
 mod destination;
 mod directory;
 mod manifest;
+pub mod read;
+pub mod squashfs;
 mod tar;
 
 pub use destination::{
