@@ -9,8 +9,9 @@ use super::{BuildError, Stacked, base, manifest};
 use crate::deploy::{self, Flavour, UnitBody, UnitFile, UnitOptions};
 use crate::digest::{Digest, Hasher};
 use crate::distro::Architecture;
+use crate::image::signature::Signer;
 use crate::image::{
-    self, Elf, ExtensionClass, ManifestFile, ReleaseFields, ReleaseFile, Signer, Subtracted, carried_by_copy,
+    self, Elf, ExtensionClass, ManifestFile, ReleaseFields, ReleaseFile, Subtracted, carried_by_copy,
 };
 use crate::plan::OutputKind;
 use crate::resolve::{ConfextOutput, ImageOutput, PortableOutput, Recipe, ReleaseMatch, SysextOutput, target_name};
@@ -52,8 +53,10 @@ pub(super) fn sysext<'tree>(
     let mut contents = over(carried.tree, output.over.as_deref(), means)?;
     contents.left_out = carried.left_out;
     contents.left_out.extend(stacked.removed.iter().filter(|path| !elsewhere(path)).cloned());
-    put(&mut contents.tree, deploy::units(recipe, &options)?, recipe.profile.epoch)?;
-    put(&mut contents.tree, deploy::factory(&carried.factory, &options)?, recipe.profile.epoch)?;
+    let mut files = deploy::units(recipe, &options)?;
+    files.extend(deploy::factory(&carried.factory, &options)?);
+    files.extend(deploy::preparation(&files, &options)?);
+    put(&mut contents.tree, files, recipe.profile.epoch)?;
     let units = TreePath::from_absolute(b"/usr/lib/systemd/system")?;
     let reload = contents.tree.below(&units).next().is_some();
     add_release(&mut contents.tree, recipe, ExtensionClass::Sysext, &output.image, &output.release, reload)?;
@@ -277,11 +280,8 @@ fn file(
     tree: &Tree,
     means: &Means<'_>,
 ) -> Result<(String, Content), BuildError> {
-    let signer = match (output.format, output.verity, means.signer) {
-        (ImageFormat::Ddi, Verity::Signed, None) => return Err(BuildError::NoSigner { name: output.name.clone() }),
-        (ImageFormat::Ddi, Verity::Signed, signer) => signer,
-        _ => None,
-    };
+    let signed = (output.format, output.verity) == (ImageFormat::Ddi, Verity::Signed);
+    let signer = means.signer.filter(|_| signed);
     let architecture = recipe.distro.architecture;
     let key = key(output, architecture, tree.digest(), signer);
     let write = |file: &std::fs::File| {
@@ -301,7 +301,7 @@ fn key(output: &ImageOutput, architecture: Architecture, tree: Digest, signer: O
     hasher.field(architecture.as_str().as_bytes());
     hasher.field(tree.as_bytes());
     if let Some(signer) = signer {
-        hasher.field(signer.certificate_digest().as_bytes());
+        hasher.field(signer.certificate().fingerprint().as_bytes());
     }
     hasher.finish().0
 }

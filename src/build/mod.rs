@@ -102,12 +102,6 @@ pub enum BuildError {
         /// The first such path.
         path: TreePath,
     },
-    /// A signature was asked for and nobody is there to sign.
-    #[error("the image `{name}` is to be signed: give a key and its certificate with `--key FILE --cert FILE`")]
-    NoSigner {
-        /// The name of the image.
-        name: String,
-    },
     /// An image cannot be written.
     #[error("cannot write the image `{name}`")]
     Image {

@@ -18,7 +18,7 @@ mod tests;
 pub use dockerfile::{DOCKERIGNORE, ImageTree, dockerfile};
 pub use run::{Engine, Program, image_name, run_command};
 pub use tmpfiles::factory;
-pub use unit::{Flavour, UnitBody, UnitFile, UnitOptions, mount_points, unit_name, unit_prefix, units};
+pub use unit::{Flavour, UnitBody, UnitFile, UnitOptions, mount_points, preparation, unit_name, unit_prefix, units};
 
 use crate::tree::TreePath;
 

@@ -14,7 +14,8 @@ use crate::digest::{Digest, Hasher};
 use crate::distro::{self, Distro};
 use crate::error::Error;
 use crate::event::{Event, Reporter};
-use crate::image::{self, Destination, Options, Output, Rendered, Signer, Standing};
+use crate::image::signature::Signer;
+use crate::image::{self, Destination, Options, Output, Rendered, Standing};
 use crate::plan::{ImageWish, OutputKind, Plan};
 use crate::resolve::{Library, ProfileSource, Recipe, Request, target_name};
 use crate::spec::Project;
@@ -231,7 +232,7 @@ fn key(request: &RenderRequest, target: &Target) -> Digest {
     }
     hasher.field(format!("{:?}", request.image).as_bytes());
     if let Some(signer) = &request.signer {
-        hasher.field(signer.certificate_digest().as_bytes());
+        hasher.field(signer.certificate().fingerprint().as_bytes());
     }
     for setting in &request.selection.settings {
         hasher.field(setting.name.as_bytes());

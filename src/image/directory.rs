@@ -319,6 +319,10 @@ impl Writer<'_> {
             ContentSource::Inline(bytes) => return Ok(file.write_all(bytes).map_err(failed)?),
             ContentSource::File(source) => (source, 0),
             ContentSource::Slice { file: source, offset } => (source, *offset),
+            ContentSource::Image { .. } => {
+                io::copy(&mut content.open()?, file).map_err(failed)?;
+                return Ok(());
+            }
         };
         let from = fs::open(source)?;
         if content.length <= COPIED_IN_MEMORY || !copy_in_kernel(file, &from, offset, content.length) {

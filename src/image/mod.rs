@@ -7,12 +7,14 @@ pub mod ddi;
 mod destination;
 mod directory;
 mod elf;
+pub mod erofs;
 mod extension;
 mod file;
 pub mod gpt;
-pub mod erofs;
 mod manifest;
+pub mod read;
 pub mod signature;
+pub mod squashfs;
 mod tar;
 pub mod verity;
 
@@ -26,6 +28,6 @@ pub use extension::{
     Carried, ExtensionClass, FactoryEntry, NeededProgram, PortableError, ReleaseFields, ReleaseFile, Subtracted, Whole,
     confext, portable, subtract, sysext,
 };
-pub use file::{Signer, WriteImageError, write_image};
+pub use file::{WriteImageError, write_image};
 pub use manifest::{GENERATOR, Manifest, ManifestEntry, ManifestError, ManifestFile, ManifestHead};
 pub use tar::{WriteTarError, write_tar, write_tar_selected};

@@ -235,6 +235,14 @@ impl Resolver<'_> {
         if output.format == ImageFormat::Directory {
             self.pointless(&file, "a directory has no file system of its own", "raw");
         }
+        if let (Filesystem::Squashfs, ImageCompression::None, Some(written)) =
+            (output.filesystem, output.compression, &table.compression)
+        {
+            self.problems.push(
+                Problem::at(&written.place, "squashfs is always compressed here")
+                    .help("leave `compression` out, or choose `filesystem = \"erofs\"`"),
+            );
+        }
         if output.format != ImageFormat::Ddi {
             self.pointless(&disk, "only a disk image has room for hashes and UUIDs", "ddi");
         }

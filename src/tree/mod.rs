@@ -17,12 +17,12 @@ mod xattrs;
 use std::collections::BTreeMap;
 
 pub use diff::{Aspect, Change, ChangeKind, Difference, diff, diff_without_times};
-pub use node::{Content, ContentReader, ContentSource, DeviceNumber, Kind, Meta, Node, Xattrs};
+pub use node::{Content, ContentReader, ContentSource, ContentStore, DeviceNumber, Kind, Meta, Node, Xattrs};
 pub use overlay::{Merged, Stack, StackError, StackLayer};
 pub use path::{InvalidPath, TreePath};
 pub use scan::{ScanError, scan};
 pub use tar::{TarError, TarFault, read_tar};
-pub use xattrs::Incomplete;
+pub use xattrs::{Incomplete, Sorted};
 
 /// The place of a node in its tree. Several paths with one id are hard links.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]

@@ -1,6 +1,7 @@
 //! What stands at a path of a tree.
 
 use std::collections::BTreeMap;
+use std::fmt;
 use std::fs::File;
 use std::io::{self, Read};
 use std::os::unix::fs::FileExt;
@@ -149,6 +150,36 @@ pub enum ContentSource {
         /// The first byte.
         offset: u64,
     },
+    /// A file inside an opened image, read from there whenever it is needed.
+    Image {
+        /// The image.
+        image: Arc<dyn ContentStore>,
+        /// What the image knows the file by.
+        id: u64,
+    },
+}
+
+/// An opened image that the contents of its files are read from.
+pub trait ContentStore: fmt::Debug + Send + Sync {
+    /// Opens the file known as `id`, to be read from its beginning to its end.
+    ///
+    /// # Errors
+    /// When there is no such file or the image is damaged.
+    fn open(&self, id: u64) -> io::Result<Box<dyn Read + Send + '_>>;
+
+    /// Returns where the image is, for messages.
+    fn path(&self) -> &Path;
+}
+
+impl ContentSource {
+    /// Returns the file of the host that holds the bytes, for messages; the empty path for bytes in memory.
+    pub fn path(&self) -> &Path {
+        match self {
+            Self::Inline(_) => Path::new(""),
+            Self::File(file) | Self::Slice { file, .. } => file,
+            Self::Image { image, .. } => image.path(),
+        }
+    }
 }
 
 impl Content {
@@ -167,6 +198,20 @@ impl Content {
         Ok(Self { digest, length, source: ContentSource::File(path) })
     }
 
+    /// Returns the bytes, when there are at most `limit`; nothing when there are more.
+    ///
+    /// # Errors
+    /// When they cannot be read.
+    pub fn read(&self, limit: usize) -> fs::Result<Option<Vec<u8>>> {
+        if self.length > limit as u64 {
+            return Ok(None);
+        }
+        let mut bytes = Vec::new();
+        let count = self.open()?.read_to_end(&mut bytes);
+        count.map_err(fs::Error::on("read", self.source.path()))?;
+        Ok(Some(bytes))
+    }
+
     /// Opens the bytes for reading from their beginning to their end.
     ///
     /// # Errors
@@ -176,6 +221,10 @@ impl Content {
             ContentSource::Inline(bytes) => ReaderSource::Bytes(bytes),
             ContentSource::File(path) => ReaderSource::Slice { file: fs::open(path)?, offset: 0 },
             ContentSource::Slice { file, offset } => ReaderSource::Slice { file: fs::open(file)?, offset: *offset },
+            ContentSource::Image { image, id } => {
+                let reader = image.open(*id).map_err(fs::Error::on("read a file of", image.path()))?;
+                ReaderSource::Image(reader)
+            }
         };
         Ok(ContentReader { source, left: self.length })
     }
@@ -200,16 +249,21 @@ pub(super) fn digest_slice(file: &File, mut offset: u64, length: u64) -> io::Res
 
 /// Reads the bytes of a [`Content`]. A file that has become shorter since it was hashed is an error of kind
 /// `UnexpectedEof`.
-#[derive(Debug)]
 pub struct ContentReader<'content> {
     source: ReaderSource<'content>,
     left: u64,
 }
 
-#[derive(Debug)]
 enum ReaderSource<'content> {
     Bytes(&'content [u8]),
     Slice { file: File, offset: u64 },
+    Image(Box<dyn Read + Send + 'content>),
+}
+
+impl fmt::Debug for ContentReader<'_> {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        formatter.debug_struct("ContentReader").field("left", &self.left).finish_non_exhaustive()
+    }
 }
 
 impl Read for ContentReader<'_> {
@@ -222,6 +276,7 @@ impl Read for ContentReader<'_> {
                 *offset += count as u64;
                 count
             }
+            ReaderSource::Image(reader) => reader.read(&mut buffer[..want])?,
         };
         if count == 0 && want > 0 {
             return Err(io::Error::new(io::ErrorKind::UnexpectedEof, "the file became shorter while it was used"));

@@ -12,13 +12,13 @@ use super::Xattrs;
 
 /// Extended attributes as they belong into a tree, and what those of overlayfs said.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
-pub(super) struct Sorted {
+pub struct Sorted {
     /// What is kept.
-    pub(super) xattrs: Xattrs,
+    pub xattrs: Xattrs,
     /// The directory hides what lower trees have in it.
-    pub(super) opaque: bool,
+    pub opaque: bool,
     /// The empty file stands for a removal.
-    pub(super) whiteout: bool,
+    pub whiteout: bool,
 }
 
 /// An extended attribute that says that part of the file or directory lies in another layer.
@@ -43,7 +43,7 @@ impl Sorted {
     ///
     /// # Errors
     /// When it says that part of the file or directory lies elsewhere.
-    pub(super) fn take(&mut self, name: &[u8], value: &[u8]) -> Result<(), Incomplete> {
+    pub fn take(&mut self, name: &[u8], value: &[u8]) -> Result<(), Incomplete> {
         let overlay = name.strip_prefix(b"trusted.overlay.").or_else(|| name.strip_prefix(b"user.overlay."));
         match overlay {
             Some(b"opaque") => self.opaque |= value == b"y",

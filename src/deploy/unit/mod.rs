@@ -11,6 +11,7 @@ mod directories;
 mod file;
 mod hardening;
 mod names;
+mod preparation;
 mod program;
 mod service;
 mod start;
@@ -20,6 +21,7 @@ mod tests;
 
 pub use file::{UnitBody, UnitFile};
 pub use names::{unit_name, unit_prefix};
+pub use preparation::preparation;
 
 use self::program::Program;
 pub(super) use self::text::word;

@@ -186,7 +186,7 @@ impl Writer<'_> {
                 }
                 Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
                 Err(error) if error.kind() == io::ErrorKind::UnexpectedEof => return Err(changed()),
-                Err(error) => return Err(unreadable(fs::Error::on("read", source_path(content))(error))),
+                Err(error) => return Err(unreadable(fs::Error::on("read", content.source.path())(error))),
             }
         }
         if hasher.finish() == (content.digest, content.length) { Ok(()) } else { Err(changed()) }
@@ -197,14 +197,6 @@ impl Writer<'_> {
 /// before everything that a name can hold.
 fn by_names(path: &TreePath) -> impl Iterator<Item = u8> {
     path.as_bytes().iter().map(|&byte| if byte == b'/' { 0 } else { byte })
-}
-
-/// Returns the file that holds a content.
-fn source_path(content: &Content) -> &std::path::Path {
-    match &content.source {
-        ContentSource::Inline(_) => std::path::Path::new(""),
-        ContentSource::File(file) | ContentSource::Slice { file, .. } => file,
-    }
 }
 
 #[cfg(test)]
