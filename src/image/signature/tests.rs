@@ -128,7 +128,7 @@ fn generated_keys_sign_for_ten_years() {
     let now = UNIX_EPOCH + Duration::from_secs(1_700_000_000);
     for key_type in [KeyType::EcdsaP256, KeyType::EcdsaP384] {
         let generated = generate(key_type, "me + you, \"=#", now).unwrap();
-        assert_eq!(generated.certificate.subject(), "CN=me \\+ you\\, \\\"\\=#");
+        assert_eq!(generated.certificate.subject(), "CN=me \\+ you\\, \\\"=#");
         let pem = generated.key.to_pem(None).unwrap();
         let again = SigningKey::from_pem(&pem, None).unwrap();
         let certificate = Certificate::from_pem(&generated.certificate.to_pem()).unwrap();
