@@ -10,7 +10,6 @@ use crate::command::{explain, program, run};
 
 /// The root filesystem of a minimal Debian as a tar archive.
 pub(crate) struct Base {
-    pub(crate) release: String,
     pub(crate) archive: PathBuf,
 }
 
@@ -25,7 +24,7 @@ pub(crate) fn debian(cache: &Path, release: &str) -> Outcome<Base> {
         run(debootstrap(release, &unfinished)?.arg("--format=tar"))?;
         fs::rename(&unfinished, &archive).map_err(explain(format!("write {}", archive.display())))?;
     }
-    Ok(Base { release: release.to_owned(), archive })
+    Ok(Base { archive })
 }
 
 /// Returns the folder of a minimal Debian with some packages more, from the cache when it is there: a place to run the

@@ -1,5 +1,6 @@
 //! What all cases share: a scratch folder, a docker daemon, a base image.
 
+use std::cell::OnceCell;
 use std::ffi::OsString;
 use std::fs::{self, File, Permissions};
 use std::os::unix::fs::PermissionsExt as _;
@@ -18,11 +19,14 @@ use crate::command::{explain, program, run};
 use crate::containers::Containers;
 use crate::docker::Docker;
 
+/// The release of Debian that profiles are rendered for.
+const RELEASE: &str = "trixie";
+
 /// What all cases share. Dropping it stops what was started and removes what was written, but for the cache.
 pub(crate) struct World {
-    pub(crate) docker: Docker,
-    pub(crate) containers: Containers,
-    pub(crate) base: Base,
+    docker: OnceCell<Docker>,
+    containers: OnceCell<Containers>,
+    base: OnceCell<Base>,
     /// The folder of files that survive a run.
     pub(crate) cache: PathBuf,
     scratch: Scratch,
@@ -63,16 +67,35 @@ impl Rendered {
 }
 
 impl World {
-    /// Prepares everything; what an earlier run left behind when it was killed is cleared away first.
+    /// Prepares what every case needs; engines wait until one asks for them. What an earlier run left behind when it was killed is cleared away first.
     pub(crate) fn set_up() -> Outcome<Self> {
         let cache = cache_folder()?;
         let scratch = Scratch::claim(&cache)?;
-        let base = base::debian(&cache, "trixie")?;
-        let docker = Docker::find_or_start(&scratch.path)?;
-        docker.import(&base)?;
-        let containers = Containers::set_up(&scratch.path)?;
-        containers.import(&base)?;
+        let (docker, containers, base) = (OnceCell::new(), OnceCell::new(), OnceCell::new());
         Ok(Self { docker, containers, base, cache, scratch })
+    }
+
+    /// Returns docker, which knows the base image.
+    pub(crate) fn docker(&self) -> Outcome<&Docker> {
+        first_time(&self.docker, || {
+            let docker = Docker::find_or_start(&self.scratch.path)?;
+            docker.import(self.base()?)?;
+            Ok(docker)
+        })
+    }
+
+    /// Returns buildah and podman, which know the base image.
+    pub(crate) fn containers(&self) -> Outcome<&Containers> {
+        first_time(&self.containers, || {
+            let containers = Containers::set_up(&self.scratch.path)?;
+            containers.import(self.base()?)?;
+            Ok(containers)
+        })
+    }
+
+    /// Returns the base image.
+    fn base(&self) -> Outcome<&Base> {
+        first_time(&self.base, || base::debian(&self.cache, RELEASE))
     }
 
     /// Renders a profile that the program carries, for Debian, in a folder that has nothing of its own.
@@ -87,12 +110,12 @@ impl World {
             fs::remove_dir_all(&folder).map_err(explain(format!("remove {}", folder.display())))?;
         }
         let mut command = layerforge(project, profile);
-        command.args(["--distro", "debian", "--release", &self.base.release]).arg("--dest").arg(&folder);
+        command.args(["--distro", "debian", "--release", RELEASE]).arg("--dest").arg(&folder);
         for setting in settings {
             command.args(["--set", setting]);
         }
         run(&mut command)?;
-        Ok(Rendered { folder, recipe: recipe(project, profile, &self.base.release)? })
+        Ok(Rendered { folder, recipe: recipe(project, profile, RELEASE)? })
     }
 
     /// Returns a new folder for a case.
@@ -100,6 +123,14 @@ impl World {
         let folder = self.scratch.path.join(name);
         fs::create_dir_all(&folder).map_err(explain(format!("make {}", folder.display())))?;
         Ok(folder)
+    }
+}
+
+/// Returns what is in the cell, made when it is asked for first.
+fn first_time<T>(cell: &OnceCell<T>, make: impl FnOnce() -> Outcome<T>) -> Outcome<&T> {
+    match cell.get() {
+        Some(made) => Ok(made),
+        None => make().map(|made| cell.get_or_init(|| made)),
     }
 }
 

@@ -53,7 +53,7 @@ fn as_systemd_repart(world: &World, tree: &Path, version: &str) -> Outcome {
         for verity in [Verity::None, Verity::Hash, Verity::Signed(&signer)] {
             let own = folder.join("own.raw");
             write(&payload, &own, &options(architecture, role, verity))?;
-            let theirs = repart(tree, &folder, architecture, role, verity, &own)?;
+            let theirs = repart(tree, &folder, role, verity, &own)?;
             run(program("cmp").arg(&own).arg(&theirs))
                 .map_err(|error| format!("{architecture} {role:?} {length} {verity:?}: {error}"))?;
         }
@@ -61,15 +61,8 @@ fn as_systemd_repart(world: &World, tree: &Path, version: &str) -> Outcome {
     Ok(())
 }
 
-/// Lets systemd-repart make an image of the size of `own`, with partitions of the size of those in it.
-fn repart(
-    tree: &Path,
-    folder: &Path,
-    architecture: Architecture,
-    role: PartitionRole,
-    verity: Verity<'_>,
-    own: &Path,
-) -> Outcome<PathBuf> {
+/// Lets systemd-repart make an image of the size and architecture of `own`, with partitions of the size of those in it.
+fn repart(tree: &Path, folder: &Path, role: PartitionRole, verity: Verity<'_>, own: &Path) -> Outcome<PathBuf> {
     let definitions = folder.join("definitions");
     remove(&definitions)?;
     fs::create_dir(&definitions).map_err(explain("make the definitions"))?;

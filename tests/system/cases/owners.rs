@@ -22,15 +22,15 @@ pub(super) fn with_buildkit(world: &World) -> Outcome {
 
 pub(super) fn with_buildah(world: &World) -> Outcome {
     let rendered = world.render_in(&project(world)?, "owners", &[])?;
-    world.containers.build(&rendered.folder, IMAGE)?;
-    world.containers.look_into(IMAGE, |root| compare(&rendered.folder, root))
+    world.containers()?.build(&rendered.folder, IMAGE)?;
+    world.containers()?.look_into(IMAGE, |root| compare(&rendered.folder, root))
 }
 
 fn build_and_compare(world: &World, builder: Builder) -> Outcome {
     let rendered = world.render_in(&project(world)?, "owners", &[])?;
-    world.docker.build(builder, &rendered.folder, IMAGE)?;
+    world.docker()?.build(builder, &rendered.folder, IMAGE)?;
     let root = world.folder(&format!("owners-{builder:?}"))?;
-    world.docker.extract(IMAGE, &root)?;
+    world.docker()?.extract(IMAGE, &root)?;
     compare(&rendered.folder, &root)
 }
 

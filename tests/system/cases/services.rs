@@ -26,9 +26,9 @@ impl<'world> Service<'world> {
     fn build(world: &'world World, profile: &str, settings: &[String], secrets: &[(&str, &str)]) -> Outcome<Self> {
         let rendered = world.render(profile, settings)?;
         let image = format!("localhost/layerforge-test-{profile}:latest");
-        world.docker.build(Builder::BuildKit, &rendered.folder, &image)?;
+        world.docker()?.build(Builder::BuildKit, &rendered.folder, &image)?;
         let root = world.folder(&format!("{profile}-root"))?;
-        world.docker.extract(&image, &root)?;
+        world.docker()?.extract(&image, &root)?;
         matches_manifest(&rendered.folder, &root)?;
         write_secrets(&rendered.folder.join("secrets"), secrets)?;
         Ok(Self { world, image, rendered })
@@ -36,7 +36,7 @@ impl<'world> Service<'world> {
 
     /// Starts what the image starts, and waits until it is healthy.
     fn start(&self) -> Outcome<Container<'world>> {
-        let container = self.world.docker.start_container(&self.options(None)?)?;
+        let container = self.world.docker()?.start_container(&self.options(None)?)?;
         let healthy = wait_for(Duration::from_secs(60), || container.is_healthy());
         healthy.map_err(|message| format!("{message}\n{}", container.log()))?;
         Ok(container)
@@ -45,7 +45,7 @@ impl<'world> Service<'world> {
     /// Runs a job to its end.
     fn run_job(&self, name: &str) -> Outcome<String> {
         let options = self.rendered.run_options(&self.image, Program::Job(name), Engine::Docker)?;
-        run(self.world.docker.command().args(["run", "--rm"]).args(options))
+        run(self.world.docker()?.command().args(["run", "--rm"]).args(options))
     }
 
     /// Runs a script in a container of the process that the image starts.
@@ -53,7 +53,7 @@ impl<'world> Service<'world> {
         let mut options = self.options(None)?;
         let image = options.pop().ok_or("a command without an image")?;
         options.extend(["--entrypoint".into(), "/bin/sh".into(), image, "-c".into(), script.into()]);
-        run(self.world.docker.command().args(["run", "--rm"]).args(options))
+        run(self.world.docker()?.command().args(["run", "--rm"]).args(options))
     }
 
     /// Returns how a process is run: the one that is named, or that which the image starts.
@@ -64,7 +64,7 @@ impl<'world> Service<'world> {
 
     /// Stops a container the way it asks for.
     fn stop(&self, container: &Container<'_>) -> Outcome {
-        run(self.world.docker.command().args(["stop", &container.id])).map(drop)
+        run(self.world.docker()?.command().args(["stop", &container.id])).map(drop)
     }
 }
 
@@ -117,7 +117,7 @@ pub(super) fn discourse(world: &World) -> Outcome {
     let settings = [format!("http_port={}", free_port()?)];
     let service = Service::build(world, "discourse", &settings, &[])?;
     let nginx = service.options(Some("nginx"))?;
-    run(service.world.docker.command().args(["run", "--rm"]).args(nginx).arg("-t"))?;
+    run(service.world.docker()?.command().args(["run", "--rm"]).args(nginx).arg("-t"))?;
 
     let bundle = "/etc/ssl/certs/ca-certificates.crt";
     let certificate = "/usr/local/share/ca-certificates/organisation.crt";

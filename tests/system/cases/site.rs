@@ -17,13 +17,13 @@ const IMAGE: &str = "localhost/layerforge-test-site:latest";
 pub(super) fn with_docker(world: &World) -> Outcome {
     let port = free_port()?;
     let rendered = world.render("default", &[format!("http_port={port}")])?;
-    world.docker.build(Builder::Legacy, &rendered.folder, IMAGE)?;
+    world.docker()?.build(Builder::Legacy, &rendered.folder, IMAGE)?;
     let root = world.folder("site-root")?;
-    world.docker.extract(IMAGE, &root)?;
+    world.docker()?.extract(IMAGE, &root)?;
     matches_manifest(&rendered.folder, &root)?;
 
     let options = rendered.run_options(IMAGE, Program::Process("nginx"), Engine::Docker)?;
-    let container = world.docker.start_container(&options)?;
+    let container = world.docker()?.start_container(&options)?;
     answers(port).map_err(|message| format!("{message}\n{}", container.log()))?;
 
     // The root is read-only for everybody, and for this user nothing would be writable anyway.
@@ -35,7 +35,7 @@ pub(super) fn with_docker(world: &World) -> Outcome {
     contains(&run(&mut container.exec(&["id"]))?, "uid=65532(app) gid=65532(app)")?;
     wait_for(Duration::from_secs(60), || container.is_healthy())?;
 
-    run(world.docker.command().args(["stop", &container.id]))?;
+    run(world.docker()?.command().args(["stop", &container.id]))?;
     same("exit code", &container.inspect("{{.State.ExitCode}}")?, "0")?;
     let log = container.log();
     if log.contains("[alert]") || log.contains("[emerg]") || log.contains("[error]") {
@@ -47,15 +47,15 @@ pub(super) fn with_docker(world: &World) -> Outcome {
 pub(super) fn with_podman(world: &World) -> Outcome {
     let port = free_port()?;
     let rendered = world.render("default", &[format!("http_port={port}")])?;
-    world.containers.build(&rendered.folder, IMAGE)?;
-    world.containers.look_into(IMAGE, |root| matches_manifest(&rendered.folder, root))?;
+    world.containers()?.build(&rendered.folder, IMAGE)?;
+    world.containers()?.look_into(IMAGE, |root| matches_manifest(&rendered.folder, root))?;
 
-    let mut command = world.containers.command("podman");
+    let mut command = world.containers()?.command("podman");
     command.args(["run", "--detach", "--log-driver=k8s-file"]);
     let id = run(command.args(rendered.run_options(IMAGE, Program::Process("nginx"), Engine::Podman)?))?;
     let outcome = answers(port);
-    let log = run(world.containers.command("podman").args(["logs", id.trim()])).unwrap_or_default();
-    run(world.containers.command("podman").args(["rm", "--force", id.trim()]))?;
+    let log = run(world.containers()?.command("podman").args(["logs", id.trim()])).unwrap_or_default();
+    run(world.containers()?.command("podman").args(["rm", "--force", id.trim()]))?;
     outcome.map_err(|message| format!("{message}\n{log}"))
 }
 
