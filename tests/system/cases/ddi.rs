@@ -71,7 +71,7 @@ fn repart(tree: &Path, folder: &Path, role: PartitionRole, verity: Verity<'_>, o
     let (ddi, _) = read(own)?;
     for (index, partition) in ddi.reading.table.partitions.iter().enumerate() {
         let (suffix, kind) = [("", "data"), ("-verity", "hash"), ("-verity-sig", "signature")][index];
-        let mut text = format!("[Partition]\nType={role}{suffix}\nFlags=0x1000000000000000\n");
+        let mut text = format!("[Partition]\nType={role}{suffix}\nFlags=0x1000000000000000\nGrowFileSystem=no\n");
         if hashed {
             text += &format!("Verity={kind}\nVerityMatchKey=k\n");
         }
