@@ -190,12 +190,13 @@ impl Ddi {
 
     fn flags(&mut self, known: &[(Partition, PartitionType)]) {
         for (partition, kind) in known {
-            let checks: [(bool, fn(String) -> Fault); 3] = [
-                (partition.flags & READ_ONLY == 0, Fault::NotReadOnly),
-                (partition.flags & GROW_FILE_SYSTEM != 0, Fault::Grows),
-                (partition.flags & NO_AUTO != 0, Fault::NotDiscovered),
+            let flag = |flag| partition.flags & flag != 0;
+            let checks = [
+                (!flag(READ_ONLY)).then(|| Fault::NotReadOnly(kind.label())),
+                flag(GROW_FILE_SYSTEM).then(|| Fault::Grows(kind.label())),
+                flag(NO_AUTO).then(|| Fault::NotDiscovered(kind.label())),
             ];
-            self.faults.extend(checks.into_iter().filter(|(wrong, _)| *wrong).map(|(_, fault)| fault(kind.label())));
+            self.faults.extend(checks.into_iter().flatten());
         }
     }
 

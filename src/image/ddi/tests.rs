@@ -11,7 +11,7 @@ use crate::image::signature::{Certificate, SigningKey};
 const MIB: usize = 1 << 20;
 
 fn signer(name: &str) -> Signer {
-    let pem = |name: &str| std::fs::read_to_string(format!("tests/keys/{name}")).unwrap();
+    let pem = |name: &str| crate::fs::read_to_string(format!("tests/keys/{name}").as_ref()).unwrap();
     let key = SigningKey::from_pem(&pem(&format!("{name}.pem")), None).unwrap();
     Signer::with_key(key, Certificate::from_pem(&pem(&format!("{name}.crt"))).unwrap()).unwrap()
 }

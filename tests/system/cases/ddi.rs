@@ -71,12 +71,13 @@ fn repart(tree: &Path, folder: &Path, role: PartitionRole, verity: Verity<'_>, o
     let (ddi, _) = read(own)?;
     for (index, partition) in ddi.reading.table.partitions.iter().enumerate() {
         let (suffix, kind) = [("", "data"), ("-verity", "hash"), ("-verity-sig", "signature")][index];
-        let mut text = format!("[Partition]\nType={role}{suffix}\nFlags=0x1000000000000000\nGrowFileSystem=no\n");
+        let mut text = format!("[Partition]\nType={role}{suffix}\nFlags=0x1000000000000000\n");
         if hashed {
             text += &format!("Verity={kind}\nVerityMatchKey=k\n");
         }
         if index == 0 {
-            text += "CopyBlocks=/work/payload\n";
+            // Without these two it adds a flag of its own to what is not protected by verity.
+            text += "CopyBlocks=/work/payload\nReadOnly=yes\nGrowFileSystem=no\n";
         }
         if index < 2 {
             text += &format!("SizeMinBytes={0}\nSizeMaxBytes={0}\n", partition.length);
