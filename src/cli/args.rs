@@ -2,7 +2,7 @@
 
 use std::path::PathBuf;
 
-use clap::{ArgAction, Args, Parser, Subcommand, ValueEnum};
+use clap::{ArgAction, ArgGroup, Args, Parser, Subcommand, ValueEnum};
 
 use crate::distro::Architecture;
 use crate::image::signature::KeyType;
@@ -307,12 +307,13 @@ pub(super) struct InitArguments {
 /// Arguments of `sign`.
 #[derive(Debug, Args)]
 #[command(after_help = SIGN_HELP)]
+#[command(group(ArgGroup::new("hand").args(["key", "signer"]).required(true)))]
 pub(super) struct SignArguments {
     /// A disk image with a verity hash tree
     #[arg(value_name = "IMAGE")]
     pub(super) image: PathBuf,
     /// The private key, PEM: RSA, or ECDSA with P-256 or P-384
-    #[arg(long, value_name = "FILE", required_unless_present = "signer")]
+    #[arg(long, value_name = "FILE")]
     pub(super) key: Option<PathBuf>,
     /// The certificate of the key, PEM
     #[arg(long = "cert", value_name = "FILE")]
@@ -321,7 +322,7 @@ pub(super) struct SignArguments {
     #[arg(long, value_name = "FILE", conflicts_with = "signer")]
     pub(super) passphrase_file: Option<PathBuf>,
     /// A command that signs instead of a key: root hash on its input, PKCS#7 as DER on its output
-    #[arg(long, value_name = "CMD", conflicts_with = "key")]
+    #[arg(long, value_name = "CMD")]
     pub(super) signer: Option<String>,
 }
 

@@ -2,14 +2,15 @@
 
 use crate::session::{Session, transcript};
 
-const COMMANDS: [&str; 11] =
-    ["render", "check", "plan", "why", "list", "diff", "graph", "init", "schema", "completions", "man"];
+const COMMANDS: [&str; 13] =
+    ["render", "check", "plan", "why", "list", "diff", "graph", "init", "sign", "key", "schema", "completions", "man"];
 
 #[test]
 fn every_command_explains_itself() {
     let session = Session::empty();
     let mut runs = vec![session.run("--help")];
     runs.extend(COMMANDS.iter().map(|command| session.run(&format!("{command} --help"))));
+    runs.push(session.run("key generate --help"));
     insta::assert_snapshot!(transcript(&runs));
     let version = session.run("--version");
     assert_eq!(version.output, format!("layerforge {}\n", env!("CARGO_PKG_VERSION")));

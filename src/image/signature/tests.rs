@@ -128,7 +128,7 @@ fn generated_keys_sign_for_ten_years() {
     let now = UNIX_EPOCH + Duration::from_secs(1_700_000_000);
     for key_type in [KeyType::EcdsaP256, KeyType::EcdsaP384] {
         let generated = generate(key_type, "me + you, \"=#", now).unwrap();
-        assert_eq!(generated.certificate.subject(), "CN=me \\+ you\\, \\\"\\=#");
+        assert_eq!(generated.certificate.subject(), "CN=me \\+ you\\, \\\"=#");
         let pem = generated.key.to_pem(None).unwrap();
         let again = SigningKey::from_pem(&pem, None).unwrap();
         let certificate = Certificate::from_pem(&generated.certificate.to_pem()).unwrap();
@@ -147,11 +147,11 @@ fn a_command_may_sign() {
     let sign = |command: &str| Signer::with_command(command.into(), certificate.clone()).sign(&root());
     let folder = tempfile::tempdir().unwrap();
     let stored = folder.path().join("signature");
-    std::fs::write(&stored, file!("rsa.p7s")).unwrap();
+    crate::fs::write_new(&stored, file!("rsa.p7s"), 0o644).unwrap();
     // It gets the 64 digits and nothing else.
     let command = format!("test \"$(cat | tee '{0}.text')\" = {1} && cat '{0}'", stored.display(), root().hex());
     assert!(sign(&command).unwrap().signature == file!("rsa.p7s"));
-    assert_eq!(std::fs::read(folder.path().join("signature.text")).unwrap(), root().hex().as_bytes());
+    assert_eq!(crate::fs::read(&folder.path().join("signature.text")).unwrap(), root().hex().as_bytes());
     let reasons =
         ["exit 3", "true", "cat", "echo -----BEGIN PKCS7-----", "yes"].map(|command| sign(command).unwrap_err());
     insta::assert_snapshot!(reasons.map(|error| error.to_string()).join("\n"));
