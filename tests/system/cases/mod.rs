@@ -2,6 +2,7 @@
 
 mod dockerfile;
 mod drawings;
+mod exposure;
 mod extensions;
 mod owners;
 mod services;
@@ -14,9 +15,11 @@ use crate::world::World;
 type Case = fn(&World) -> Outcome;
 
 /// Every case, in the order in which they run.
-pub(crate) const ALL: [(&str, Case); 14] = [
+pub(crate) const ALL: [(&str, Case); 16] = [
     ("graphs_are_read", drawings::graphs_are_read),
     ("the_manual_is_read", drawings::the_manual_is_read),
+    ("exposure_of_generated_units", exposure::of_generated_units),
+    ("exposure_of_debian_services", exposure::of_debian_services),
     ("dockerfiles_are_clean", dockerfile::dockerfiles_are_clean),
     ("owners_and_modes_with_docker", owners::with_docker),
     ("owners_and_modes_with_buildkit", owners::with_buildkit),
