@@ -2,7 +2,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::fs;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 use layerforge::lint::exposure;
 use serde_json::Value;
@@ -45,13 +45,26 @@ pub(super) fn of_debian_services(world: &World) -> Outcome {
         if is_file && path.extension().is_some_and(|extension| extension == "service") {
             let unit = fs::read_to_string(&path).map_err(explain(format!("read {}", path.display())))?;
             let name = path.file_name().unwrap_or_default().to_string_lossy().replace("@.", "@instance.");
-            samples.push(Sample { name, unit, drop_in: String::new() });
+            samples.push(Sample { name, unit, drop_in: drop_ins(&path)? });
         }
     }
     // Without a command there is no service to score: the tool does not load it.
     samples.retain(|sample| sample.unit.contains("\nExecStart="));
     let answers = compare(&tree, &world.folder("debian")?, &samples)?;
     if answers.len() > 60 { Ok(()) } else { Err(format!("only {} services were scored", answers.len())) }
+}
+
+/// Returns the text of the drop-ins beside a unit, one after another.
+fn drop_ins(unit: &Path) -> Outcome<String> {
+    let folder = unit.with_extension("service.d");
+    let Ok(entries) = fs::read_dir(&folder) else { return Ok(String::new()) };
+    let mut paths = Vec::new();
+    for entry in entries {
+        paths.push(entry.map_err(explain(format!("list {}", folder.display())))?.path());
+    }
+    paths.sort();
+    let read = |path: &PathBuf| fs::read_to_string(path).map_err(explain(format!("read {}", path.display())));
+    paths.iter().map(read).collect()
 }
 
 /// A service to score.
@@ -148,7 +161,7 @@ struct Generator(u64);
 
 /// Directives with values that they may have, some of them wrong: each touches at least one assessor.
 const VALUES: [(&str, &[&str]); 39] = [
-    ("User", &["daemon", "root", "nobody", "65532", "0", "", "games", "%u", "-bad", "007"]),
+    ("User", &["daemon", "root", "nobody", "65532", "0", "", "games", "%u", "-bad", "-1", "007"]),
     ("DynamicUser", SWITCH),
     ("SupplementaryGroups", &["adm", "adm games", "", "4"]),
     ("RootDirectory", &["/srv", "/", "", "//srv/", "srv", "/srv/../etc"]),
@@ -348,7 +361,7 @@ impl Generator {
                 // What makes the tool refuse a whole unit shall be rare.
                 let value = *self.pick(values);
                 let is_fatal =
-                    matches!((key, value), ("User", "-bad" | "007") | ("RootDirectory", "srv" | "/srv/../etc"));
+                    matches!((key, value), ("User", "-1" | "007") | ("RootDirectory", "srv" | "/srv/../etc"));
                 if is_fatal && self.below(20) > 0 { String::new() } else { format!("{key}={value}\n") }
             }
         }

@@ -7,6 +7,7 @@ mod extensions;
 mod owners;
 mod services;
 mod site;
+mod units;
 
 use crate::Outcome;
 use crate::world::World;
@@ -15,11 +16,14 @@ use crate::world::World;
 type Case = fn(&World) -> Outcome;
 
 /// Every case, in the order in which they run.
-pub(crate) const ALL: [(&str, Case); 16] = [
+pub(crate) const ALL: [(&str, Case); 19] = [
     ("graphs_are_read", drawings::graphs_are_read),
     ("the_manual_is_read", drawings::the_manual_is_read),
     ("exposure_of_generated_units", exposure::of_generated_units),
     ("exposure_of_debian_services", exposure::of_debian_services),
+    ("units_are_read", units::are_read),
+    ("units_run_in_debian_13", units::run_in_debian_13),
+    ("units_run_in_debian_12", units::run_in_debian_12),
     ("dockerfiles_are_clean", dockerfile::dockerfiles_are_clean),
     ("owners_and_modes_with_docker", owners::with_docker),
     ("owners_and_modes_with_buildkit", owners::with_buildkit),
