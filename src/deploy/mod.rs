@@ -91,6 +91,17 @@ pub enum DeployError {
         /// The name of the writable path.
         name: String,
     },
+    /// Directories of one kind with several modes.
+    #[error(
+        "the writable paths `{one}` and `{other}` are of one kind and have different modes, but a unit has one mode for \
+         each kind: give them the same"
+    )]
+    DifferentModes {
+        /// The name of one of them.
+        one: String,
+        /// The name of the other.
+        other: String,
+    },
     /// A systemd that units are not written for.
     #[error("units are for systemd 252 and newer, not {version}")]
     OldSystemd {

@@ -32,18 +32,26 @@ environment = "PASSWORD"
 GREETING = "50% \"off\" $HOME \\ 'x'"
 [process.main]
 command = ["/bin/sh", "-euxc", '''
-[ "$1" = 'a $b %n "q" \\ ; ${HOME}' ] && [ "$2" = ';' ] && [ "$GREETING" = "50% \"off\" \$HOME \\ 'x'" ]
-[ "$(id -u) $(id -g) $(id -G)" = '65532 65532 65532 70000' ] && [ "$(pwd)" = /usr ]
-[ "$(cat /run/secrets/token)" = 'secret of a file' ] && [ "$PASSWORD" = 'secret of a variable' ]
+[ "$1" = 'a $b %n "q" \\ ; ${HOME}' ]
+[ "$2" = ';' ]
+[ "$GREETING" = "50% \"off\" \$HOME \\ 'x'" ]
+[ "$(id -u) $(id -g) $(id -G)" = '65532 65532 65532 65534' ]
+[ "$(pwd)" = /usr ]
+[ "$(cat /run/secrets/token)" = 'secret of a file' ]
+[ "$PASSWORD" = 'secret of a variable' ]
 [ -e /var/lib/judged/migrated ]
 for path in /var/lib/judged /var/lib/judged-open /srv/elsewhere /var/cache/judged /var/log/judged /run/judged \
     /var/lib/memory /var/lib/filled/one /tmp /dev/shm; do
     echo yes > "$path/written"
 done
-[ "$(stat -c %a /var/lib/judged)" = 700 ] && [ "$(stat -c %a /var/lib/judged-open)" = 755 ]
-[ "$(stat -f -c %T /var/lib/memory)" = tmpfs ] && [ -d /var/lib/filled/two/three ]
-for path in /etc /usr /var /srv /var/lib; do ! touch "$path/refused" 2>/dev/null; done
-! ls /home 2>/dev/null; ! unshare --user true 2>/dev/null; ! exec 3<>/dev/tcp/127.0.0.1/1 2>/dev/null
+[ "$(stat -c %a /var/lib/judged)" = 700 ]
+[ "$(stat -c %a /var/lib/judged-open)" = 700 ]
+[ "$(stat -f -c %T /var/lib/memory)" = tmpfs ]
+[ -d /var/lib/filled/two/three ]
+for path in /etc /usr /var /srv /var/lib; do if touch "$path/refused"; then exit 1; fi; done
+if ls /home; then exit 1; fi
+if unshare --user true; then exit 1; fi
+[ "$(ls /sys/class/net)" = lo ]
 sleep 1
 touch /run/judged/ready
 exec sleep infinity
@@ -78,10 +86,11 @@ mode = "0700"
 [writable.open]
 path = "/var/lib/judged-open"
 kind = "state"
-mode = "0755"
+mode = "0700"
 [writable.elsewhere]
 path = "/srv/elsewhere"
 kind = "state"
+mode = "0700"
 [writable.kept]
 path = "/var/cache/judged"
 kind = "cache"
@@ -120,7 +129,7 @@ systemctl is-active judged-services.target judged-tidy.timer judged-migrate.serv
 [ \"$(systemctl show -P MemoryMax,MemoryHigh,TasksMax,CPUWeight,LimitNOFILE judged.service | paste -sd' ')\" != '' ]
 [ \"$(systemctl show -P MemoryMax judged.service)\" = 134217728 ]
 [ \"$(stat -c '%u:%g %a' /var/lib/judged /var/lib/judged-open /var/lib/judged/elsewhere /var/lib/of-root | paste -sd,)\" \\
-    = '65532:65532 700,65532:65532 755,65532:65532 750,0:0 750' ]
+    = '65532:65532 700,65532:65532 700,65532:65532 700,0:0 750' ]
 [ \"$(cat /var/lib/judged/elsewhere/written)\" = yes ]
 [ ! -e /var/lib/memory/written ] && [ ! -e /tmp/written ] && [ ! -e /dev/shm/written ] && [ ! -e /var/lib/filled/one ]
 getent passwd app | grep -q '^app:x:65532:65532:'
