@@ -90,6 +90,17 @@ pub enum DeployError {
         /// The name of the writable path.
         name: String,
     },
+    /// Directories of one kind with several modes.
+    #[error(
+        "the writable paths `{one}` and `{other}` are of one kind and have different modes, but a unit has one mode for \
+         each kind: give them the same"
+    )]
+    DifferentModes {
+        /// The name of one of them.
+        one: String,
+        /// The name of the other.
+        other: String,
+    },
 }
 
 /// What is said of a value that does not fit on a line.

@@ -93,12 +93,12 @@ pub(super) fn of(program: &Program<'_>, all: &[Program<'_>]) -> Result<Directori
         is_runtime_shared: all.iter().filter(|other| other.user == program.user).count() > 1,
         ..Directories::default()
     };
-    let modes = modes(program);
+    let modes = modes(program)?;
     for (name, writable) in &program.recipe.contract.writables {
         let path = writable.path.to_string();
         let what = format!("the writable path `{name}`");
         match way(program, name, writable) {
-            Way::PrivateTmp => directories.prepare.extend(prepare(&what, writable, writable.mode)?),
+            Way::PrivateTmp => directories.prepare.extend(prepare(&what, writable)?),
             Way::Memory => directories.temporary.push(memory(&what, &path, writable)?),
             Way::Directory { relative, is_bound, is_made } => {
                 if !is_made && program.options.flavour == Flavour::Portable && is_unmade(writable, all) {
@@ -138,7 +138,7 @@ impl Directories {
         let mode = place.mode.copied().unwrap_or(writable.mode);
         let made = self.made.entry(kind(writable)).or_insert_with(|| Made { directories: Vec::new(), mode });
         made.directories.push(text::path_word(what, &place.relative)?);
-        let script = prepare(what, writable, mode)?;
+        let script = prepare(what, writable)?;
         if script.is_none() {
             for subdirectory in &writable.subdirectories {
                 made.directories.push(text::path_word(what, &format!("{}/{subdirectory}", place.relative))?);
@@ -160,15 +160,29 @@ fn kind(writable: &Writable) -> WritableKind {
     }
 }
 
-/// Returns the mode of each directive of a unit: one for all its directories, and never more than any of them has.
-fn modes(program: &Program<'_>) -> BTreeMap<WritableKind, u16> {
-    let mut modes = BTreeMap::new();
+/// Returns the mode of each directive of a unit: it has one for all its directories, and gives it to them at each start.
+/// Temporary paths below `/run` are the unit's own, so theirs counts only when there is no other.
+fn modes(program: &Program<'_>) -> Result<BTreeMap<WritableKind, u16>, DeployError> {
+    let mut modes: BTreeMap<WritableKind, (u16, &String)> = BTreeMap::new();
+    let mut temporary = None;
     for (name, writable) in &program.recipe.contract.writables {
-        if matches!(way(program, name, writable), Way::Directory { is_made: true, .. }) {
-            modes.entry(kind(writable)).and_modify(|mode| *mode &= writable.mode).or_insert(writable.mode);
+        if !matches!(way(program, name, writable), Way::Directory { is_made: true, .. }) {
+            continue;
+        }
+        if writable.kind == WritableKind::Temporary {
+            temporary = Some(writable.mode);
+            continue;
+        }
+        let (mode, other) = *modes.entry(writable.kind).or_insert((writable.mode, name));
+        if mode != writable.mode {
+            return Err(DeployError::DifferentModes { one: other.clone(), other: name.clone() });
         }
     }
-    modes
+    let mut modes: BTreeMap<WritableKind, u16> = modes.into_iter().map(|(kind, (mode, _))| (kind, mode)).collect();
+    if let Some(mode) = temporary {
+        modes.entry(WritableKind::Runtime).or_insert(mode);
+    }
+    Ok(modes)
 }
 
 /// Writes two paths as one word.
@@ -191,23 +205,16 @@ fn memory(what: &str, path: &str, writable: &Writable) -> Result<String, DeployE
     text::word(what, &format!("{path}:{options}"))
 }
 
-/// Returns the command that gives a directory what systemd does not: a mode of its own, the content of its seed before
-/// the first start, subdirectories beside that content.
-fn prepare(what: &str, writable: &Writable, made_with: u16) -> Result<Option<String>, DeployError> {
+/// Returns the command that gives a directory what systemd does not: the content of its seed before the first start, and
+/// subdirectories beside that content.
+fn prepare(what: &str, writable: &Writable) -> Result<Option<String>, DeployError> {
     let is_temporary = writable.kind == WritableKind::Temporary;
     let is_private_tmp = is_temporary && matches!(writable.path.as_bytes(), b"tmp" | b"var/tmp");
-    let differs = made_with != writable.mode && !is_private_tmp;
     let has_seed = writable.seed.is_some();
-    if !differs && !has_seed && !is_temporary || is_private_tmp && !has_seed && writable.subdirectories.is_empty() {
+    let is_needed =
+        if is_private_tmp { has_seed || !writable.subdirectories.is_empty() } else { has_seed || is_temporary };
+    if !is_needed {
         return Ok(None);
-    }
-    if differs && writable.mode & 0o6000 != 0 {
-        let mode = format!("{:04o}", writable.mode);
-        return Err(DeployError::unit(
-            format!("the mode of {what}"),
-            &mode,
-            "a set-group bit, and others of its kind have another mode",
-        ));
     }
     let mut script = String::new();
     let mut arguments = vec![writable.path.to_string()];
@@ -217,9 +224,6 @@ fn prepare(what: &str, writable: &Writable, made_with: u16) -> Result<Option<Str
     if let Some(seed) = &writable.seed {
         script.push_str("[ -n \"$(ls -A \"$0\")\" ] || cp -a \"$1/.\" \"$0/\"; shift; ");
         arguments.push(seed.to_string());
-    }
-    if differs {
-        script.push_str(&format!("chmod {:04o} \"$0\"; ", writable.mode));
     }
     if !writable.subdirectories.is_empty() {
         let mode = writable.mode & 0o1777;

@@ -69,6 +69,11 @@ impl Check {
 
     /// Returns how bad the settings are, from 0 to the range; nothing when it means nothing for the service.
     pub(super) fn badness(self, settings: &Settings) -> Option<u32> {
+        let needs_system =
+            matches!(self, Self::On(Switch::PrivateTmp) | Self::ProtectHome | Self::ProtectSystem | Self::Root);
+        if needs_system && settings.is_early {
+            return None;
+        }
         Some(match self {
             Self::On(switch) => u32::from(!settings.is_on(switch)),
             Self::Capabilities(names) => u32::from(settings.bounding().holds_any(names)),

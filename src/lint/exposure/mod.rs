@@ -96,10 +96,10 @@ pub fn assess<'text>(
     drop_ins: impl IntoIterator<Item = &'text str>,
 ) -> Result<Exposure, RefusedService> {
     let mut settings = Settings::default();
-    for text in std::iter::once(unit).chain(drop_ins) {
-        for assignment in unit_file::assignments(text, "Service") {
-            settings.assign(&assignment)?;
-        }
+    read(&mut settings, unit)?;
+    for text in drop_ins {
+        // What would refuse a unit ends a drop-in there, and systemd goes on with what it read before.
+        let _ = read(&mut settings, text);
     }
     let badness: Vec<Option<u32>> = ASSESSORS.iter().map(|assessor| assessor.check.badness(&settings)).collect();
     let rows = || ASSESSORS.iter().zip(&badness).filter_map(|(assessor, badness)| Some((assessor, (*badness)?)));
@@ -117,4 +117,16 @@ pub fn assess<'text>(
         tenths: (sum * 100).div_ceil(weight),
         assessments: ASSESSORS.iter().zip(&badness).map(assessment).collect(),
     })
+}
+
+/// Applies the assignments of a text.
+fn read(settings: &mut Settings, text: &str) -> Result<(), RefusedService> {
+    for (section, assignment) in unit_file::assignments(text) {
+        match section.as_str() {
+            "Service" => settings.assign(&assignment)?,
+            "Unit" => settings.assign_unit(&assignment),
+            _ => {}
+        }
+    }
+    Ok(())
 }

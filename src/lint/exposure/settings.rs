@@ -39,6 +39,8 @@ pub(super) struct Settings {
     pub(super) is_delegated: bool,
     pub(super) do_all_notify: bool,
     pub(super) umask: u32,
+    /// Whether it starts before the system is up, and ends after it is down: `DefaultDependencies=no`.
+    pub(super) is_early: bool,
 }
 
 impl Default for Settings {
@@ -67,6 +69,7 @@ impl Default for Settings {
             is_delegated: false,
             do_all_notify: false,
             umask: 0o022,
+            is_early: false,
         }
     }
 }
@@ -86,6 +89,9 @@ impl Settings {
         let value = assignment.value.as_str();
         if let Some((switch, _, also_on)) = SWITCHES.iter().find(|(_, key, _)| *key == assignment.key) {
             let read = if also_on.contains(&value) { Some(true) } else { words::boolean(value) };
+            if read.is_none() && *switch == Switch::DynamicUser {
+                return Err(refused(assignment, "this is no boolean"));
+            }
             if value.is_empty() && *switch == Switch::PrivateMounts {
                 self.switches.remove(switch);
             }
@@ -113,6 +119,13 @@ impl Settings {
         Ok(())
     }
 
+    /// Applies an assignment of the section `[Unit]`.
+    pub(super) fn assign_unit(&mut self, assignment: &Assignment) {
+        if assignment.key == "DefaultDependencies" {
+            replace(&mut self.is_early, words::boolean(&assignment.value).map(|is_on| !is_on));
+        }
+    }
+
     /// Applies an assignment whose value is one of a few words.
     fn assign_choice(&mut self, key: &str, value: &str) {
         match (key, value) {
@@ -123,7 +136,6 @@ impl Settings {
             ("KeyringMode", "inherit" | "private" | "shared") => self.is_keyring_private = value == "private",
             ("NotifyAccess", "none" | "main" | "exec" | "all") => self.do_all_notify = value == "all",
             ("Delegate", _) => self.is_delegated = words::boolean(value).unwrap_or(true),
-            ("UMask", "") => self.umask = 0o022,
             ("UMask", _) => replace(&mut self.umask, directives::umask(value)),
             ("DevicePolicy", "auto" | "closed" | "strict") => self.is_device_policy_closed = value != "auto",
             ("DeviceAllow", "") => self.devices = 0,
@@ -261,9 +273,12 @@ fn refused(assignment: &Assignment, what: &str) -> RefusedService {
 /// Reads the name or number of a user. The manager is root's; other specifiers cannot be told and name some user.
 fn user(assignment: &Assignment) -> Result<String, RefusedService> {
     let name = assignment.value.replace("%u", "root").replace("%U", "0");
-    let is_number = !name.is_empty() && name.bytes().all(|byte| byte.is_ascii_digit());
-    let number = name.parse::<u32>().ok().filter(|number| *number != u32::MAX && *number != 0xffff);
-    if is_number && (number.is_none() || name.len() > 1 && name.starts_with('0')) || name.starts_with('-') {
+    let digits = name.strip_prefix('-').unwrap_or(&name);
+    let is_number = !name.is_empty() && digits.bytes().all(|byte| byte.is_ascii_digit());
+    let number = name.parse::<u32>().ok().filter(|number| !matches!(*number, 0xffff | u32::MAX));
+    let is_no_number = is_number && (number.is_none() || name.len() > 1 && name.starts_with('0'));
+    let is_no_name = |letter: char| letter.is_control() || matches!(letter, '/' | ':');
+    if is_no_number || name.contains(is_no_name) || matches!(name.as_str(), "." | "..") {
         return Err(refused(assignment, "this is no user"));
     }
     Ok(name)

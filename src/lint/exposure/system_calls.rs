@@ -179,14 +179,12 @@ impl SystemCalls {
                 continue;
             }
             for call in assessed(name) {
-                match (is_allow_list, is_inverted, error.is_some()) {
-                    (true, false, true) => {}
-                    (true, false, false) | (false, true, _) | (false, false, true) => {
-                        self.calls.insert(call);
-                    }
-                    (true, true, _) | (false, false, false) => {
-                        self.calls.remove(call);
-                    }
+                // Without `~`, a word with an error leaves what is known of its calls as it is.
+                let changes = is_inverted || error.is_none();
+                if changes && is_inverted == is_allow_list {
+                    self.calls.remove(call);
+                } else if changes {
+                    self.calls.insert(call);
                 }
             }
         }

@@ -11,16 +11,17 @@ pub(super) struct Assignment {
     pub(super) value: String,
 }
 
-/// Returns the assignments in every section called `section`.
-pub(super) fn assignments(text: &str, section: &str) -> Vec<Assignment> {
+/// Returns the assignments of a text, each with its section.
+pub(super) fn assignments(text: &str) -> Vec<(String, Assignment)> {
     let mut found = Vec::new();
-    let mut is_inside = false;
+    let mut section = String::new();
     for (line, text) in logical_lines(text) {
         let text = text.trim();
         if let Some(name) = text.strip_prefix('[').and_then(|rest| rest.strip_suffix(']')) {
-            is_inside = name == section;
-        } else if is_inside && let Some((key, value)) = text.split_once('=') {
-            found.push(Assignment { line, key: key.trim_end().to_owned(), value: value.trim_start().to_owned() });
+            name.clone_into(&mut section);
+        } else if let Some((key, value)) = text.split_once('=') {
+            let assignment = Assignment { line, key: key.trim_end().into(), value: value.trim_start().into() };
+            found.push((section.clone(), assignment));
         }
     }
     found

@@ -3,10 +3,12 @@
 mod ddi;
 mod dockerfile;
 mod drawings;
+mod exposure;
 mod extensions;
 mod owners;
 mod services;
 mod site;
+mod units;
 
 use crate::Outcome;
 use crate::world::World;
@@ -15,13 +17,18 @@ use crate::world::World;
 type Case = fn(&World) -> Outcome;
 
 /// Every case, in the order in which they run.
-pub(crate) const ALL: [(&str, Case); 18] = [
+pub(crate) const ALL: &[(&str, Case)] = &[
     ("ddi_as_systemd_repart_257", ddi::as_systemd_repart_257),
     ("ddi_as_systemd_repart_of_testing", ddi::as_systemd_repart_of_testing),
     ("ddi_as_veritysetup", ddi::as_veritysetup),
     ("ddi_signed_with_every_key", ddi::signed_with_every_key),
     ("graphs_are_read", drawings::graphs_are_read),
     ("the_manual_is_read", drawings::the_manual_is_read),
+    ("exposure_of_generated_units", exposure::of_generated_units),
+    ("exposure_of_debian_services", exposure::of_debian_services),
+    ("units_are_read", units::are_read),
+    ("units_run_in_debian_13", units::run_in_debian_13),
+    ("units_run_in_debian_12", units::run_in_debian_12),
     ("dockerfiles_are_clean", dockerfile::dockerfiles_are_clean),
     ("owners_and_modes_with_docker", owners::with_docker),
     ("owners_and_modes_with_buildkit", owners::with_buildkit),
