@@ -187,28 +187,37 @@ struct Checked<'tree> {
     path: &'tree TreePath,
     content: &'tree Content,
     failed: &'tree Failed,
-    state: Option<(ContentReader<'tree>, Hasher)>,
+    state: State<'tree>,
+}
+
+enum State<'tree> {
+    Closed,
+    Open(ContentReader<'tree>, Hasher),
+    Done,
 }
 
 impl<'tree> Checked<'tree> {
     fn new(path: &'tree TreePath, content: &'tree Content, failed: &'tree Failed) -> Self {
-        Self { path, content, failed, state: None }
+        Self { path, content, failed, state: State::Closed }
     }
 
     fn step(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
-        let (reader, hasher) = match &mut self.state {
-            Some(state) => state,
-            state => state.insert((self.content.open().map_err(whole)?, Hasher::new())),
-        };
+        if matches!(self.state, State::Closed) {
+            self.state = State::Open(self.content.open().map_err(whole)?, Hasher::new());
+        }
+        let State::Open(reader, hasher) = &mut self.state else { return Ok(0) };
         let count = reader.read(buffer)?;
         hasher.update(&buffer[..count]);
-        if count == 0 && !buffer.is_empty() {
-            let (_, hasher) = self.state.take().unwrap_or_else(|| unreachable!("it was just there"));
-            if hasher.finish() != (self.content.digest, self.content.length) {
-                return Err(io::Error::other("its content changed meanwhile; run again when nothing writes to it"));
-            }
+        if count > 0 || buffer.is_empty() {
+            return Ok(count);
         }
-        Ok(count)
+        // The library asks again behind the end, and the file need not stay open until the image is written.
+        if let State::Open(_, hasher) = std::mem::replace(&mut self.state, State::Done)
+            && hasher.finish() != (self.content.digest, self.content.length)
+        {
+            return Err(io::Error::other("its content changed meanwhile; run again when nothing writes to it"));
+        }
+        Ok(0)
     }
 }
 
