@@ -5,6 +5,7 @@ use std::path::PathBuf;
 use clap::{ArgAction, Args, Parser, Subcommand, ValueEnum};
 
 use crate::distro::Architecture;
+use crate::image::signature::KeyType;
 use crate::plan::OutputKind;
 
 /// Renders one declarative description of a Linux userland into every shape it is deployed in.
@@ -78,6 +79,10 @@ pub(super) enum Command {
     Graph(GraphArguments),
     /// Write a small commented project to start from
     Init(InitArguments),
+    /// Sign an image, or sign it anew, in place
+    Sign(SignArguments),
+    /// Make keys that sign images
+    Key(KeyArguments),
     /// Print the JSON Schema of a document, for editors
     Schema(SchemaArguments),
     /// Print a completion script for a shell
@@ -96,7 +101,13 @@ impl Command {
             Self::Why(arguments) => &arguments.selection,
             Self::List(arguments) => &arguments.selection,
             Self::Graph(arguments) => &arguments.selection,
-            Self::Diff(_) | Self::Init(_) | Self::Schema(_) | Self::Completions(_) | Self::Man => return None,
+            Self::Diff(_)
+            | Self::Init(_)
+            | Self::Sign(_)
+            | Self::Key(_)
+            | Self::Schema(_)
+            | Self::Completions(_)
+            | Self::Man => return None,
         };
         selection.profile.as_deref()
     }
@@ -263,6 +274,91 @@ pub(super) struct InitArguments {
     /// Start from a shipped profile, copied with its layers, instead of from the small one
     #[arg(long, value_name = "NAME")]
     pub(super) example: Option<String>,
+}
+
+/// Arguments of `sign`.
+#[derive(Debug, Args)]
+#[command(after_help = SIGN_HELP)]
+pub(super) struct SignArguments {
+    /// A disk image with a verity hash tree
+    #[arg(value_name = "IMAGE")]
+    pub(super) image: PathBuf,
+    /// The private key, PEM: RSA, or ECDSA with P-256 or P-384
+    #[arg(long, value_name = "FILE", required_unless_present = "signer")]
+    pub(super) key: Option<PathBuf>,
+    /// The certificate of the key, PEM
+    #[arg(long = "cert", value_name = "FILE")]
+    pub(super) certificate: PathBuf,
+    /// A file whose first line is the passphrase of the key
+    #[arg(long, value_name = "FILE", conflicts_with = "signer")]
+    pub(super) passphrase_file: Option<PathBuf>,
+    /// A command that signs instead of a key: root hash on its input, PKCS#7 as DER on its output
+    #[arg(long, value_name = "CMD", conflicts_with = "key")]
+    pub(super) signer: Option<String>,
+}
+
+const SIGN_HELP: &str = "\
+Every block is checked before. The passphrase may be in LAYERFORGE_PASSPHRASE, too.
+
+A command for --signer, here one that does what --key does:
+openssl smime -sign -binary -noattr -nosmimecap -outform der -signer CERT -inkey KEY";
+
+/// Arguments of `key`.
+#[derive(Debug, Args)]
+pub(super) struct KeyArguments {
+    /// What to do.
+    #[command(subcommand)]
+    pub(super) command: KeyCommand,
+}
+
+/// What to do with keys.
+#[derive(Debug, Subcommand)]
+pub(super) enum KeyCommand {
+    /// Make a private key and a certificate of it, valid for ten years
+    Generate(KeyGenerateArguments),
+}
+
+/// Arguments of `key generate`.
+#[derive(Debug, Args)]
+#[command(after_help = KEY_GENERATE_HELP)]
+pub(super) struct KeyGenerateArguments {
+    /// The kind of key
+    #[arg(long = "type", value_name = "TYPE", value_enum, default_value = "rsa")]
+    pub(super) key_type: KeyKind,
+    /// The name in the certificate
+    #[arg(long, value_name = "NAME", default_value = "layerforge")]
+    pub(super) subject: String,
+    /// Where the private key goes; only its owner can read it
+    #[arg(long, value_name = "FILE")]
+    pub(super) key: PathBuf,
+    /// Where the certificate goes
+    #[arg(long = "cert", value_name = "FILE")]
+    pub(super) certificate: PathBuf,
+    /// A file whose first line is the passphrase to encrypt the key with
+    #[arg(long, value_name = "FILE")]
+    pub(super) passphrase_file: Option<PathBuf>,
+}
+
+const KEY_GENERATE_HELP: &str = "\
+Nothing is overwritten. The passphrase may be in LAYERFORGE_PASSPHRASE, too; without one the key is not encrypted.";
+
+/// The kinds of keys.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub(super) enum KeyKind {
+    /// 4096 bits
+    Rsa,
+    EcdsaP256,
+    EcdsaP384,
+}
+
+impl From<KeyKind> for KeyType {
+    fn from(kind: KeyKind) -> Self {
+        match kind {
+            KeyKind::Rsa => Self::Rsa,
+            KeyKind::EcdsaP256 => Self::EcdsaP256,
+            KeyKind::EcdsaP384 => Self::EcdsaP384,
+        }
+    }
 }
 
 /// The kinds of documents.

@@ -26,9 +26,10 @@ const EXIT_CODES: [(&str, &str); 6] = [
     ("5", "Something could not be fetched or verified."),
 ];
 
-const ENVIRONMENT: [(&str, &str); 6] = [
+const ENVIRONMENT: [(&str, &str); 7] = [
     ("LAYERFORGE_VAR_NAME", "Sets the variable name (in lower case) of profiles that have it; --vars and --set win."),
     ("LAYERFORGE_STORE", "The cache folder. Otherwise layerforge in XDG_CACHE_HOME, or in ~/.cache."),
+    ("LAYERFORGE_PASSPHRASE", "What a private key is encrypted with; --passphrase-file wins."),
     (
         "SOURCE_DATE_EPOCH",
         "The time that every file gets, in seconds since 1970-01-01 UTC; the profile's epoch otherwise.",
@@ -85,8 +86,11 @@ fn page(command: &Command) -> String {
     section("DESCRIPTION", &mut page);
     paragraphs(DESCRIPTION, &mut page);
     section("COMMANDS", &mut page);
-    for command in command.get_subcommands().filter(|command| command.get_name() != "help") {
-        subcommand(command, &mut page);
+    for command in subcommands(command) {
+        subcommand(command.get_name(), command, &mut page);
+        for inner in subcommands(command) {
+            subcommand(&format!("{} {}", command.get_name(), inner.get_name()), inner, &mut page);
+        }
     }
     section("GLOBAL OPTIONS", &mut page);
     for argument in command.get_arguments().filter(|argument| is_shown(argument)) {
@@ -105,8 +109,12 @@ fn page(command: &Command) -> String {
     page
 }
 
-fn subcommand(command: &Command, page: &mut String) {
-    let _ = writeln!(page, ".SS {}", escaped(command.get_name()));
+fn subcommands(command: &Command) -> impl Iterator<Item = &Command> {
+    command.get_subcommands().filter(|command| command.get_name() != "help")
+}
+
+fn subcommand(name: &str, command: &Command, page: &mut String) {
+    let _ = writeln!(page, ".SS {}", escaped(name));
     let usage = command.clone().render_usage().to_string();
     let usage = usage.trim_start_matches("Usage: ").trim();
     let _ =

@@ -12,11 +12,13 @@ mod diff;
 mod generate;
 mod graph;
 mod init;
+mod key;
 mod list;
 mod manual;
 mod plan;
 mod progress;
 mod render;
+mod sign;
 mod terminal;
 mod why;
 
@@ -64,6 +66,8 @@ fn dispatch(arguments: &Arguments, terminal: &Terminal) -> Result<ExitCode, Erro
         Command::Diff(arguments) => diff::run(&session, arguments),
         Command::Graph(arguments) => graph::run(&session, arguments),
         Command::Init(command) => init::run(terminal, &arguments.global, command),
+        Command::Key(arguments) => key::run(terminal, arguments),
+        Command::Sign(arguments) => sign::run(terminal, arguments),
         Command::Schema(arguments) => generate::schema(terminal, arguments.kind),
         Command::Completions(arguments) => generate::completions(terminal, arguments.shell),
         Command::Man => manual::run(terminal),

@@ -7,6 +7,8 @@
 
 use crate::build::BuildError;
 use crate::fs;
+use crate::image::ddi::DdiError;
+use crate::image::signature::SignatureError;
 use crate::image::{DestinationError, ManifestError};
 use crate::lock::LockError;
 use crate::spec::SpecError;
@@ -42,6 +44,22 @@ pub enum Error {
         /// What is wrong with it.
         source: ManifestError,
     },
+    /// A key or certificate cannot be used.
+    #[error("`{path}`: {source}")]
+    Signature {
+        /// The file.
+        path: String,
+        /// What is wrong with it.
+        source: SignatureError,
+    },
+    /// An image cannot be signed.
+    #[error("`{path}`: {source}")]
+    Sign {
+        /// The image.
+        path: String,
+        /// Why not.
+        source: DdiError,
+    },
     /// A file could not be read or written.
     #[error(transparent)]
     File(#[from] fs::Error),
@@ -59,6 +77,7 @@ impl Error {
             // Layers that do not fit are as wrong as a table that does not; only their trees had to be made first.
             Self::Build(BuildError::Layer { .. } | BuildError::Stack(_) | BuildError::Tier { .. }) => 3,
             Self::Build(_) | Self::Destination(_) | Self::Manifest { .. } | Self::File(_) => 1,
+            Self::Signature { .. } | Self::Sign { .. } => 1,
             Self::Usage { .. } => 2,
             Self::Spec(SpecError::Problems(_)) => 3,
             Self::Spec(SpecError::File(_)) => 1,
@@ -73,6 +92,9 @@ impl Error {
             Self::Usage { hint, .. } => hint.clone(),
             Self::Lock(LockError::Stale { .. } | LockError::Missing { .. }) => {
                 Some("render without `--locked` to renew it, then commit it with the profile".into())
+            }
+            Self::Signature { source: SignatureError::NoPassphrase, .. } => {
+                Some("give it with `--passphrase-file FILE` or in `LAYERFORGE_PASSPHRASE`".into())
             }
             Self::Lock(LockError::Malformed { .. }) => Some("remove it and render again".into()),
             _ => None,

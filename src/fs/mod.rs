@@ -9,6 +9,7 @@ mod stamp;
 
 use std::fs::{self, File, Metadata};
 use std::io::{self, Write};
+use std::os::unix::fs::OpenOptionsExt as _;
 use std::path::{Path, PathBuf};
 
 use rustix::fs::{CWD, RenameFlags};
@@ -86,6 +87,29 @@ pub fn open(path: &Path) -> Result<File> {
 #[expect(clippy::disallowed_methods, reason = "this is the function to use instead")]
 pub fn create(path: &Path) -> Result<File> {
     File::create(path).map_err(Error::on("create", path))
+}
+
+/// Opens the file at `path` for reading and writing in place.
+///
+/// # Errors
+/// When it is not there or cannot be opened.
+pub fn edit(path: &Path) -> Result<File> {
+    File::options().read(true).write(true).open(path).map_err(Error::on("open for writing", path))
+}
+
+/// Writes `bytes` to a new file at `path` with the permissions `mode`, or fewer where the umask(2) says so.
+///
+/// # Errors
+/// When anything stands there already, or it cannot be written; it is removed then.
+pub fn write_new(path: &Path, bytes: &[u8], mode: u32) -> Result<()> {
+    let file = File::options().write(true).create_new(true).mode(mode).open(path);
+    let mut file = file.map_err(Error::on("create", path))?;
+    let written = file.write_all(bytes).and_then(|()| file.sync_all()).map_err(Error::on("write", path));
+    if written.is_err() {
+        // The first error is the one to report.
+        remove_file(path).ok();
+    }
+    written
 }
 
 /// Returns the metadata of `path` itself, not of what a symbolic link there points to.

@@ -3,12 +3,16 @@
 //! Comes in: trees and texts. Goes out: artifacts in a destination folder. Always holds: artifacts appear whole, at
 //! once, and nothing that somebody else put into the destination is lost.
 
+pub mod ddi;
 mod destination;
 mod directory;
+pub mod gpt;
 mod manifest;
 pub mod read;
+pub mod signature;
 pub mod squashfs;
 mod tar;
+pub mod verity;
 
 pub use destination::{
     Artifact, Body, Committed, Destination, DestinationError, Edit, EditKind, Options, Output, Rendered, Standing,

@@ -1,8 +1,9 @@
 //! Base images, made from the Debian mirror that the host itself uses.
 
-use std::fs;
+use std::fs::{self, File};
 use std::path::{Path, PathBuf};
-use std::time::Duration;
+use std::process::Command;
+use std::time::{Duration, SystemTime};
 
 use crate::Outcome;
 use crate::command::{explain, program, run};
@@ -19,19 +20,56 @@ const KEPT: Duration = Duration::from_secs(7 * 24 * 3600);
 /// Returns the base image of a Debian release, from the cache when it is there.
 pub(crate) fn debian(cache: &Path, release: &str) -> Outcome<Base> {
     let archive = cache.join(format!("debian-{release}.tar"));
-    let age = fs::metadata(&archive).and_then(|metadata| metadata.modified()).ok().and_then(|time| time.elapsed().ok());
-    if age.is_none_or(|age| age > KEPT) {
+    if is_old(&archive) {
         let unfinished = cache.join("unfinished.tar");
-        let mut command = program("mmdebstrap");
-        command.args(["--quiet", "--mode=root", "--variant=minbase", "--format=tar"]);
-        for option in proxy()? {
-            command.arg(format!("--aptopt={option}"));
-        }
-        let source = format!("deb [signed-by={KEYRING}] {} {release} main", mirror()?);
-        run(command.arg(release).arg(&unfinished).arg(source))?;
+        run(debootstrap(release, &unfinished)?.arg("--format=tar"))?;
         fs::rename(&unfinished, &archive).map_err(explain(format!("write {}", archive.display())))?;
     }
     Ok(Base { release: release.to_owned(), archive })
+}
+
+/// Returns the folder of a minimal Debian with some packages more, from the cache when it is there: a place to run the
+/// programs of that release in.
+pub(crate) fn tree(cache: &Path, release: &str, packages: &[&str]) -> Outcome<PathBuf> {
+    let tree = cache.join(format!("tree-{release}-{}", packages.join("-")));
+    if is_old(&tree) {
+        let unfinished = cache.join("unfinished-tree");
+        for path in [&unfinished, &tree] {
+            if path.exists() {
+                fs::remove_dir_all(path).map_err(explain(format!("remove {}", path.display())))?;
+            }
+        }
+        let mut command = debootstrap(release, &unfinished)?;
+        if release == "testing" {
+            // A mirror that is a snapshot of some day serves lists whose time is over. They are signed all the same, and
+            // a tree of testing only judges.
+            command.arg("--aptopt=Acquire::Check-Valid-Until \"false\"");
+        }
+        run(command.arg("--format=directory").arg(format!("--include={}", packages.join(","))))?;
+        // Its time is that of the archive it was unpacked from.
+        File::open(&unfinished)
+            .and_then(|folder| folder.set_modified(SystemTime::now()))
+            .map_err(explain("mark the tree as new"))?;
+        fs::rename(&unfinished, &tree).map_err(explain(format!("write {}", tree.display())))?;
+    }
+    Ok(tree)
+}
+
+fn is_old(path: &Path) -> bool {
+    let age = fs::metadata(path).and_then(|metadata| metadata.modified()).ok().and_then(|time| time.elapsed().ok());
+    age.is_none_or(|age| age > KEPT)
+}
+
+/// Returns the command that makes a minimal Debian.
+fn debootstrap(release: &str, target: &Path) -> Outcome<Command> {
+    let mut command = program("mmdebstrap");
+    command.args(["--quiet", "--mode=root", "--variant=minbase"]);
+    for option in proxy()? {
+        command.arg(format!("--aptopt={option}"));
+    }
+    let source = format!("deb [signed-by={KEYRING}] {} {release} main", mirror()?);
+    command.arg(release).arg(target).arg(source);
+    Ok(command)
 }
 
 const KEYRING: &str = "/usr/share/keyrings/debian-archive-keyring.gpg";

@@ -1,6 +1,7 @@
 //! System tests: what layerforge renders, built by real engines and run as it is meant to run.
 //!
-//! They need root, docker, buildah, podman, mmdebstrap, hadolint, graphviz, librsvg and groff; `tests/run` installs those and starts them. Nothing is
+//! They need root, docker, buildah, podman, mmdebstrap, hadolint, graphviz, librsvg, groff, gdisk, fdisk,
+//! cryptsetup, openssl and systemd-nspawn; `tests/run` installs those and starts them. Nothing is
 //! skipped: what cannot run has failed. `cargo test --test system -- NAME` runs the cases whose name holds NAME.
 
 #![allow(clippy::unwrap_used, reason = "a test that cannot go on has failed")]

@@ -23,6 +23,8 @@ pub(crate) struct World {
     pub(crate) docker: Docker,
     pub(crate) containers: Containers,
     pub(crate) base: Base,
+    /// The folder of files that survive a run.
+    pub(crate) cache: PathBuf,
     scratch: Scratch,
 }
 
@@ -70,7 +72,7 @@ impl World {
         docker.import(&base)?;
         let containers = Containers::set_up(&scratch.path)?;
         containers.import(&base)?;
-        Ok(Self { docker, containers, base, scratch })
+        Ok(Self { docker, containers, base, cache, scratch })
     }
 
     /// Renders a profile that the program carries, for Debian, in a folder that has nothing of its own.

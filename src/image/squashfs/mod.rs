@@ -129,6 +129,9 @@ fn may_share(tree: &Tree, block_size: u32) -> bool {
     })
 }
 
+/// The longest symbolic link that the library writes, in bytes.
+const SYMLINK: usize = 255;
+
 /// The first content that could not be read, where the writer's own error has no path.
 type Failed = std::sync::Mutex<Option<(TreePath, io::Error)>>;
 
@@ -157,6 +160,9 @@ fn push<'tree>(
         Kind::Regular(content) => writer.push_file(Checked::new(path, content, failed), name, header),
         Kind::Directory { opaque: false } => writer.push_dir(name, header),
         Kind::Directory { opaque: true } => return Err(unfit("an opaque directory needs an extended attribute; use erofs")),
+        Kind::Symlink(target) if target.len() > SYMLINK => {
+            return Err(unfit("it is a symbolic link of more than 255 bytes, which the library does not write; use erofs"));
+        }
         Kind::Symlink(target) => writer.push_symlink(std::ffi::OsStr::from_bytes(target), name, header),
         Kind::CharacterDevice(device) => writer.push_char_device(number(*device)?, name, header),
         Kind::BlockDevice(device) => writer.push_block_device(number(*device)?, name, header),

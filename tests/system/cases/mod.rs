@@ -1,5 +1,6 @@
 //! The cases, by name.
 
+mod ddi;
 mod dockerfile;
 mod drawings;
 mod owners;
@@ -13,7 +14,11 @@ use crate::world::World;
 type Case = fn(&World) -> Outcome;
 
 /// Every case, in the order in which they run.
-pub(crate) const ALL: [(&str, Case); 11] = [
+pub(crate) const ALL: [(&str, Case); 15] = [
+    ("ddi_as_systemd_repart_257", ddi::as_systemd_repart_257),
+    ("ddi_as_systemd_repart_of_testing", ddi::as_systemd_repart_of_testing),
+    ("ddi_as_veritysetup", ddi::as_veritysetup),
+    ("ddi_signed_with_every_key", ddi::signed_with_every_key),
     ("graphs_are_read", drawings::graphs_are_read),
     ("the_manual_is_read", drawings::the_manual_is_read),
     ("dockerfiles_are_clean", dockerfile::dockerfiles_are_clean),

@@ -1,0 +1,95 @@
+//! Who signs: a key that is here, or a command that reaches one elsewhere.
+
+use std::io::{Read as _, Write as _};
+use std::process::{Command, Stdio};
+
+use super::{Certificate, Result, SignatureError, SignatureRecord, SigningKey, pkcs7};
+use crate::digest::Digest;
+
+/// A longer signature than this is none.
+const MOST_OUTPUT: u64 = 64 << 10;
+
+/// Signs root hashes in the name of a certificate.
+#[derive(Debug, Clone)]
+pub struct Signer {
+    hand: Hand,
+    certificate: Certificate,
+}
+
+#[derive(Debug, Clone)]
+enum Hand {
+    Key(Box<SigningKey>),
+    /// A line for the shell.
+    Command(String),
+}
+
+impl Signer {
+    /// Returns who signs with `key`.
+    ///
+    /// # Errors
+    /// When the certificate is for another key.
+    pub fn with_key(key: SigningKey, certificate: Certificate) -> Result<Self> {
+        if key.public() != *certificate.key() {
+            return Err(SignatureError::OtherKey { subject: certificate.subject().to_owned() });
+        }
+        Ok(Self { hand: Hand::Key(Box::new(key)), certificate })
+    }
+
+    /// Returns who signs through `command`, a line for `sh -c`: it gets the 64 digits on its standard input and gives a
+    /// detached PKCS#7 signature of them, DER, on its standard output.
+    pub fn with_command(command: String, certificate: Certificate) -> Self {
+        Self { hand: Hand::Command(command), certificate }
+    }
+
+    /// Returns the certificate in whose name is signed.
+    pub fn certificate(&self) -> &Certificate {
+        &self.certificate
+    }
+
+    /// Signs a root hash. What comes from a command is checked with the certificate.
+    ///
+    /// # Errors
+    /// When the command fails or gives something else than a signature of this hash by the owner of the certificate.
+    pub fn sign(&self, root: &Digest) -> Result<SignatureRecord> {
+        let text = root.hex();
+        let signature = match &self.hand {
+            Hand::Key(key) => pkcs7::sign(text.as_bytes(), key, &self.certificate)?,
+            Hand::Command(command) => run(command, text.as_bytes())?,
+        };
+        let fingerprint = Some(self.certificate.fingerprint());
+        let record = SignatureRecord { root_hash: *root, fingerprint, signature };
+        record.verify(root, &self.certificate)?;
+        Ok(record)
+    }
+}
+
+/// Runs a line of the shell. What it says on its standard error is for whoever runs it: it may ask for a PIN.
+fn run(command: &str, input: &[u8]) -> Result<Vec<u8>> {
+    let failed = |reason: String| SignatureError::Command { command: command.to_owned(), reason };
+    let mut process = Command::new("sh");
+    process.args(["-c", command]).stdin(Stdio::piped()).stdout(Stdio::piped());
+    let mut child = process.spawn().map_err(|error| failed(format!("cannot be started: {error}")))?;
+    if let Some(mut standard_input) = child.stdin.take() {
+        // A command that does not read fails by what it gives.
+        standard_input.write_all(input).ok();
+    }
+    let mut output = Vec::new();
+    let read = child.stdout.take().map(|stream| stream.take(MOST_OUTPUT + 1).read_to_end(&mut output));
+    if output.len() as u64 > MOST_OUTPUT {
+        child.kill().ok();
+    }
+    let status = child.wait().map_err(|error| failed(format!("was lost: {error}")))?;
+    if output.len() as u64 > MOST_OUTPUT {
+        return Err(failed(format!("gave more than {MOST_OUTPUT} bytes: expected a signature as DER")));
+    }
+    if let Some(Err(error)) = read {
+        return Err(failed(format!("could not be read from: {error}")));
+    }
+    if !status.success() {
+        return Err(failed(format!("ended with {status}")));
+    }
+    if output.starts_with(b"-----BEGIN") || output.starts_with(b"MIME") {
+        return Err(failed("gave text: expected DER (`-outform DER` with openssl)".into()));
+    }
+    Ok(output)
+}
