@@ -73,6 +73,7 @@ pub mod resolve;
 pub mod lock;
 pub mod image;
 pub mod deploy;
+pub mod lint;
 pub mod plan;
 pub mod build;
 pub mod error;

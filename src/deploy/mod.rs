@@ -9,15 +9,21 @@ mod dockerfile;
 mod packages;
 mod quote;
 mod run;
+mod sysusers;
+mod tmpfiles;
+mod unit;
 #[cfg(test)]
 mod tests;
 
 pub use dockerfile::{DOCKERIGNORE, ImageTree, dockerfile};
 pub use run::{Engine, Program, image_name, run_command};
+pub use unit::{
+    Flavour, SystemdVersion, UnitBody, UnitFile, UnitOptions, mount_points, unit_name, unit_prefix, units,
+};
 
 use crate::tree::TreePath;
 
-/// A recipe that has no form in a container image.
+/// A recipe that has no form in what it is deployed with.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum DeployError {
     /// A value holds a character that its place cannot.
@@ -47,6 +53,50 @@ pub enum DeployError {
         /// The name that was asked for.
         name: String,
     },
+    /// A value holds what a unit or a file beside it cannot.
+    #[error("{what} has no form in a systemd unit: `{value}` holds {fault}")]
+    UnitValue {
+        /// What the value is: ``the schedule of the job `tidy` ``.
+        what: String,
+        /// The value, escaped.
+        value: String,
+        /// What is in it.
+        fault: &'static str,
+    },
+    /// The prefix of units is no name.
+    #[error(
+        "`{prefix}` cannot begin the names of units: letters, digits, `-`, `.` and `:` can, and `_` ends the name of a \
+         portable service"
+    )]
+    UnitPrefix {
+        /// The prefix, escaped.
+        prefix: String,
+    },
+    /// Two programs would have one unit.
+    #[error("{one} and {other} would both be `{unit}`: give one of them another name")]
+    SameUnit {
+        /// The unit.
+        unit: String,
+        /// One of them.
+        one: String,
+        /// The other.
+        other: String,
+    },
+    /// A directory that nobody would make.
+    #[error(
+        "the writable path `{name}` belongs to a user as whom nothing runs, and a portable service has directories of its \
+         own users only: make a user of its processes the `owner`"
+    )]
+    UnmadeDirectory {
+        /// The name of the writable path.
+        name: String,
+    },
+    /// A systemd that units are not written for.
+    #[error("units are for systemd 252 and newer, not {version}")]
+    OldSystemd {
+        /// The version.
+        version: u16,
+    },
 }
 
 /// What is said of a value that does not fit on a line.
@@ -56,5 +106,10 @@ impl DeployError {
     /// Returns the error for a value that holds what `fault` says.
     fn value(what: impl Into<String>, value: &str, fault: &'static str) -> Self {
         Self::Value { what: what.into(), value: value.escape_debug().collect(), fault }
+    }
+
+    /// Returns the same for a value of a unit.
+    fn unit(what: impl Into<String>, value: &str, fault: &'static str) -> Self {
+        Self::UnitValue { what: what.into(), value: value.escape_debug().collect(), fault }
     }
 }

@@ -10,7 +10,7 @@ use crate::spec::Project;
 use crate::tree::{Kind, Meta, Node, Tree};
 
 /// Resolves a profile of the repository.
-fn recipe(profile: &str, distro: &str) -> Recipe {
+pub(super) fn recipe(profile: &str, distro: &str) -> Recipe {
     let project = Arc::new(Project::open(Path::new(env!("CARGO_MANIFEST_DIR"))));
     let library = Library::load(project, profile).unwrap();
     let (distro, table) = library.distros().unwrap().into_iter().find(|(name, _)| name.as_str() == distro).unwrap();

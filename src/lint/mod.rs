@@ -7,6 +7,7 @@ mod container;
 mod content;
 mod disk;
 mod elf;
+pub mod exposure;
 mod extension;
 mod file_system;
 mod portable;

@@ -10,6 +10,7 @@ use super::elf::{self, Binary};
 use super::publish::PublishedFile;
 use super::release::{self, Fields, text_of};
 use super::unit::{self, Unit};
+use crate::image::ddi::Ddi;
 use crate::image::read::{FileSystem, Format};
 use crate::tree::{Kind, Tree, TreePath};
 
@@ -119,6 +120,10 @@ pub struct Subject<'a> {
     pub tree: Option<&'a Tree>,
     /// The file system in it.
     pub file_system: Option<&'a FileSystem>,
+    /// The disk around it, for a disk image.
+    pub disk: Option<&'a Ddi>,
+    /// Whether it is signed by what is known to give another signature each time.
+    pub random_signature: bool,
     /// The configuration of a container image.
     pub container: Option<&'a ContainerConfig>,
     /// The files of a folder of versions.
@@ -147,6 +152,8 @@ impl<'a> Subject<'a> {
             format,
             tree: None,
             file_system: None,
+            disk: None,
+            random_signature: false,
             container: None,
             published: &[],
             siblings: &[],

@@ -1,6 +1,7 @@
 //! SX18 to SX20, SX25 and UN: units, users and temporary files.
 
-use super::release::text_of;
+use super::exposure::assess;
+use super::release::{text_at, text_of};
 use super::subject::{Class, Subject};
 use super::table::Report;
 use super::unit::{self, Attached, Unit};
@@ -113,9 +114,20 @@ pub(super) fn directives(subject: &Subject<'_>, report: &mut Report) {
 }
 
 pub(super) fn exposure(subject: &Subject<'_>, report: &mut Report) {
-    let Some(most) = subject.target.exposure else { return };
+    let Some((tree, most)) = subject.tree.zip(subject.target.exposure) else { return };
     for unit in subject.units().iter().filter(|unit| unit.kind() == "service") {
-        let _ = (most, unit, &report);
+        let folder = format!("{}.d", unit.name);
+        let own = |path: &&TreePath| path.parent().is_some_and(|parent| parent.name() == Some(folder.as_bytes()));
+        let drop_ins = tree.iter().map(|(path, _)| path).filter(own);
+        let texts: Vec<String> = drop_ins.filter_map(|path| text_at(tree, path)).collect();
+        match assess(&unit.text, texts.iter().map(String::as_str)) {
+            Ok(found) if found.tenths > most => {
+                let tenths = |value: u32| format!("{}.{}", value / 10, value % 10);
+                report.at(&unit.path, format!("its exposure is {}, {} is wanted", tenths(found.tenths), tenths(most)));
+            }
+            Ok(_) => {}
+            Err(refused) => report.at(&unit.path, refused.to_string()),
+        }
     }
 }
 

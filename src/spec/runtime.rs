@@ -145,6 +145,10 @@ pub enum Need {
     Namespaces,
     /// Raw devices.
     Devices,
+    /// All of /proc: other processes, and what the kernel says of memory and processors.
+    Proc,
+    /// Real-time scheduling, priorities and processor affinity.
+    Realtime,
 }
 
 /// `[job.NAME]`: a program that runs to its end.
@@ -220,7 +224,7 @@ pub struct WritableTable {
 }
 
 /// What a writable path holds.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize, serde::Serialize, JsonSchema)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Deserialize, serde::Serialize, JsonSchema)]
 #[serde(rename_all = "snake_case")]
 pub enum WritableKind {
     /// Data that must not be lost.
