@@ -8,6 +8,7 @@ mod destination;
 mod directory;
 pub mod gpt;
 mod manifest;
+mod mtree;
 pub mod read;
 pub mod signature;
 pub mod squashfs;
@@ -20,4 +21,5 @@ pub use destination::{
 };
 pub use directory::{DirectoryError, Layout, Old, carried_by_copy};
 pub use manifest::{GENERATOR, Manifest, ManifestEntry, ManifestError, ManifestFile, ManifestHead};
+pub use mtree::mtree;
 pub use tar::{WriteTarError, write_tar, write_tar_selected};

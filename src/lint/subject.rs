@@ -1,5 +1,6 @@
 //! What is judged.
 
+use std::collections::BTreeMap;
 use std::sync::OnceLock;
 
 use clap::ValueEnum;
@@ -160,6 +161,26 @@ impl<'a> Subject<'a> {
             target,
             facts: Facts::default(),
         }
+    }
+
+    /// Returns the fields of its release files, by path.
+    pub fn release_fields(&self) -> BTreeMap<TreePath, Fields> {
+        let Some(tree) = self.tree else { return BTreeMap::new() };
+        let mut fields: BTreeMap<TreePath, Fields> =
+            self.releases().iter().map(|file| (file.path.clone(), file.fields.clone())).collect();
+        for path in ["/etc/os-release", "/usr/lib/os-release"].iter().filter_map(|path| path.parse().ok()) {
+            if let Some(text) = release::text_at(tree, &path) {
+                fields.insert(path, release::parse(&text));
+            }
+        }
+        fields
+    }
+
+    /// Returns the names of the units in it, sorted.
+    pub fn unit_names(&self) -> Vec<String> {
+        let mut names: Vec<String> = self.units().iter().map(|unit| unit.name.clone()).collect();
+        names.sort();
+        names
     }
 
     /// Tells whether it is an extension.
