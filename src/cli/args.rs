@@ -6,6 +6,7 @@ use clap::{ArgAction, ArgGroup, Args, Parser, Subcommand, ValueEnum};
 
 use crate::distro::Architecture;
 use crate::image::signature::KeyType;
+use crate::lint::{Class, Scope};
 use crate::plan::{ImageWish, OutputKind};
 use crate::spec::{ImageCompression, ImageFormat, Verity};
 
@@ -74,12 +75,18 @@ pub(super) enum Command {
     Why(WhyArguments),
     /// List profiles, layers, distros and variables
     List(ListArguments),
-    /// Compare two trees: directories, tar archives, rendered folders or manifests
+    /// Compare two trees: directories, images, tar archives, rendered folders or manifests
     Diff(DiffArguments),
     /// Draw profile, layers and files as a graph
     Graph(GraphArguments),
     /// Write a small commented project to start from
     Init(InitArguments),
+    /// Tell what an image is: partitions, file system, signature, release, units, what is in it
+    Inspect(InspectArguments),
+    /// Judge an image or directory by the rules of systemd and containers
+    Lint(LintArguments),
+    /// Check every block of a disk image against its hash tree and signature
+    Verify(VerifyArguments),
     /// Sign an image, or sign it anew, in place
     Sign(SignArguments),
     /// Make keys that sign images
@@ -104,6 +111,9 @@ impl Command {
             Self::Graph(arguments) => &arguments.selection,
             Self::Diff(_)
             | Self::Init(_)
+            | Self::Inspect(_)
+            | Self::Lint(_)
+            | Self::Verify(_)
             | Self::Sign(_)
             | Self::Key(_)
             | Self::Schema(_)
@@ -255,7 +265,7 @@ pub(super) struct ListArguments {
 #[derive(Debug, Args)]
 #[command(after_help = DIFF_HELP)]
 pub(super) struct DiffArguments {
-    /// A directory, tar archive, rendered folder, the rootfs/ in one, or a manifest.json
+    /// A directory, image, tar archive, rendered folder, the rootfs/ in one, or a manifest.json
     #[arg(value_name = "OLD")]
     pub(super) old: PathBuf,
     /// What to compare it with
@@ -303,6 +313,105 @@ pub(super) struct InitArguments {
     #[arg(long, value_name = "NAME")]
     pub(super) example: Option<String>,
 }
+
+/// Arguments of `inspect`.
+#[derive(Debug, Args)]
+#[command(after_help = INSPECT_HELP)]
+pub(super) struct InspectArguments {
+    /// A directory, a tar archive, an EROFS or squashfs image, or a disk image that holds one
+    #[arg(value_name = "IMAGE")]
+    pub(super) image: PathBuf,
+    /// Print every path
+    #[arg(long, conflicts_with = "mtree")]
+    pub(super) list: bool,
+    /// Print every path with what stands there, in the format of mtree(5)
+    #[arg(long, conflicts_with = "json")]
+    pub(super) mtree: bool,
+}
+
+const INSPECT_HELP: &str = "\
+Signatures are shown, not checked: `layerforge verify` checks them.
+Archives may be compressed with gzip, zstd or xz.";
+
+/// Arguments of `lint`.
+#[derive(Debug, Args)]
+#[command(after_help = LINT_HELP)]
+pub(super) struct LintArguments {
+    /// An image, a directory, or a folder of published versions
+    #[arg(value_name = "PATH", required_unless_present = "list")]
+    pub(super) path: Option<PathBuf>,
+    /// What it is meant for; found out from what is in it when nothing is said
+    #[arg(long, value_enum, value_name = "CLASS")]
+    pub(super) class: Option<Class>,
+    /// The oldest systemd that must take it
+    #[arg(long, value_name = "VERSION", default_value_t = 252)]
+    pub(super) target_systemd: u32,
+    /// The oldest kernel that must mount it, such as 6.1
+    #[arg(long, value_name = "VERSION", value_parser = kernel)]
+    pub(super) target_kernel: Option<(u32, u32)>,
+    /// Where an extension is merged
+    #[arg(long, value_enum, default_value = "system")]
+    pub(super) scope: Scope,
+    /// The profile that a portable service is attached with
+    #[arg(long, value_name = "NAME", default_value = "default")]
+    pub(super) profile: String,
+    /// It is for systems that enforce SELinux
+    #[arg(long)]
+    pub(super) selinux: bool,
+    /// It is for systems that take signed images only
+    #[arg(long)]
+    pub(super) signed: bool,
+    /// It is attached to service managers of users
+    #[arg(long)]
+    pub(super) user: bool,
+    /// The exposure that services may have, from 0.0 to 10.0
+    #[arg(long, value_name = "N", value_parser = tenths)]
+    pub(super) exposure: Option<u32>,
+    /// A rule that may be broken; may be given several times
+    #[arg(long, value_name = "RULE")]
+    pub(super) allow: Vec<String>,
+    /// Print the rules instead
+    #[arg(long)]
+    pub(super) list: bool,
+    /// Print them as a page of documentation
+    #[arg(long, requires = "list", conflicts_with = "json")]
+    pub(super) markdown: bool,
+}
+
+/// Takes the first two numbers of a kernel version.
+fn kernel(text: &str) -> Result<(u32, u32), String> {
+    let mut parts = text.split('.').map(str::parse);
+    match (parts.next(), parts.next()) {
+        (Some(Ok(major)), Some(Ok(minor))) => Ok((major, minor)),
+        _ => Err("expected two numbers, such as 6.1".into()),
+    }
+}
+
+/// Takes a number with one decimal, in tenths.
+fn tenths(text: &str) -> Result<u32, String> {
+    let (whole, tenth) = text.split_once('.').unwrap_or((text, "0"));
+    let tenth = Some(tenth).filter(|tenth| tenth.len() == 1).and_then(|tenth| tenth.parse::<u32>().ok());
+    let tenths = whole.parse::<u32>().ok().zip(tenth).and_then(|(whole, tenth)| whole.checked_mul(10)?.checked_add(tenth));
+    tenths.filter(|tenths| *tenths <= 100).ok_or_else(|| "expected a number from 0.0 to 10.0".into())
+}
+
+const LINT_HELP: &str = "\
+Exit code: 0 when nothing worse than a warning is left, 1 when there are errors.";
+
+/// Arguments of `verify`.
+#[derive(Debug, Args)]
+#[command(after_help = VERIFY_HELP)]
+pub(super) struct VerifyArguments {
+    /// A disk image with a verity hash tree
+    #[arg(value_name = "IMAGE")]
+    pub(super) image: PathBuf,
+    /// The certificate whose key must have signed it, PEM; the signature is not checked without one
+    #[arg(long = "cert", value_name = "FILE")]
+    pub(super) certificate: Option<PathBuf>,
+}
+
+const VERIFY_HELP: &str = "\
+Exit code: 0 when every block and the signature are right, 5 when not.";
 
 /// Arguments of `sign`.
 #[derive(Debug, Args)]

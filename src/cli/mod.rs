@@ -12,7 +12,9 @@ mod diff;
 mod generate;
 mod graph;
 mod init;
+mod inspect;
 mod key;
+mod lint;
 mod list;
 mod manual;
 mod plan;
@@ -20,6 +22,7 @@ mod progress;
 mod render;
 mod sign;
 mod terminal;
+mod verify;
 mod why;
 
 use std::path::{Path, PathBuf};
@@ -65,6 +68,9 @@ fn dispatch(arguments: &Arguments, terminal: &Terminal) -> Result<ExitCode, Erro
         Command::List(arguments) => list::run(&session, arguments),
         Command::Diff(arguments) => diff::run(&session, arguments),
         Command::Graph(arguments) => graph::run(&session, arguments),
+        Command::Inspect(arguments) => inspect::run(&session, arguments),
+        Command::Lint(arguments) => lint::run(&session, arguments),
+        Command::Verify(arguments) => verify::run(terminal, arguments),
         Command::Init(command) => init::run(terminal, &arguments.global, command),
         Command::Key(arguments) => key::run(terminal, arguments),
         Command::Sign(arguments) => sign::run(terminal, arguments),

@@ -10,6 +10,7 @@ use crate::build::{BuildError, MANIFEST, ROOTFS, ROOTFS_TAR};
 use crate::error::Error;
 use crate::fs;
 use crate::image::Manifest;
+use crate::image::read::{self as image, Format};
 use crate::store::Store;
 use crate::tree::{
     Aspect, Change, ChangeKind, Kind, Meta, Node, Stack, StackLayer, Tree, TreePath, diff as compare,
@@ -19,7 +20,7 @@ use crate::tree::{
 /// What to compare, and how.
 #[derive(Debug, Clone, Default)]
 pub struct DiffRequest {
-    /// A directory, tar archive, rendered folder, the `rootfs/` of one, or a manifest.
+    /// A directory, tar archive, image, rendered folder, the `rootfs/` of one, or a manifest.
     pub old: PathBuf,
     /// Another one.
     pub new: PathBuf,
@@ -68,6 +69,8 @@ pub enum Form {
     Directory,
     /// A tar archive.
     Archive,
+    /// A file system, or a disk image that holds one.
+    Image,
     /// A folder that layerforge rendered, or the manifest in it: the tree as it was rendered.
     Rendered,
     /// The `rootfs/` of such a folder, as it stands on disk now, owned by root as a COPY makes it, under the `rootfs.tar`
@@ -196,8 +199,13 @@ fn file(store: &Store, path: &Path) -> Result<Side, Error> {
         let manifest = Manifest::read(&fs::read(path)?).map_err(malformed(path))?;
         return rendered(path, &manifest);
     }
-    let tree = read_tar(path, &store.archives()).map_err(BuildError::from)?;
-    Ok(Side::new(path, Form::Archive, tree, None))
+    let opened = image::open(path, &store.archives())?;
+    let form = if opened.format == Format::Tar { Form::Archive } else { Form::Image };
+    let Some(tree) = opened.tree else {
+        let kind = opened.file_system.map_or("no file system that is known", |system| system.kind.name());
+        return Err(Error::usage(format!("cannot compare `{}`: it holds {kind}, which is not read", path.display())));
+    };
+    Ok(Side::new(path, form, tree, None))
 }
 
 /// Tells a manifest from an archive: no archive that holds anything begins with a brace and white space.

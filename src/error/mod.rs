@@ -8,6 +8,7 @@
 use crate::build::BuildError;
 use crate::fs;
 use crate::image::ddi::DdiError;
+use crate::image::read::OpenError;
 use crate::image::signature::SignatureError;
 use crate::image::{DestinationError, ManifestError};
 use crate::lock::LockError;
@@ -60,6 +61,17 @@ pub enum Error {
         /// Why not.
         source: DdiError,
     },
+    /// An image cannot be read.
+    #[error(transparent)]
+    Open(#[from] OpenError),
+    /// An image is not what it says.
+    #[error("`{path}` cannot be trusted: {reason}")]
+    Unverified {
+        /// The image.
+        path: String,
+        /// What is wrong.
+        reason: String,
+    },
     /// A file could not be read or written.
     #[error(transparent)]
     File(#[from] fs::Error),
@@ -77,7 +89,8 @@ impl Error {
             // Layers that do not fit are as wrong as a table that does not; only their trees had to be made first.
             Self::Build(BuildError::Layer { .. } | BuildError::Stack(_) | BuildError::Tier { .. }) => 3,
             Self::Build(_) | Self::Destination(_) | Self::Manifest { .. } | Self::File(_) => 1,
-            Self::Signature { .. } | Self::Sign { .. } => 1,
+            Self::Signature { .. } | Self::Sign { .. } | Self::Open(_) => 1,
+            Self::Unverified { .. } => 5,
             Self::Usage { .. } => 2,
             Self::Spec(SpecError::Problems(_)) => 3,
             Self::Spec(SpecError::File(_)) => 1,

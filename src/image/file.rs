@@ -4,7 +4,7 @@
 //! holds: the same tree, wishes and certificate give the same bytes.
 
 use std::fs::File;
-use std::io::{self, Seek as _, SeekFrom};
+use std::io::{self, Seek, SeekFrom};
 
 use super::ddi::{self, DdiError, Draft};
 use super::erofs::{self, ErofsError};
@@ -116,7 +116,7 @@ impl io::Write for From<'_> {
     }
 }
 
-impl io::Seek for From<'_> {
+impl Seek for From<'_> {
     fn seek(&mut self, position: SeekFrom) -> io::Result<u64> {
         let position = match position {
             SeekFrom::Start(offset) => SeekFrom::Start(self.start + offset),

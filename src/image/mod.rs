@@ -12,6 +12,7 @@ mod extension;
 mod file;
 pub mod gpt;
 mod manifest;
+mod mtree;
 pub mod read;
 pub mod signature;
 pub mod squashfs;
@@ -30,4 +31,5 @@ pub use extension::{
 };
 pub use file::{WriteImageError, write_image};
 pub use manifest::{GENERATOR, Manifest, ManifestEntry, ManifestError, ManifestFile, ManifestHead};
+pub use mtree::mtree;
 pub use tar::{WriteTarError, write_tar, write_tar_selected};

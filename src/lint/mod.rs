@@ -1,6 +1,27 @@
 //! What is wrong with a thing that could be shipped.
 //!
-//! Comes in: texts and trees, of this project or foreign ones. Goes out: findings. Always holds: looking changes nothing,
-//! and nothing is run.
+//! Comes in: images, directories and texts, of this project or foreign ones. Goes out: findings. Always holds: looking
+//! changes nothing, and nothing is run; a rule that cannot be decided for a subject says nothing.
 
+mod container;
+mod content;
+mod disk;
+mod elf;
 pub mod exposure;
+mod extension;
+mod file_system;
+mod portable;
+mod publish;
+mod release;
+mod subject;
+mod table;
+mod unit;
+mod units;
+
+pub use container::ContainerConfig;
+pub use publish::PublishedFile;
+pub use subject::{Class, Scope, Subject, Target};
+pub use table::{Finding, RULES, Rule, Severity, lint, markdown, rule};
+
+#[cfg(test)]
+mod tests;

@@ -1,7 +1,6 @@
 //! The content of a file, read once and checked.
 
 use std::io::{self, Read};
-use std::path::Path;
 
 use super::ErofsError;
 use super::plan::File;
@@ -50,10 +49,7 @@ impl<'a> Source<'a> {
     }
 
     fn unreadable(&self, error: io::Error) -> ErofsError {
-        let host = match &self.file.content.source {
-            ContentSource::Inline(_) => Path::new(""),
-            ContentSource::File(file) | ContentSource::Slice { file, .. } => file,
-        };
+        let host = self.file.content.source.path();
         ErofsError::Content { path: self.file.path.clone(), source: fs::Error::on("read", host)(error) }
     }
 }

@@ -14,6 +14,8 @@ use std::path::{Path, PathBuf};
 
 use serde::Serialize;
 
+use super::ddi::{self, Ddi};
+use super::gpt::GptError;
 use crate::fs;
 use crate::tree::{Incomplete, InvalidPath, ScanError, TarError, Tree, TreeError, TreePath, read_tar, scan};
 
@@ -26,6 +28,8 @@ pub struct Opened {
     pub format: Format,
     /// The file system, unless the format has none.
     pub file_system: Option<FileSystem>,
+    /// The disk around it, for a disk image.
+    pub disk: Option<Ddi>,
     /// What is in it; nothing when the file system is one that is known by name only.
     pub tree: Option<Tree>,
 }
@@ -152,6 +156,15 @@ pub enum OpenError {
         /// What it is.
         what: &'static str,
     },
+    /// The partition table cannot be read.
+    #[error("cannot read `{}`", image.display())]
+    Disk {
+        /// The image.
+        image: PathBuf,
+        /// What is wrong.
+        #[source]
+        source: GptError,
+    },
     /// The file system in the image is damaged, or has something that trees do not take.
     #[error("cannot read {}`{}`", at.as_ref().map(|path| format!("`{}` in ", shown(path))).unwrap_or_default(), image.display())]
     Damaged {
@@ -221,17 +234,40 @@ const CONTENTS: (u64, u64) = (64, 16 << 30);
 fn open_within(path: &Path, unpacked: &Path, contents: (u64, u64)) -> Result<Opened, OpenError> {
     let stat = std::fs::metadata(path).map_err(fs::Error::on("look at", path))?;
     if stat.is_dir() {
-        return Ok(Opened { format: Format::Directory, file_system: None, tree: Some(scan(path)?) });
+        return Ok(Opened { format: Format::Directory, file_system: None, disk: None, tree: Some(scan(path)?) });
     }
     if !stat.is_file() {
         return Err(OpenError::Unknown { image: path.to_owned(), what: "neither a file nor a directory" });
     }
     let section = Section::open(path)?;
+    if has_table(&section) {
+        return open_disk(&section, contents);
+    }
     if let Some(kind) = recognise(&section)? {
         let (file_system, tree) = read_file_system(&section, kind, contents)?;
-        return Ok(Opened { format: Format::Raw, file_system: Some(file_system), tree });
+        return Ok(Opened { format: Format::Raw, file_system: Some(file_system), disk: None, tree });
     }
-    Ok(Opened { format: Format::Tar, file_system: None, tree: Some(read_tar(path, unpacked)?) })
+    Ok(Opened { format: Format::Tar, file_system: None, disk: None, tree: Some(read_tar(path, unpacked)?) })
+}
+
+/// Tells whether a partition table begins where one does, for sectors of 512 or 4096 bytes.
+fn has_table(section: &Section) -> bool {
+    [512, 4096].into_iter().any(|offset| section.read_at(offset, 8).is_ok_and(|found| found == b"EFI PART"))
+}
+
+/// Reads a disk image: its table, and the file system in its data partition.
+fn open_disk(section: &Section, contents: (u64, u64)) -> Result<Opened, OpenError> {
+    let disk = ddi::read(section.file(), section.length());
+    let disk = disk.map_err(|source| OpenError::Disk { image: section.path().to_owned(), source })?;
+    let (mut file_system, mut tree) = (None, None);
+    if let Some((partition, _)) = &disk.data {
+        let part = section.part(partition.offset, partition.length);
+        if let Some(kind) = recognise(&part)? {
+            let (found, read) = read_file_system(&part, kind, contents)?;
+            (file_system, tree) = (Some(found), read);
+        }
+    }
+    Ok(Opened { format: Format::Ddi, file_system, disk: Some(disk), tree })
 }
 
 /// Reads the file system of a kind in a section; one that is known by name only has no tree.

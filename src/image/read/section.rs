@@ -40,7 +40,12 @@ impl Section {
         self.length
     }
 
-    /// Returns the file.
+    /// Returns the file that the section is a part of.
+    pub fn file(&self) -> &File {
+        &self.file
+    }
+
+    /// Returns the path of the file.
     pub fn path(&self) -> &Path {
         &self.path
     }

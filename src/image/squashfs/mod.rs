@@ -129,6 +129,9 @@ fn may_share(tree: &Tree, block_size: u32) -> bool {
     })
 }
 
+/// The longest symbolic link that the library writes, in bytes.
+const SYMLINK: usize = 255;
+
 /// The first content that could not be read, where the writer's own error has no path.
 type Failed = std::sync::Mutex<Option<(TreePath, io::Error)>>;
 
@@ -157,6 +160,9 @@ fn push<'tree>(
         Kind::Regular(content) => writer.push_file(Checked::new(path, content, failed), name, header),
         Kind::Directory { opaque: false } => writer.push_dir(name, header),
         Kind::Directory { opaque: true } => return Err(unfit("an opaque directory needs an extended attribute; use erofs")),
+        Kind::Symlink(target) if target.len() > SYMLINK => {
+            return Err(unfit("it is a symbolic link of more than 255 bytes, which the library does not write; use erofs"));
+        }
         Kind::Symlink(target) => writer.push_symlink(std::ffi::OsStr::from_bytes(target), name, header),
         Kind::CharacterDevice(device) => writer.push_char_device(number(*device)?, name, header),
         Kind::BlockDevice(device) => writer.push_block_device(number(*device)?, name, header),
@@ -187,28 +193,37 @@ struct Checked<'tree> {
     path: &'tree TreePath,
     content: &'tree Content,
     failed: &'tree Failed,
-    state: Option<(ContentReader<'tree>, Hasher)>,
+    state: State<'tree>,
+}
+
+enum State<'tree> {
+    Closed,
+    Open(ContentReader<'tree>, Hasher),
+    Done,
 }
 
 impl<'tree> Checked<'tree> {
     fn new(path: &'tree TreePath, content: &'tree Content, failed: &'tree Failed) -> Self {
-        Self { path, content, failed, state: None }
+        Self { path, content, failed, state: State::Closed }
     }
 
     fn step(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
-        let (reader, hasher) = match &mut self.state {
-            Some(state) => state,
-            state => state.insert((self.content.open().map_err(whole)?, Hasher::new())),
-        };
+        if matches!(self.state, State::Closed) {
+            self.state = State::Open(self.content.open().map_err(whole)?, Hasher::new());
+        }
+        let State::Open(reader, hasher) = &mut self.state else { return Ok(0) };
         let count = reader.read(buffer)?;
         hasher.update(&buffer[..count]);
-        if count == 0 && !buffer.is_empty() {
-            let (_, hasher) = self.state.take().unwrap_or_else(|| unreachable!("it was just there"));
-            if hasher.finish() != (self.content.digest, self.content.length) {
-                return Err(io::Error::other("its content changed meanwhile; run again when nothing writes to it"));
-            }
+        if count > 0 || buffer.is_empty() {
+            return Ok(count);
         }
-        Ok(count)
+        // The library asks again behind the end, and the file need not stay open until the image is written.
+        if let State::Open(_, hasher) = std::mem::replace(&mut self.state, State::Done)
+            && hasher.finish() != (self.content.digest, self.content.length)
+        {
+            return Err(io::Error::other("its content changed meanwhile; run again when nothing writes to it"));
+        }
+        Ok(0)
     }
 }
 

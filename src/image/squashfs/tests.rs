@@ -38,7 +38,7 @@ fn sample() -> Tree {
     }
     put(b"files/hole", file([noise(4096), vec![0; 500_000], noise(10)].concat()), 0o600);
     put(b"not\xffutf8", file(b"x".to_vec()), 0o644);
-    put(&[b'n'; 255], Kind::Symlink(vec![b't'; 4095].into()), 0o777);
+    put(&[b'n'; 255], Kind::Symlink(vec![b't'; 255].into()), 0o777);
     put(b"wide", Kind::directory(), 0o1777);
     for index in 0..1000 {
         put(format!("wide/{index}").as_bytes(), file(index.to_string().into_bytes()), 0o644);
@@ -109,6 +109,7 @@ fn what_the_image_cannot_hold_is_refused() {
         refused("/opaque", node(Kind::Directory { opaque: true }, 0o755)),
         refused("/device", node(Kind::BlockDevice(DeviceNumber { major: 4096, minor: 0 }), 0o600)),
         refused("/old", old),
+        refused("/link", node(Kind::Symlink([b't'; 256].into()), 0o777)),
     ]
     .join("\n"));
 }
