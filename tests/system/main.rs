@@ -10,6 +10,7 @@ mod base;
 mod cases;
 mod command;
 mod containers;
+mod damage;
 mod docker;
 mod machine;
 mod peer;

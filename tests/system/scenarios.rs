@@ -31,6 +31,63 @@ systemctl daemon-reload
     )
 }
 
+/// A sysext is refused, and none of it is there.
+pub(crate) fn sysext_is_refused(image: &str) -> String {
+    let (name, file) = (name_of(image), file_of(image));
+    format!(
+        r#"{NO_VERITY}
+mkdir -p /var/lib/extensions
+cp -a /images/{image} /var/lib/extensions/
+refused systemd-sysext merge
+test ! -e /usr/share/{name}
+systemd-sysext unmerge
+rm -r /var/lib/extensions/{file}
+"#
+    )
+}
+
+/// A signed sysext is merged where only signed ones may be, by way of dm-verity.
+pub(crate) fn signed_sysext_merges(image: &str) -> String {
+    let (name, file) = (name_of(image), file_of(image));
+    format!(
+        r#"{NO_VERITY}
+mkdir -p /var/lib/extensions
+cp -a /images/{image} /var/lib/extensions/
+systemd-sysext --image-policy=root=signed+absent:usr=signed+absent merge
+grep -x 'note of {name}' /usr/share/{name}/note
+dmsetup status --target verity | grep -w V
+systemd-sysext unmerge
+rm -r /var/lib/extensions/{file}
+"#
+    )
+}
+
+/// Waits until no verity device is left: systemd takes one of the same root hash for an image, unseen.
+const NO_VERITY: &str = "timeout 20 sh -c 'while dmsetup ls --target verity | grep verity; do sleep 0.2; done'";
+
+/// Trusts who signed with the certificate in `/images/CERTIFICATE`, and nobody else.
+pub(crate) fn trusting(certificate: &str, script: &str) -> String {
+    format!("mkdir -p /etc/verity.d\ncp /images/{certificate} /etc/verity.d/\n{script}\nrm -r /etc/verity.d\n")
+}
+
+/// Lets the service NAME of an image start from a signed image only.
+pub(crate) fn signed_only(image: &str, script: &str) -> String {
+    let folder = format!("/etc/systemd/system/{}.service.d", name_of(image));
+    format!("mkdir -p {folder}\nprintf '[Service]\\nRootImagePolicy=root=signed\\n' >{folder}/policy.conf\n{script}\n")
+}
+
+/// A portable service does not start, because of its image.
+pub(crate) fn portable_is_refused(image: &str) -> String {
+    let name = name_of(image);
+    format!(
+        r#"portablectl attach /images/{image} {name}
+refused systemctl start {name}.service
+systemctl show --property=ExecMainStatus --value {name}.service | grep -x 226
+portablectl detach /images/{image} {name}
+"#
+    )
+}
+
 /// A confext is merged: its files are there, and gone when it is unmerged.
 pub(crate) fn confext_merges(image: &str) -> String {
     let name = name_of(image);
@@ -81,5 +138,10 @@ fn becomes_active(unit: &str) -> String {
 
 /// Returns the name of an image, given that of its file.
 fn name_of(image: &str) -> &str {
-    image.strip_suffix(".raw").unwrap_or(image)
+    let file = file_of(image);
+    file.strip_suffix(".raw").unwrap_or(file)
+}
+
+fn file_of(image: &str) -> &str {
+    image.rsplit('/').next().unwrap_or(image)
 }

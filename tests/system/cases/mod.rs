@@ -14,7 +14,7 @@ use crate::world::World;
 type Case = fn(&World) -> Outcome;
 
 /// Every case, in the order in which they run.
-pub(crate) const ALL: [(&str, Case); 14] = [
+pub(crate) const ALL: [(&str, Case); 15] = [
     ("graphs_are_read", drawings::graphs_are_read),
     ("the_manual_is_read", drawings::the_manual_is_read),
     ("dockerfiles_are_clean", dockerfile::dockerfiles_are_clean),
@@ -29,4 +29,5 @@ pub(crate) const ALL: [(&str, Case); 14] = [
     ("extensions_are_merged", extensions::are_merged),
     ("extensions_are_merged_by_debian_12", extensions::are_merged_by_debian_12),
     ("extensions_are_portable", extensions::are_portable),
+    ("extensions_are_signed", extensions::are_signed),
 ];
