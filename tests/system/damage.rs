@@ -26,6 +26,9 @@ pub(crate) fn damage(image: &Path, target: &Path, part: Part) -> Outcome {
         // Before its superblock an EROFS has 1024 bytes that it does not use.
         Part::Data => start,
         // Behind the superblock of the hash tree.
+        Part::Hashes if start_of(image, Part::Signature)? <= start + 4096 => {
+            return Err("one block of data has no hash tree".into());
+        }
         Part::Hashes => start + 4096 + 7,
         Part::Signature => in_signature(&bytes, start)?,
     };

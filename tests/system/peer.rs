@@ -39,6 +39,8 @@ impl<'tree> Peer<'tree> {
             &[
                 (&format!("usr/lib/extension-release.d/extension-release.{name}"), &release),
                 (&format!("usr/share/{name}/note"), &format!("note of {name}\n")),
+                // More than one block, so that verity has a tree.
+                (&format!("usr/share/{name}/filler"), &"filler\n".repeat(5000)),
                 (&format!("{units}/{name}.service"), &unit),
                 (&format!("{units}/multi-user.target.d/10-{name}.conf"), &format!("[Unit]\nUpholds={name}.service\n")),
             ],

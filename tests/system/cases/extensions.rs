@@ -2,14 +2,15 @@
 
 use std::path::Path;
 
+use super::site::contains;
 use crate::Outcome;
 use crate::damage::{Part, damage};
 use crate::machine::Machine;
 use crate::machine::tree::{DEBIAN_12, DEBIAN_13};
 use crate::peer::{FOR_DEBIAN_13, Peer};
 use crate::scenarios::{
-    confext_merges, portable_is_refused, portable_runs, signed_only, signed_sysext_merges, sysext_is_refused,
-    sysext_merges, trusting,
+    confext_merges, portable_does_not_start, portable_is_refused, portable_runs, signed_only, signed_sysext_merges,
+    sysext_is_refused, sysext_merges, trusting,
 };
 use crate::world::World;
 
@@ -91,13 +92,18 @@ pub(super) fn are_signed(world: &World) -> Outcome {
             .script(&name, &trusting("known.crt", &sysext_is_refused(&format!("{name}/sealed.raw"))))?;
     }
     let runs = signed_only("carried.raw", &portable_runs("carried.raw", &[], ""));
-    machine
+    let transcript = machine
         .script("again", &trusting("known.crt", &merges))?
         .script("portable", &trusting("known.crt", &runs))?
         .script("portable-unknown", &portable_is_refused("carried.raw"))?
-        .script("portable-unsigned", &signed_only("naked.raw", &portable_is_refused("naked.raw")))?
-        .run_in_vm(&emulator)
-        .map(drop)
+        .script("portable-unsigned", &signed_only("naked.raw", &portable_does_not_start("naked.raw")))?
+        .run_in_vm(&emulator)?;
+    // What has been refused, has been for the right reason.
+    contains(transcript.output("unknown"), "worked neither via the kernel nor in userspace")?;
+    contains(transcript.output("stranger"), "Userspace PKCS#7 validation failed")?;
+    contains(transcript.output("signature"), "Userspace PKCS#7 validation failed")?;
+    contains(&transcript.journal, ": data block 0 is corrupted")?;
+    contains(&transcript.journal, ": metadata block 1 is corrupted")
 }
 
 /// Adds an image and what is asked of it to a machine.
