@@ -15,6 +15,12 @@ pub(crate) struct Peer<'tree> {
     folder: PathBuf,
 }
 
+/// Who signs images: PEM files of a private key and its certificate.
+pub(crate) struct Signer {
+    pub(crate) key: PathBuf,
+    pub(crate) certificate: PathBuf,
+}
+
 /// The release fields of an extension that fits Debian 13 only.
 pub(crate) const FOR_DEBIAN_13: &str = "ID=debian\nVERSION_ID=13\n";
 
@@ -33,6 +39,8 @@ impl<'tree> Peer<'tree> {
             &[
                 (&format!("usr/lib/extension-release.d/extension-release.{name}"), &release),
                 (&format!("usr/share/{name}/note"), &format!("note of {name}\n")),
+                // More than one block, so that verity has a tree.
+                (&format!("usr/share/{name}/filler"), &"filler\n".repeat(5000)),
                 (&format!("{units}/{name}.service"), &unit),
                 (&format!("{units}/multi-user.target.d/10-{name}.conf"), &format!("[Unit]\nUpholds={name}.service\n")),
             ],
@@ -115,6 +123,35 @@ impl<'tree> Peer<'tree> {
         command.arg(tree).arg(&image).args(["-quiet", "-no-progress", "-all-root", "-noappend", "-comp", "zstd"]);
         run(&mut command)?;
         Ok(image)
+    }
+
+    /// Makes `NAME.raw`, a DDI of `tree` signed by `signer`, as systemd-repart makes it for `class`: `sysext`,
+    /// `confext` or `portable`.
+    pub(crate) fn ddi(&self, tree: &Path, class: &str, signer: &Signer) -> Outcome<PathBuf> {
+        let image = tree.with_added_extension("raw");
+        let mut command = self.tools.program("systemd-repart", &self.folder);
+        command.args(["--offline=yes", "--seed=00112233445566778899aabbccddeeff", &format!("--make-ddi={class}")]);
+        for (option, path) in [
+            ("--private-key", &signer.key),
+            ("--certificate", &signer.certificate),
+            ("--copy-source", &tree.to_owned()),
+        ] {
+            command.arg(format!("{option}={}", shared(path, &self.folder).display()));
+        }
+        run(command.arg(shared(&image, &self.folder)))?;
+        Ok(image)
+    }
+
+    /// Makes a key and the certificate `NAME.crt` of it.
+    pub(crate) fn signer(&self, name: &str) -> Outcome<Signer> {
+        let signer = Signer {
+            key: self.folder.join(format!("{name}.key")),
+            certificate: self.folder.join(format!("{name}.crt")),
+        };
+        let mut command = program("openssl");
+        command.args(["req", "-x509", "-newkey", "rsa:2048", "-nodes", "-days", "3650", "-subj", "/CN=layerforge"]);
+        run(command.arg("-keyout").arg(&signer.key).arg("-out").arg(&signer.certificate))?;
+        Ok(signer)
     }
 
     fn tree(&self, name: &str, files: &[(&str, &str)]) -> Outcome<PathBuf> {

@@ -9,25 +9,89 @@
 
 /// A sysext is merged: its files are there, its service runs, and both are gone when it is unmerged.
 pub(crate) fn sysext_merges(image: &str) -> String {
-    let name = name_of(image);
+    merge(image, "", "true")
+}
+
+/// A signed sysext is merged as [`sysext_merges`] says where only signed ones may be, by way of dm-verity.
+pub(crate) fn signed_sysext_merges(image: &str) -> String {
+    let policy = "--image-policy=root=signed+absent:usr=signed+absent";
+    format!("{NO_VERITY}\n{}", merge(image, policy, "dmsetup status --target verity | grep -w V"))
+}
+
+/// Merges a sysext with the given options, and looks for something else while it is merged.
+fn merge(image: &str, options: &str, look: &str) -> String {
+    let (name, file) = (name_of(image), file_of(image));
     format!(
         r#"mkdir -p /var/lib/extensions
 cp -a /images/{image} /var/lib/extensions/
 test ! -e /usr/share/{name}
-systemd-sysext merge
+systemd-sysext {options} merge
 grep -x 'note of {name}' /usr/share/{name}/note
 systemd-sysext status --no-legend | grep -w {name}
 # Older managers do not know EXTENSION_RELOAD_MANAGER.
 version=$(systemctl --version | sed -n '1s/^systemd \([0-9]*\).*/\1/p')
 if [ "$version" -lt 255 ]; then systemctl daemon-reload; fi
 {active}
+{look}
+# It runs a program of the merged /usr, which it keeps busy.
 systemctl stop {name}.service
 systemd-sysext unmerge
 test ! -e /usr/share/{name}
-rm -r /var/lib/extensions/{image}
+rm -r /var/lib/extensions/{file}
 systemctl daemon-reload
 "#,
         active = becomes_active(&format!("{name}.service"))
+    )
+}
+
+/// A sysext is refused, and none of it is there. The reasons are written out at length.
+pub(crate) fn sysext_is_refused(image: &str) -> String {
+    let (name, file) = (name_of(image), file_of(image));
+    format!(
+        r#"{NO_VERITY}
+mkdir -p /var/lib/extensions
+cp -a /images/{image} /var/lib/extensions/
+refused env SYSTEMD_LOG_LEVEL=debug systemd-sysext merge
+test ! -e /usr/share/{name}
+systemd-sysext unmerge
+rm -r /var/lib/extensions/{file}
+"#
+    )
+}
+
+/// Waits until no verity device is left: systemd takes one of the same root hash for an image, unseen.
+const NO_VERITY: &str = "timeout 60 sh -c 'while dmsetup ls --target verity | grep -q verity; do sleep 0.2; done'";
+
+/// Trusts who signed with the certificate in `/images/CERTIFICATE`, and nobody else.
+pub(crate) fn trusting(certificate: &str, script: &str) -> String {
+    format!("mkdir -p /etc/verity.d\ncp /images/{certificate} /etc/verity.d/\n{script}\nrm -r /etc/verity.d\n")
+}
+
+/// Lets the service of an image start from a signed image only.
+pub(crate) fn signed_only(image: &str, script: &str) -> String {
+    let folder = format!("/etc/systemd/system/{}.service.d", name_of(image));
+    format!(
+        "mkdir -p {folder}\nprintf '[Service]\\nRootImagePolicy=root=signed\\n' >{folder}/policy.conf\n{script}\n\
+         rm -r {folder}\nsystemctl daemon-reload\n"
+    )
+}
+
+/// A portable image is refused when it is attached.
+pub(crate) fn portable_is_refused(image: &str) -> String {
+    let name = name_of(image);
+    format!("{NO_VERITY}\nrefused portablectl attach /images/{image} {name}\nrefused systemctl cat {name}.service\n")
+}
+
+/// A portable image is attached, but its service does not start, because it may not have this root.
+pub(crate) fn portable_does_not_start(image: &str) -> String {
+    let name = name_of(image);
+    format!(
+        r#"portablectl attach /images/{image} {name}
+systemctl start {name}.service || true
+timeout 60 sh -c 'until systemctl is-failed --quiet {name}.service; do sleep 0.2; done'
+systemctl show --property=ExecMainStatus --value {name}.service | grep -x 226
+portablectl detach /images/{image} {name}
+"#
     )
 }
 
@@ -57,14 +121,16 @@ pub(crate) fn portable_runs(image: &str, extensions: &[&str], options: &str) -> 
         r#"portablectl inspect {over}/images/{image} {name} >/dev/null
 portablectl attach --now {options} {over}/images/{image} {name}
 {active}
-timeout 20 sh -c 'until grep -x "note of {name}" /var/lib/{name}/note; do sleep 0.1; done'
+timeout 60 sh -c 'until grep -x "note of {name}" /var/lib/{name}/note; do sleep 0.1; done'
 portablectl is-attached {over}/images/{image}
+if [ -f /images/{image} ]; then grep -F /images/{image} /sys/block/loop*/loop/backing_file; fi
 portablectl detach --now {over}/images/{image} {name}
 refused systemctl cat {name}.service
 refused systemctl is-active --quiet {name}.service
-left=$(find /etc/systemd /run/systemd/system* /etc/portables /run/portables -name '*{name}*' 2>/dev/null || true)
-test -z "$left"
-refused grep -F /images/ /sys/block/loop*/loop/backing_file
+for place in /etc/systemd/system.attached /run/systemd/system.attached /etc/portables /run/portables; do
+    test ! -e "$place" || test -z "$(find "$place" -name '*{name}*')"
+done
+timeout 60 sh -c 'while grep -qsF /images/ /sys/block/loop*/loop/backing_file; do sleep 0.1; done'
 rm -rf /var/lib/{name} /var/lib/private/{name}
 "#,
         active = becomes_active(&format!("{name}.service"))
@@ -74,12 +140,17 @@ rm -rf /var/lib/{name} /var/lib/private/{name}
 /// Waits until a unit is active, or shows why it is not.
 fn becomes_active(unit: &str) -> String {
     format!(
-        "timeout 20 sh -c 'until systemctl is-active --quiet {unit}; do sleep 0.1; done' || \
+        "timeout 60 sh -c 'until systemctl is-active --quiet {unit}; do sleep 0.1; done' || \
          {{ systemctl status --no-pager --full {unit}; exit 1; }}"
     )
 }
 
 /// Returns the name of an image, given that of its file.
 fn name_of(image: &str) -> &str {
-    image.strip_suffix(".raw").unwrap_or(image)
+    let file = file_of(image);
+    file.strip_suffix(".raw").unwrap_or(file)
+}
+
+fn file_of(image: &str) -> &str {
+    image.rsplit('/').next().unwrap_or(image)
 }

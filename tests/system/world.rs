@@ -18,8 +18,8 @@ use crate::base;
 use crate::command::{explain, program, run};
 use crate::containers::Containers;
 use crate::docker::Docker;
-use crate::machine::Machine;
 use crate::machine::tree::{Suite, Tree};
+use crate::machine::{Emulator, Machine};
 
 /// What all cases share. Dropping it stops what was started and removes what was written, but for the cache.
 pub(crate) struct World {
@@ -103,6 +103,11 @@ impl World {
     /// Returns an unpacked Debian of the given suite.
     pub(crate) fn tree(&self, suite: &Suite) -> Outcome<Tree> {
         Tree::find_or_make(&self.cache, suite)
+    }
+
+    /// Returns the emulator of virtual machines.
+    pub(crate) fn emulator(&self) -> Outcome<Emulator> {
+        Emulator::find_or_make(&self.cache)
     }
 
     /// Returns a machine that boots `tree`, and whose folder is called `name`.

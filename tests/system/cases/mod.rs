@@ -41,4 +41,5 @@ pub(crate) const ALL: &[(&str, Case)] = &[
     ("extensions_are_merged", extensions::are_merged),
     ("extensions_are_merged_by_debian_12", extensions::are_merged_by_debian_12),
     ("extensions_are_portable", extensions::are_portable),
+    ("extensions_are_signed", extensions::are_signed),
 ];

@@ -6,7 +6,7 @@
 mod nspawn;
 mod transcript;
 pub(crate) mod tree;
-//mod vm;
+mod vm;
 
 use std::fs::{self, Permissions};
 use std::os::unix::fs::PermissionsExt as _;
@@ -18,7 +18,7 @@ use crate::Outcome;
 use crate::command::{explain, program, run};
 pub(crate) use transcript::Transcript;
 use tree::Tree;
-//pub(crate) use vm::Kernel;
+pub(crate) use vm::Emulator;
 
 /// A machine that has not been booted yet.
 pub(crate) struct Machine<'tree> {

@@ -24,10 +24,11 @@ impl Transcript {
         let mut failures = String::new();
         for script in scripts {
             let output = text(&results.join(format!("{script}.output"))).unwrap_or_default();
+            let end = last_lines(&output, 80);
             match text(&results.join(format!("{script}.status"))) {
                 Ok(status) if status.trim() == "0" => {}
-                Ok(status) => failures += &format!("script {script} ended with {}:\n{output}\n", status.trim()),
-                Err(_) => failures += &format!("script {script} did not come to its end:\n{output}\n"),
+                Ok(status) => failures += &format!("script {script} ended with {}:\n{end}\n", status.trim()),
+                Err(_) => failures += &format!("script {script} did not come to its end:\n{end}\n"),
             }
             outputs.push((script.split_once('-').map_or("", |(_, name)| name).to_owned(), output));
         }

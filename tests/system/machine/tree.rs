@@ -60,12 +60,13 @@ pub(crate) const TESTING: Suite = Suite {
     packages: &["cryptsetup-bin", "openssl", "systemd-repart"],
 };
 
-/// The kernel that virtual machines boot, with its modules and a shell: unpacked only, nothing in it ever runs here.
-pub(crate) const KERNEL: Suite = Suite {
-    name: "kernel",
+/// The kernel that virtual machines boot, a shell for its first process, and the emulator: not that of the host, because
+/// older ones crash such kernels. Unpacked only: nothing of it is set up.
+pub(crate) const EMULATOR: Suite = Suite {
+    name: "emulator",
     suite: "trixie",
     variant: "extract",
-    packages: &["busybox-static", "linux-image-cloud-amd64"],
+    packages: &["busybox-static", "linux-image-cloud-amd64", "qemu-system-x86"],
 };
 
 /// An unpacked Debian. It is shared by all machines: none of them writes into it.
@@ -112,7 +113,14 @@ impl Tree {
         command.args(["--quiet", "--register=no", "--keep-unit", "--private-network", "--pipe", "--read-only"]);
         command.arg(format!("--machine=layerforge-tests-{}", std::process::id()));
         command.arg("--directory").arg(self.root()).arg(format!("--bind={}:/mnt", shared.display()));
-        command.args(["--setenv=LC_ALL=C.UTF-8", "--setenv=SYSTEMD_COLORS=0", "--chdir=/mnt", "--", name]);
+        command.args([
+            "--setenv=LC_ALL=C.UTF-8",
+            "--setenv=SYSTEMD_COLORS=0",
+            "--setenv=TMPDIR=/tmp",
+            "--chdir=/mnt",
+            "--",
+            name,
+        ]);
         command
     }
 }
