@@ -132,8 +132,9 @@ pub enum VerifyError {
 pub fn read(image: &File, length: u64) -> Result<Ddi, GptError> {
     let reading = gpt::read(image, length)?;
     let mut ddi = Ddi { reading, data: None, tree: None, signature: None, faults: Vec::new() };
-    let known =
-        ddi.reading.table.partitions.iter().filter_map(|partition| Some((partition.clone(), partition.kind()?)));
+    // What reaches out of the image is a fault of the table, and cannot be read.
+    let inside = ddi.reading.table.partitions.iter().filter(|partition| partition.end() <= length);
+    let known = inside.filter_map(|partition| Some((partition.clone(), partition.kind()?)));
     let known: Vec<(Partition, PartitionType)> = known.collect();
     ddi.flags(&known);
     ddi.data = known.iter().find(|(_, kind)| kind.kind == PartitionKind::Data).cloned();
@@ -190,12 +191,13 @@ impl Ddi {
 
     fn flags(&mut self, known: &[(Partition, PartitionType)]) {
         for (partition, kind) in known {
-            let checks: [(bool, fn(String) -> Fault); 3] = [
-                (partition.flags & READ_ONLY == 0, Fault::NotReadOnly),
-                (partition.flags & GROW_FILE_SYSTEM != 0, Fault::Grows),
-                (partition.flags & NO_AUTO != 0, Fault::NotDiscovered),
+            let flag = |flag| partition.flags & flag != 0;
+            let checks = [
+                (!flag(READ_ONLY)).then(|| Fault::NotReadOnly(kind.label())),
+                flag(GROW_FILE_SYSTEM).then(|| Fault::Grows(kind.label())),
+                flag(NO_AUTO).then(|| Fault::NotDiscovered(kind.label())),
             ];
-            self.faults.extend(checks.into_iter().filter(|(wrong, _)| *wrong).map(|(_, fault)| fault(kind.label())));
+            self.faults.extend(checks.into_iter().flatten());
         }
     }
 
@@ -217,7 +219,7 @@ impl Ddi {
     }
 
     fn add_signature(&mut self, image: &File, partition: &Partition) -> io::Result<()> {
-        let record = if partition.length > MOST_SIGNATURE || partition.end() > self.reading.table.length {
+        let record = if partition.length > MOST_SIGNATURE {
             Err(SignatureError::Malformed(format!("a partition of {} bytes cannot hold it", partition.length)))
         } else {
             let mut bytes = vec![0; usize::try_from(partition.length).unwrap_or_default()];

@@ -63,10 +63,12 @@ fn sign_locked(image: &File, signer: &Signer, seed: Option<Seed>) -> Result<Sign
 
 /// Checks that the image is what should be signed; returns the type that its signature has.
 fn check(image: &File, ddi: &Ddi) -> Result<PartitionType> {
-    use super::Fault::{NoTree, Signature, SignedHash};
+    use super::Fault::{Grows, NoTree, NotDiscovered, NotReadOnly, Signature, SignedHash};
     let Some((_, data)) = &ddi.data else { return Err(DdiError::NoTree) };
-    // Those of the signature are mended by a new one.
-    let others = ddi.faults.iter().filter(|fault| !matches!(fault, Signature | SignedHash { .. } | NoTree));
+    // Those of the signature are mended by a new one, flags do not change what is signed.
+    let others = ddi.faults.iter().filter(|fault| {
+        !matches!(fault, Signature | SignedHash { .. } | NoTree | NotReadOnly(_) | Grows(_) | NotDiscovered(_))
+    });
     let first = ddi.reading.faults.first().map(ToString::to_string).or(others.map(ToString::to_string).next());
     if let Some(fault) = first {
         return Err(DdiError::Faulty(fault));

@@ -11,7 +11,7 @@ use crate::image::signature::{Certificate, SigningKey};
 const MIB: usize = 1 << 20;
 
 fn signer(name: &str) -> Signer {
-    let pem = |name: &str| std::fs::read_to_string(format!("tests/keys/{name}")).unwrap();
+    let pem = |name: &str| crate::fs::read_to_string(format!("tests/keys/{name}").as_ref()).unwrap();
     let key = SigningKey::from_pem(&pem(&format!("{name}.pem")), None).unwrap();
     Signer::with_key(key, Certificate::from_pem(&pem(&format!("{name}.crt"))).unwrap()).unwrap()
 }
@@ -169,6 +169,30 @@ fn every_flipped_byte_is_found() {
         file.write_all_at(&byte, place).unwrap();
     }
     assert!(ddi.verify(&file, Some(signer.certificate())).is_ok());
+}
+
+/// A table whose checksums are right may say anything.
+#[test]
+fn partitions_beyond_everything_are_only_told() {
+    let file = image(MIB, Verity::Hash);
+    let mut head = vec![0; 17408];
+    file.read_exact_at(&mut head, 0).unwrap();
+    for first in [u64::MAX, u64::MAX / 512, 1 << 54, 3000] {
+        for entry in [1024, 1024 + 128] {
+            let mut head = head.clone();
+            head[entry + 32..entry + 40].copy_from_slice(&first.to_le_bytes());
+            head[entry + 40..entry + 48].copy_from_slice(&u64::MAX.to_le_bytes());
+            let entries = crc32fast::hash(&head[1024..]);
+            head[600..604].copy_from_slice(&entries.to_le_bytes());
+            head[528..532].fill(0);
+            let header = crc32fast::hash(&head[512..604]);
+            head[528..532].copy_from_slice(&header.to_le_bytes());
+            file.write_all_at(&head, 0).unwrap();
+            let ddi = read_back(&file);
+            assert!(ddi.verify(&file, None).is_err() && ddi.faults().next().is_some());
+            assert!(sign(&file, &signer("p256"), None).is_err());
+        }
+    }
 }
 
 #[test]

@@ -104,10 +104,10 @@ impl BuilderProfile for Own {
         let name = tbs.subject();
         let usage = KeyUsage(KeyUsages::DigitalSignature.into());
         let constraints = BasicConstraints { ca: false, path_len_constraint: None };
-        let mut extensions = Vec::new();
-        extensions.push((&constraints).to_extension(name, &extensions)?);
-        extensions.push((&usage).to_extension(name, &extensions)?);
-        extensions.push((&SubjectKeyIdentifier::try_from(public)?).to_extension(name, &extensions)?);
-        Ok(extensions)
+        Ok(vec![
+            (&constraints).to_extension(name, &[])?,
+            (&usage).to_extension(name, &[])?,
+            (&SubjectKeyIdentifier::try_from(public)?).to_extension(name, &[])?,
+        ])
     }
 }

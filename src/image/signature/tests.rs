@@ -147,11 +147,11 @@ fn a_command_may_sign() {
     let sign = |command: &str| Signer::with_command(command.into(), certificate.clone()).sign(&root());
     let folder = tempfile::tempdir().unwrap();
     let stored = folder.path().join("signature");
-    std::fs::write(&stored, file!("rsa.p7s")).unwrap();
+    crate::fs::write_new(&stored, file!("rsa.p7s"), 0o644).unwrap();
     // It gets the 64 digits and nothing else.
     let command = format!("test \"$(cat | tee '{0}.text')\" = {1} && cat '{0}'", stored.display(), root().hex());
     assert!(sign(&command).unwrap().signature == file!("rsa.p7s"));
-    assert_eq!(std::fs::read(folder.path().join("signature.text")).unwrap(), root().hex().as_bytes());
+    assert_eq!(crate::fs::read(&folder.path().join("signature.text")).unwrap(), root().hex().as_bytes());
     let reasons =
         ["exit 3", "true", "cat", "echo -----BEGIN PKCS7-----", "yes"].map(|command| sign(command).unwrap_err());
     insta::assert_snapshot!(reasons.map(|error| error.to_string()).join("\n"));
