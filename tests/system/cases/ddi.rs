@@ -75,7 +75,7 @@ fn repart(tree: &Path, folder: &Path, role: PartitionRole, verity: Verity<'_>, o
         }
         if index == 0 {
             // Without these two it adds a flag of its own to what is not protected by verity.
-            text += "CopyBlocks=/work/payload\nReadOnly=yes\nGrowFileSystem=no\n";
+            text += "CopyBlocks=/image/payload\nReadOnly=yes\nGrowFileSystem=no\n";
         }
         if index < 2 {
             text += &format!("SizeMinBytes={0}\nSizeMaxBytes={0}\n", partition.length);
@@ -89,20 +89,20 @@ fn repart(tree: &Path, folder: &Path, role: PartitionRole, verity: Verity<'_>, o
     let size = fs::metadata(own).map_err(explain("look at the image"))?.len();
     let mut command = program("systemd-nspawn");
     command.args(["--quiet", "--register=no", "--keep-unit", "--private-network", "--pipe", "-D"]).arg(tree);
-    command.arg(format!("--bind={}:/work", folder.display()));
+    command.arg(format!("--bind={}:/image", folder.display()));
     command.arg(format!("--bind-ro={}:/keys", keys.display()));
     command.args([
         "systemd-repart",
         "--offline=yes",
         "--empty=create",
         "--dry-run=no",
-        "--definitions=/work/definitions",
+        "--definitions=/image/definitions",
     ]);
     command.args([format!("--size={size}"), format!("--architecture={architecture}"), format!("--seed={SEED}")]);
     if signed {
         command.args(["--private-key=/keys/rsa.pem", "--certificate=/keys/rsa.crt"]);
     }
-    run(command.arg("/work/theirs.raw"))?;
+    run(command.arg("/image/theirs.raw"))?;
     Ok(theirs)
 }
 
