@@ -34,4 +34,4 @@ pub use runtime::{
 };
 pub use schema::{DocumentKind, schema};
 pub use source::{Located, Place, Source, Table, parse};
-pub use value::{Account, EnvironmentName, Identifier, InvalidValue, Mode, Name, Number, Scalar};
+pub use value::{Account, EnvironmentName, Identifier, InvalidValue, Mode, Name, Number, RULE_IDS, RuleId, Scalar};

@@ -4,6 +4,7 @@ mod ddi;
 mod dockerfile;
 mod drawings;
 mod owners;
+mod readers;
 mod services;
 mod site;
 
@@ -14,7 +15,7 @@ use crate::world::World;
 type Case = fn(&World) -> Outcome;
 
 /// Every case, in the order in which they run.
-pub(crate) const ALL: [(&str, Case); 15] = [
+pub(crate) const ALL: [(&str, Case); 18] = [
     ("ddi_as_systemd_repart_257", ddi::as_systemd_repart_257),
     ("ddi_as_systemd_repart_of_testing", ddi::as_systemd_repart_of_testing),
     ("ddi_as_veritysetup", ddi::as_veritysetup),
@@ -28,6 +29,9 @@ pub(crate) const ALL: [(&str, Case); 15] = [
     ("site_runs_read_only_with_docker", site::with_docker),
     ("site_runs_read_only_with_podman", site::with_podman),
     ("postgresql_keeps_its_data", services::postgresql),
+    ("readers_of_other_tools", readers::of_other_tools),
+    ("readers_of_sgdisk", readers::of_sgdisk),
+    ("squashfs_elsewhere", readers::squashfs_elsewhere),
     ("redis_keeps_its_data", services::redis),
     ("discourse_is_configured", services::discourse),
 ];
