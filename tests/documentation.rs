@@ -255,7 +255,7 @@ fn every_filter_gives_what_the_table_says() {
 }
 
 /// The heading of the section that describes each table of the schemas.
-const SECTIONS: [(&str, &str); 27] = [
+const SECTIONS: [(&str, &str); 28] = [
     ("ProfileDocument", "Keys of a profile"),
     ("LayerDocument", "Keys of `layer.toml`"),
     ("DistroDocument", "Keys of a description"),
@@ -276,6 +276,7 @@ const SECTIONS: [(&str, &str); 27] = [
     ("LimitsTable", "`[process.NAME.limits]`"),
     ("JobTable", "`[job.NAME]`"),
     ("SecretTable", "`[secret.NAME]`"),
+    ("LintTable", "`[lint]`"),
     ("OutputTables", "`[output.KIND]`"),
     ("RootfsTable", "`[output.rootfs]`"),
     ("TarTable", "`[output.tar]`"),

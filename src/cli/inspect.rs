@@ -16,7 +16,11 @@ pub(super) fn run(session: &Session<'_>, arguments: &InspectArguments) -> Result
     let terminal = session.terminal;
     let report = engine::inspect(&session.store()?, &arguments.image)?;
     if !arguments.list && !arguments.mtree {
-        if terminal.json { terminal.print_json(&report) } else { terminal.print(&text(&report)) }
+        if terminal.json {
+            terminal.print_json(&report)
+        } else {
+            terminal.print(&text(&report))
+        }
         return Ok(DONE);
     }
     let Some(tree) = &report.tree else {
@@ -28,7 +32,8 @@ pub(super) fn run(session: &Session<'_>, arguments: &InspectArguments) -> Result
     } else if terminal.json {
         terminal.print_json(&tree.iter().map(|(path, _)| path).collect::<Vec<_>>());
     } else {
-        terminal.print(&tree.iter().map(|(path, _)| escaped(&path.to_string()).into_owned() + "\n").collect::<String>());
+        terminal
+            .print(&tree.iter().map(|(path, _)| escaped(&path.to_string()).into_owned() + "\n").collect::<String>());
     }
     Ok(DONE)
 }
@@ -82,7 +87,8 @@ fn put_disk(disk: &Disk, text: &mut String) {
         None => text.push_str("  signature: none\n"),
         Some(signature) => {
             let signers: Vec<_> = signature.signers.iter().map(|signer| escaped(signer)).collect();
-            let signers = if signers.is_empty() { "a signer whose certificate is not in it".into() } else { signers.join(", ") };
+            let signers =
+                if signers.is_empty() { "a signer whose certificate is not in it".into() } else { signers.join(", ") };
             let print = signature.fingerprint.as_deref().unwrap_or("none");
             let _ = writeln!(text, "  signature: by {signers}, fingerprint {print} (not checked)");
         }

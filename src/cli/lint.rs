@@ -42,7 +42,12 @@ pub(super) fn run(session: &Session<'_>, arguments: &LintArguments) -> Result<Ex
     } else {
         terminal.print(&text(&report, terminal.output_style()));
         let warnings = report.findings.len() - report.errors();
-        terminal.tell(&format!("{}: {}, {}", path.display(), count(report.errors(), "error"), count(warnings, "warning")));
+        terminal.tell(&format!(
+            "{}: {}, {}",
+            path.display(),
+            count(report.errors(), "error"),
+            count(warnings, "warning")
+        ));
     }
     Ok(if report.errors() == 0 { DONE } else { ExitCode::from(ERRORS) })
 }

@@ -114,7 +114,8 @@ fn published(path: &Path) -> Result<Option<Vec<PublishedFile>>, Error> {
         let file = path.join(&name);
         let name = name.to_string_lossy().into_owned();
         let short = std::fs::metadata(&file).is_ok_and(|stat| stat.is_file() && stat.len() <= TEXT);
-        let text = if is_text(&name) && short { Some(String::from_utf8_lossy(&fs::read(&file)?).into_owned()) } else { None };
+        let text =
+            if is_text(&name) && short { Some(String::from_utf8_lossy(&fs::read(&file)?).into_owned()) } else { None };
         files.push(PublishedFile { name, text });
     }
     Ok(Some(files))
@@ -122,9 +123,15 @@ fn published(path: &Path) -> Result<Option<Vec<PublishedFile>>, Error> {
 
 /// Tells what a tree seems to be meant for, by what is in it and by its name.
 pub(super) fn class_of(tree: &Tree, name: &str) -> Option<Class> {
-    let has = |path: &str| path.parse::<TreePath>().is_ok_and(|path| tree.get(&path).is_some() || tree.below(&path).next().is_some());
+    let has = |path: &str| {
+        path.parse::<TreePath>().is_ok_and(|path| tree.get(&path).is_some() || tree.below(&path).next().is_some())
+    };
     let plain = name.strip_suffix(".raw").unwrap_or(name);
-    let tops = || tree.iter().filter_map(|(path, _)| path.as_bytes().split(|byte| *byte == b'/').next()).filter(|top| !top.is_empty());
+    let tops = || {
+        tree.iter()
+            .filter_map(|(path, _)| path.as_bytes().split(|byte| *byte == b'/').next())
+            .filter(|top| !top.is_empty())
+    };
     if plain.ends_with(".sysext") || has("/usr/lib/extension-release.d") {
         Some(Class::Sysext)
     } else if plain.ends_with(".confext") || has("/etc/extension-release.d") {

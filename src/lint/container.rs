@@ -30,14 +30,17 @@ pub(super) fn user(subject: &Subject<'_>, report: &mut Report) {
 pub(super) fn writable(subject: &Subject<'_>, report: &mut Report) {
     let Some(config) = subject.container.filter(|_| subject.class == Class::Oci) else { return };
     for path in &config.writable {
-        let below = |volume: &String| path.strip_prefix(volume.as_str()).is_some_and(|rest| rest.is_empty() || rest.starts_with('/'));
+        let below = |volume: &String| {
+            path.strip_prefix(volume.as_str()).is_some_and(|rest| rest.is_empty() || rest.starts_with('/'))
+        };
         if !config.volumes.iter().any(below) {
             report.whole(format!("`{path}` is written to, but is no volume"));
         }
     }
     let Some(tree) = subject.tree else { return };
     for path in &config.volumes {
-        let there = path.parse().ok().and_then(|path| resolve(tree, &path)).is_some_and(|(_, node)| node.kind.is_directory());
+        let there =
+            path.parse().ok().and_then(|path| resolve(tree, &path)).is_some_and(|(_, node)| node.kind.is_directory());
         if !there {
             report.whole(format!("there is no directory `{path}` in the image"));
         }

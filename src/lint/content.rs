@@ -6,10 +6,27 @@ use crate::tree::{Kind, TreePath};
 
 /// Directories of hosts that nothing else may stand for.
 const DIRECTORIES: [&str; 21] = [
-    "/usr", "/opt", "/etc", "/usr/lib", "/usr/lib64", "/usr/bin", "/usr/sbin", "/usr/share", "/usr/libexec",
-    "/usr/include", "/usr/local", "/usr/lib/systemd", "/usr/lib/systemd/system", "/usr/lib/modules", "/usr/lib/udev",
-    "/usr/lib/x86_64-linux-gnu", "/usr/lib/aarch64-linux-gnu", "/usr/lib/riscv64-linux-gnu", "/etc/systemd",
-    "/etc/systemd/system", "/etc/ssl",
+    "/usr",
+    "/opt",
+    "/etc",
+    "/usr/lib",
+    "/usr/lib64",
+    "/usr/bin",
+    "/usr/sbin",
+    "/usr/share",
+    "/usr/libexec",
+    "/usr/include",
+    "/usr/local",
+    "/usr/lib/systemd",
+    "/usr/lib/systemd/system",
+    "/usr/lib/modules",
+    "/usr/lib/udev",
+    "/usr/lib/x86_64-linux-gnu",
+    "/usr/lib/aarch64-linux-gnu",
+    "/usr/lib/riscv64-linux-gnu",
+    "/etc/systemd",
+    "/etc/systemd/system",
+    "/etc/ssl",
 ];
 
 /// Names at the top of a root file system that a merged /usr has as links.
@@ -17,8 +34,18 @@ const MERGED: [&[u8]; 4] = [b"bin", b"sbin", b"lib", b"lib64"];
 
 /// Files that hosts cannot do without.
 const BASE: [&str; 12] = [
-    "/usr/lib/systemd/systemd", "/usr/bin/systemctl", "/usr/bin/sh", "/usr/bin/bash", "/usr/bin/mount", "/usr/bin/login",
-    "/usr/sbin/init", "/etc/passwd", "/etc/shadow", "/etc/group", "/etc/fstab", "/etc/machine-id",
+    "/usr/lib/systemd/systemd",
+    "/usr/bin/systemctl",
+    "/usr/bin/sh",
+    "/usr/bin/bash",
+    "/usr/bin/mount",
+    "/usr/bin/login",
+    "/usr/sbin/init",
+    "/etc/passwd",
+    "/etc/shadow",
+    "/etc/group",
+    "/etc/fstab",
+    "/etc/machine-id",
 ];
 
 pub(super) fn in_hierarchies(subject: &Subject<'_>, report: &mut Report) {
@@ -144,5 +171,8 @@ pub(super) fn no_devices(subject: &Subject<'_>, report: &mut Report) {
 pub(super) fn is_bare_usr(tree: &crate::tree::Tree) -> bool {
     let has = |name: &[u8]| tree.get(&TreePath::from_relative(name).unwrap_or_else(|_| TreePath::root()));
     let directory = |name: &[u8]| has(name).is_some_and(|node| node.kind.is_directory());
-    has(b"usr").is_none() && has(b"etc").is_none() && MERGED.iter().any(|name| directory(name)) && (directory(b"share") || directory(b"lib"))
+    has(b"usr").is_none()
+        && has(b"etc").is_none()
+        && MERGED.iter().any(|name| directory(name))
+        && (directory(b"share") || directory(b"lib"))
 }

@@ -68,7 +68,11 @@ fn parse(path: &TreePath, head: &[u8]) -> Option<Binary> {
         for index in 0..count {
             let entry = usize::try_from(table.checked_add(index * size)?).ok()?;
             if number(entry, 4)? == 3 {
-                let (offset, length) = if wide { (number(entry + 8, 8)?, number(entry + 32, 8)?) } else { (number(entry + 4, 4)?, number(entry + 16, 4)?) };
+                let (offset, length) = if wide {
+                    (number(entry + 8, 8)?, number(entry + 32, 8)?)
+                } else {
+                    (number(entry + 4, 4)?, number(entry + 16, 4)?)
+                };
                 let start = usize::try_from(offset).ok()?;
                 let bytes = head.get(start..start.checked_add(usize::try_from(length).ok()?)?)?;
                 return Some(String::from_utf8_lossy(bytes).trim_end_matches('\0').to_owned());

@@ -7,8 +7,28 @@ use crate::image::read::Format;
 
 /// What systemd calls architectures (`uname` machine names translated, systemd.unit(5)).
 const ARCHITECTURES: [&str; 22] = [
-    "x86-64", "x86", "arm64", "arm64-be", "arm", "arm-be", "riscv64", "riscv32", "ppc64-le", "ppc64", "ppc", "ppc-le",
-    "s390x", "s390", "loongarch64", "mips64-le", "mips64", "mips-le", "mips", "ia64", "alpha", "sparc64",
+    "x86-64",
+    "x86",
+    "arm64",
+    "arm64-be",
+    "arm",
+    "arm-be",
+    "riscv64",
+    "riscv32",
+    "ppc64-le",
+    "ppc64",
+    "ppc",
+    "ppc-le",
+    "s390x",
+    "s390",
+    "loongarch64",
+    "mips64-le",
+    "mips64",
+    "mips-le",
+    "mips",
+    "ia64",
+    "alpha",
+    "sparc64",
 ];
 
 pub(super) fn no_os_release(subject: &Subject<'_>, report: &mut Report) {
@@ -30,14 +50,19 @@ pub(super) fn release_is_named(subject: &Subject<'_>, report: &mut Report) {
     let Some(first) = subject.releases().first() else { return };
     if name != plain && systemd < 255 {
         let class = &plain[name.len()..];
-        report.warn(None, format!("`{class}` is part of the name for systemd {systemd}, which looks for `extension-release.{plain}`"));
+        report.warn(
+            None,
+            format!("`{class}` is part of the name for systemd {systemd}, which looks for `extension-release.{plain}`"),
+        );
     }
     match subject.release() {
         // Several are another rule's.
         None if subject.releases().iter().filter(|file| file.suffix == subject.stem() || file.relaxed).count() > 1 => {}
         None => report.at(&first.path, format!("`{}` is not the name of the image, `{name}`", first.suffix)),
         Some(file) if file.suffix != name && !file.relaxed && systemd < 254 => {
-            let message = format!("systemd {systemd} looks for `extension-release.{name}` only; 254 and later leave the version out");
+            let message = format!(
+                "systemd {systemd} looks for `extension-release.{name}` only; 254 and later leave the version out"
+            );
             report.warn(Some(&file.path), message);
         }
         Some(_) => {}
@@ -73,7 +98,10 @@ pub(super) fn id_is_named(subject: &Subject<'_>, report: &mut Report) {
             for binary in subject.binaries() {
                 let missing = binary.interpreter.as_deref().filter(|loader| !release::exists(tree, loader));
                 if let Some(loader) = missing {
-                    report.at(&binary.path, format!("it needs `{loader}`, which is not in the extension, with `ID=_any`"));
+                    report.at(
+                        &binary.path,
+                        format!("it needs `{loader}`, which is not in the extension, with `ID=_any`"),
+                    );
                 }
             }
         }
@@ -106,7 +134,10 @@ pub(super) fn architecture_fits(subject: &Subject<'_>, report: &mut Report) {
     match named {
         None => {
             if let Some((binary, machine)) = machines().next() {
-                report.warn(Some(&file.path), format!("there is no `ARCHITECTURE=`, but `{}` is for {machine}", binary.path));
+                report.warn(
+                    Some(&file.path),
+                    format!("there is no `ARCHITECTURE=`, but `{}` is for {machine}", binary.path),
+                );
             }
         }
         Some(word) => {
@@ -149,10 +180,15 @@ pub(super) fn no_dashed_version(subject: &Subject<'_>, report: &mut Report) {
         return;
     }
     let name = subject.name();
-    let version = name.match_indices('-').find(|(at, _)| name[at + 1..].starts_with(|letter: char| letter.is_ascii_digit()));
+    let version =
+        name.match_indices('-').find(|(at, _)| name[at + 1..].starts_with(|letter: char| letter.is_ascii_digit()));
     let Some((at, _)) = version else { return };
     let linked = subject.siblings.iter().any(|sibling| *sibling == format!("{}.raw", &name[..at]));
     if subject.release().is_none_or(|file| file.suffix != name) && !linked {
-        report.whole(format!("`{}` would be the name, `{}` the version, but systemd takes `{name}` for the name", &name[..at], &name[at + 1..]));
+        report.whole(format!(
+            "`{}` would be the name, `{}` the version, but systemd takes `{name}` for the name",
+            &name[..at],
+            &name[at + 1..]
+        ));
     }
 }

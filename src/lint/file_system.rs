@@ -42,7 +42,8 @@ pub(super) fn is_mountable(subject: &Subject<'_>, report: &mut Report) {
         let since = SINCE.iter().find(|(kind, feature, _)| *kind == system.kind && feature == name);
         if let Some((.., since)) = since.filter(|(.., since)| *since > kernel) {
             let (needs, has) = (format!("{}.{}", since.0, since.1), format!("{}.{}", kernel.0, kernel.1));
-            report.warn(None, format!("{} `{name}` needs Linux {needs}, the oldest kernel is {has}", system.kind.name()));
+            report
+                .warn(None, format!("{} `{name}` needs Linux {needs}, the oldest kernel is {has}", system.kind.name()));
         }
     }
 }
@@ -58,7 +59,9 @@ pub(super) fn block_size(subject: &Subject<'_>, report: &mut Report) {
 const LATER: i64 = 60;
 
 pub(super) fn is_reproducible(subject: &Subject<'_>, report: &mut Report) {
-    let Some((system, tree)) = subject.file_system.zip(subject.tree).filter(|_| subject.target.reproducible) else { return };
+    let Some((system, tree)) = subject.file_system.zip(subject.tree).filter(|_| subject.target.reproducible) else {
+        return;
+    };
     let newest = tree.iter().map(|(_, node)| node.meta.mtime).max().unwrap_or(0);
     if let Some(created) = system.created.filter(|created| *created > newest.saturating_add(LATER)) {
         report.whole(format!("it was made at {created}, after its newest file ({newest}): by the clock"));

@@ -25,7 +25,10 @@ fn is_of(unit: &str, prefix: &str) -> bool {
 /// Returns the units of a portable service that can be attached.
 fn services<'subject>(subject: &'subject Subject<'_>) -> impl Iterator<Item = &'subject Unit> {
     let of_class = subject.class == Class::Portable;
-    subject.units().iter().filter(move |unit| of_class && is_of(&unit.name, prefix(subject)) && ATTACHED.contains(&unit.kind()))
+    subject
+        .units()
+        .iter()
+        .filter(move |unit| of_class && is_of(&unit.name, prefix(subject)) && ATTACHED.contains(&unit.kind()))
 }
 
 pub(super) fn has_os_release(subject: &Subject<'_>, report: &mut Report) {
@@ -95,15 +98,21 @@ pub(super) fn unit_directories(subject: &Subject<'_>, report: &mut Report) {
         let hidden = |path: &str| hidden.iter().any(|entry| path.starts_with(entry.split(':').next().unwrap_or(entry)));
         let wanted = MADE.iter().flat_map(|(key, folder)| {
             let names = unit.values("Service", key);
-            names.into_iter().flat_map(str::split_whitespace).map(move |name| {
-                (*key, format!("{folder}/{}", name.split(':').next().unwrap_or(name)))
-            })
+            names
+                .into_iter()
+                .flat_map(str::split_whitespace)
+                .map(move |name| (*key, format!("{folder}/{}", name.split(':').next().unwrap_or(name))))
         });
         let mounted = MOUNTED.iter().flat_map(|key| {
             let entries = unit.values("Service", key);
-            entries.into_iter().flat_map(str::split_whitespace).filter_map(move |entry| target(key, entry).map(|path| (*key, path)))
+            entries
+                .into_iter()
+                .flat_map(str::split_whitespace)
+                .filter_map(move |entry| target(key, entry).map(|path| (*key, path)))
         });
-        for (key, path) in wanted.chain(mounted).filter(|(_, path)| !path.contains('%') && !hidden(path) && !exists(tree, path)) {
+        for (key, path) in
+            wanted.chain(mounted).filter(|(_, path)| !path.contains('%') && !hidden(path) && !exists(tree, path))
+        {
             report.at(&unit.path, format!("`{key}=` needs `{path}` in the image"));
         }
     }
@@ -189,7 +198,8 @@ pub(super) fn profile(subject: &Subject<'_>, report: &mut Report) {
     let confined = profile != "trusted";
     for unit in services(subject).filter(|unit| unit.kind() == "service") {
         let families = unit.values("Service", "RestrictAddressFamilies").join(" ");
-        let network = families.contains("AF_INET") || unit.values("Unit", "After").iter().any(|value| value.contains("network-online.target"));
+        let network = families.contains("AF_INET")
+            || unit.values("Unit", "After").iter().any(|value| value.contains("network-online.target"));
         if matches!(profile, "strict" | "nonetwork") && network {
             report.at(&unit.path, format!("it wants the network, which the profile `{profile}` takes away"));
         }
@@ -207,7 +217,8 @@ pub(super) fn profile(subject: &Subject<'_>, report: &mut Report) {
 }
 
 pub(super) fn scope(subject: &Subject<'_>, report: &mut Report) {
-    let Some(fields) = subject.tree_of(Class::Portable).filter(|_| subject.target.user_services).and_then(os_release) else {
+    let Some(fields) = subject.tree_of(Class::Portable).filter(|_| subject.target.user_services).and_then(os_release)
+    else {
         return;
     };
     if !matches!(fields.get("PORTABLE_SCOPE").map(String::as_str), Some("user" | "any")) {

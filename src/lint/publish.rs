@@ -35,7 +35,11 @@ fn version<'name>(pattern: &str, name: &'name str) -> Option<&'name str> {
     let rest = name.strip_prefix(before)?;
     // What other wildcards stand for is not looked at: they come behind the version.
     let after = after.split('@').next().unwrap_or(after);
-    let version = if pattern.ends_with(&format!("@v{after}")) { rest.strip_suffix(after)? } else { &rest[..rest.find(after).filter(|_| !after.is_empty())?] };
+    let version = if pattern.ends_with(&format!("@v{after}")) {
+        rest.strip_suffix(after)?
+    } else {
+        &rest[..rest.find(after).filter(|_| !after.is_empty())?]
+    };
     (!version.is_empty()).then_some(version)
 }
 
@@ -62,7 +66,8 @@ pub(super) fn patterns(subject: &Subject<'_>, report: &mut Report) {
     }
     let transfers = transfers(subject);
     for (name, assignments) in &transfers {
-        let all = [values(assignments, "Source", "MatchPattern"), values(assignments, "Target", "MatchPattern")].concat();
+        let all =
+            [values(assignments, "Source", "MatchPattern"), values(assignments, "Target", "MatchPattern")].concat();
         for pattern in all.iter().filter(|pattern| pattern.matches("@v").count() != 1) {
             report.whole(format!("`{pattern}` in `{name}` has not one `@v`"));
         }
@@ -79,7 +84,8 @@ pub(super) fn patterns(subject: &Subject<'_>, report: &mut Report) {
             }
         }
     }
-    let sums = subject.published.iter().filter(|file| file.name == "SHA256SUMS").filter_map(|file| file.text.as_deref());
+    let sums =
+        subject.published.iter().filter(|file| file.name == "SHA256SUMS").filter_map(|file| file.text.as_deref());
     for line in sums.flat_map(str::lines).filter(|line| !line.trim().is_empty()) {
         let name = line.get(66..).unwrap_or_default();
         let digest = line.get(..64).unwrap_or_default();

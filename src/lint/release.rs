@@ -101,5 +101,8 @@ pub(super) fn exists(tree: &Tree, path: &str) -> bool {
 
 /// Returns the os-release of a tree, as systemd looks for it.
 pub(super) fn os_release(tree: &Tree) -> Option<Fields> {
-    ["/etc/os-release", "/usr/lib/os-release"].iter().find_map(|path| text_at(tree, &path.parse().ok()?)).map(|text| parse(&text))
+    ["/etc/os-release", "/usr/lib/os-release"]
+        .iter()
+        .find_map(|path| text_at(tree, &path.parse().ok()?))
+        .map(|text| parse(&text))
 }

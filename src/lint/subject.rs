@@ -246,7 +246,8 @@ impl<'a> Subject<'a> {
         let releases = self.releases();
         let exact = releases.iter().find(|file| file.suffix == self.name());
         exact.or_else(|| {
-            let mut others = releases.iter().filter(|file| file.regular && (file.relaxed || file.suffix == self.stem()));
+            let mut others =
+                releases.iter().filter(|file| file.regular && (file.relaxed || file.suffix == self.stem()));
             others.next().filter(|_| others.next().is_none())
         })
     }

@@ -9,9 +9,8 @@ const FOLDERS: [&str; 4] =
     ["/etc/systemd/system", "/usr/local/lib/systemd/system", "/usr/lib/systemd/system", "/lib/systemd/system"];
 
 /// Endings of unit names (systemd.unit(5)).
-pub(super) const TYPES: [&str; 11] = [
-    "service", "socket", "device", "mount", "automount", "swap", "target", "path", "timer", "slice", "scope",
-];
+pub(super) const TYPES: [&str; 11] =
+    ["service", "socket", "device", "mount", "automount", "swap", "target", "path", "timer", "slice", "scope"];
 
 /// A unit in a tree.
 #[derive(Debug)]
@@ -53,7 +52,10 @@ impl Unit {
 
     /// Tells whether a boolean of `[Service]` is on.
     pub(super) fn is_on(&self, key: &str) -> bool {
-        matches!(self.setting(key).map(str::to_ascii_lowercase).as_deref(), Some("yes" | "y" | "true" | "t" | "on" | "1"))
+        matches!(
+            self.setting(key).map(str::to_ascii_lowercase).as_deref(),
+            Some("yes" | "y" | "true" | "t" | "on" | "1")
+        )
     }
 }
 
@@ -84,7 +86,9 @@ pub(super) fn assignments(text: &str) -> Vec<Assignment> {
 pub(super) fn is_name(name: &str) -> bool {
     let allowed = |letter: char| letter.is_ascii_alphanumeric() || ":-_.\\@".contains(letter);
     let parts = name.rsplit_once('.');
-    name.len() < 256 && name.chars().all(allowed) && parts.is_some_and(|(stem, kind)| !stem.is_empty() && TYPES.contains(&kind))
+    name.len() < 256
+        && name.chars().all(allowed)
+        && parts.is_some_and(|(stem, kind)| !stem.is_empty() && TYPES.contains(&kind))
 }
 
 /// Returns every unit of a tree, each name once, as it is found first.

@@ -14,7 +14,9 @@ fn is_true(value: Option<&String>) -> bool {
 pub(super) fn reloads(subject: &Subject<'_>, report: &mut Report) {
     let (Class::Sysext, Some(file)) = (subject.class, subject.release()) else { return };
     let reloads = is_true(file.fields.get("EXTENSION_RELOAD_MANAGER"))
-        || ["EXTENSION_RESTART_UNITS", "EXTENSION_RELOAD_OR_RESTART_UNITS"].iter().any(|key| file.fields.contains_key(*key));
+        || ["EXTENSION_RESTART_UNITS", "EXTENSION_RELOAD_OR_RESTART_UNITS"]
+            .iter()
+            .any(|key| file.fields.contains_key(*key));
     if let Some(unit) = subject.units().first().filter(|_| !reloads) {
         report.at(&file.path, format!("there is `{}`, but no `EXTENSION_RELOAD_MANAGER=1`", unit.name));
     }
@@ -35,14 +37,20 @@ pub(super) fn are_pulled_in(subject: &Subject<'_>, report: &mut Report) {
     let inside = |name: &str| {
         let keys = ["Upholds", "Wants", "Requires", "BindsTo"];
         let others = subject.units().iter().filter(|unit| unit.name != name);
-        others.flat_map(|unit| keys.iter().flat_map(|key| unit.values("Unit", key))).any(|value| value.split_whitespace().any(|word| word == name))
+        others
+            .flat_map(|unit| keys.iter().flat_map(|key| unit.values("Unit", key)))
+            .any(|value| value.split_whitespace().any(|word| word == name))
     };
     let activated = |unit: &Unit| {
         let stem = unit.name.rsplit_once('.').map_or("", |(stem, _)| stem);
-        ["socket", "timer", "path"].iter().any(|kind| subject.units().iter().any(|other| other.name == format!("{stem}.{kind}")))
+        ["socket", "timer", "path"]
+            .iter()
+            .any(|kind| subject.units().iter().any(|other| other.name == format!("{stem}.{kind}")))
     };
     for unit in subject.units() {
-        let installs = unit.assignments.iter().any(|found| found.section == "Install" && ["WantedBy", "RequiredBy", "UpheldBy"].contains(&found.key.as_str()));
+        let installs = unit.assignments.iter().any(|found| {
+            found.section == "Install" && ["WantedBy", "RequiredBy", "UpheldBy"].contains(&found.key.as_str())
+        });
         let by_other = unit.kind() == "service" && activated(unit);
         if installs && !pulled(&unit.name) && !inside(&unit.name) && !by_other {
             report.at(&unit.path, "only its [Install] section asks for it");
@@ -52,8 +60,10 @@ pub(super) fn are_pulled_in(subject: &Subject<'_>, report: &mut Report) {
 
 pub(super) fn need_no_accounts(subject: &Subject<'_>, report: &mut Report) {
     let Some(tree) = subject.tree_of(Class::Sysext) else { return };
-    let accounts: Vec<String> = declared(tree, "sysusers.d").flat_map(|(_, line)| fields(&line).get(1).cloned()).collect();
-    let directories: Vec<String> = declared(tree, "tmpfiles.d").flat_map(|(_, line)| fields(&line).get(1).cloned()).collect();
+    let accounts: Vec<String> =
+        declared(tree, "sysusers.d").flat_map(|(_, line)| fields(&line).get(1).cloned()).collect();
+    let directories: Vec<String> =
+        declared(tree, "tmpfiles.d").flat_map(|(_, line)| fields(&line).get(1).cloned()).collect();
     for unit in subject.units() {
         let user = unit.setting("User").filter(|user| accounts.iter().any(|account| account == user));
         if let Some(user) = user.filter(|_| !unit.is_on("DynamicUser")) {
@@ -81,20 +91,52 @@ pub(super) fn restarted_are_units(subject: &Subject<'_>, report: &mut Report) {
 
 /// Settings of services and since which systemd there are.
 const SINCE: [(&str, u32); 36] = [
-    ("RootImage", 233), ("DynamicUser", 232), ("PrivateUsers", 232), ("ProtectKernelTunables", 232),
-    ("ProtectKernelModules", 232), ("ProtectControlGroups", 232), ("RemoveIPC", 232), ("RestrictNamespaces", 233),
-    ("RestrictRealtime", 231), ("LockPersonality", 235), ("KeyringMode", 235), ("IPAddressDeny", 235),
-    ("IPAddressAllow", 235), ("StateDirectory", 235), ("TemporaryFileSystem", 238), ("PrivateMounts", 239),
-    ("ProtectHostname", 242), ("RestrictSUIDSGID", 242), ("ProtectKernelLogs", 244), ("ProtectClock", 245),
-    ("RootHash", 246), ("SystemCallLog", 247), ("ProtectProc", 247), ("ProcSubset", 247), ("MountImages", 247),
-    ("LoadCredential", 247), ("PrivateIPC", 248), ("ExtensionImages", 248), ("SocketBindDeny", 249),
-    ("RestrictFileSystems", 250), ("RestrictNetworkInterfaces", 250), ("ExtensionDirectories", 251),
-    ("ImportCredential", 254), ("RootEphemeral", 254), ("PrivatePIDs", 257), ("BindLogSockets", 257),
+    ("RootImage", 233),
+    ("DynamicUser", 232),
+    ("PrivateUsers", 232),
+    ("ProtectKernelTunables", 232),
+    ("ProtectKernelModules", 232),
+    ("ProtectControlGroups", 232),
+    ("RemoveIPC", 232),
+    ("RestrictNamespaces", 233),
+    ("RestrictRealtime", 231),
+    ("LockPersonality", 235),
+    ("KeyringMode", 235),
+    ("IPAddressDeny", 235),
+    ("IPAddressAllow", 235),
+    ("StateDirectory", 235),
+    ("TemporaryFileSystem", 238),
+    ("PrivateMounts", 239),
+    ("ProtectHostname", 242),
+    ("RestrictSUIDSGID", 242),
+    ("ProtectKernelLogs", 244),
+    ("ProtectClock", 245),
+    ("RootHash", 246),
+    ("SystemCallLog", 247),
+    ("ProtectProc", 247),
+    ("ProcSubset", 247),
+    ("MountImages", 247),
+    ("LoadCredential", 247),
+    ("PrivateIPC", 248),
+    ("ExtensionImages", 248),
+    ("SocketBindDeny", 249),
+    ("RestrictFileSystems", 250),
+    ("RestrictNetworkInterfaces", 250),
+    ("ExtensionDirectories", 251),
+    ("ImportCredential", 254),
+    ("RootEphemeral", 254),
+    ("PrivatePIDs", 257),
+    ("BindLogSockets", 257),
 ];
 
 /// Settings that are younger than the table above has room for.
-const YOUNGEST: [(&str, u32); 5] =
-    [("PrivateBPF", 258), ("DelegateNamespaces", 258), ("RootMStack", 260), ("RootImagePolicy", 254), ("ExtensionImagePolicy", 254)];
+const YOUNGEST: [(&str, u32); 5] = [
+    ("PrivateBPF", 258),
+    ("DelegateNamespaces", 258),
+    ("RootMStack", 260),
+    ("RootImagePolicy", 254),
+    ("ExtensionImagePolicy", 254),
+];
 
 pub(super) fn directives(subject: &Subject<'_>, report: &mut Report) {
     let systemd = subject.target.systemd;
@@ -201,7 +243,12 @@ fn sysusers_fault(fields: &[String], systemd: u32) -> Option<String> {
     let valid = match kind {
         "m" => is_account(id) || id.contains('%'),
         "r" => name == "-" && id.split('-').all(number),
-        _ => id == "-" || id.starts_with('/') || id.contains('%') || id.split(':').all(|part| number(part) || part == "-" || is_account(part)),
+        _ => {
+            id == "-"
+                || id.starts_with('/')
+                || id.contains('%')
+                || id.split(':').all(|part| number(part) || part == "-" || is_account(part))
+        }
     };
     let most = if kind.starts_with('u') { 6 } else { 3 };
     if !valid {
@@ -215,7 +262,9 @@ fn sysusers_fault(fields: &[String], systemd: u32) -> Option<String> {
 
 fn is_account(name: &str) -> bool {
     let allowed = |letter: char| letter.is_ascii_alphanumeric() || letter == '_' || letter == '-';
-    (1..=31).contains(&name.len()) && name.chars().all(allowed) && !name.starts_with(|letter: char| letter.is_ascii_digit() || letter == '-')
+    (1..=31).contains(&name.len())
+        && name.chars().all(allowed)
+        && !name.starts_with(|letter: char| letter.is_ascii_digit() || letter == '-')
 }
 
 /// Types of lines of tmpfiles.d(5).

@@ -44,7 +44,7 @@ pub use variables::Setting;
 
 use crate::distro::{self, Distro, Wish};
 use crate::spec::{
-    self, Conditional, DistroTable, Located, Merge, Name, Problem, SpecError, Tables, Tier,
+    self, Conditional, DistroTable, Located, Merge, Name, Problem, RuleId, SpecError, Tables, Tier,
     UserTable,
 };
 use resolver::Resolver;
@@ -166,6 +166,7 @@ impl Resolver<'_> {
             }
         }
         let outputs = self.outputs(&contract);
+        let allowed_rules = self.allowed_rules();
         Recipe {
             profile,
             image,
@@ -177,9 +178,25 @@ impl Resolver<'_> {
             triggers,
             contract,
             outputs,
+            allowed_rules,
             used: std::mem::take(&mut self.used),
             distro: self.distro.clone(),
         }
+    }
+
+    /// Returns the rules that may be broken; each needs a reason.
+    fn allowed_rules(&mut self) -> BTreeMap<RuleId, String> {
+        let library = self.library;
+        let mut allowed = BTreeMap::new();
+        for (id, reason) in &library.profile.lint.allow {
+            if reason.value.trim().is_empty() {
+                let message = format!("there is no reason why `{}` may be broken", **id);
+                let rule = "whoever reads the profile later needs to know whether the reason still holds";
+                self.problems.push(Problem::at(&reason.place, message).rule(rule));
+            }
+            allowed.insert(id.value.clone(), reason.value.trim().to_owned());
+        }
+        allowed
     }
 
     /// Resolves what everything else may look up, and makes it known to templates.

@@ -9,7 +9,7 @@ use serde::{Serialize, Serializer};
 use super::output::Outputs;
 use super::template::Used;
 use crate::distro::Distro;
-use crate::spec::{JobTime, LogDestination, Need, Place, Restart, Scalar, Tier, WritableKind};
+use crate::spec::{JobTime, LogDestination, Need, Place, Restart, RuleId, Scalar, Tier, WritableKind};
 use crate::tree::{Content, TreePath};
 
 /// A profile resolved for one distro.
@@ -37,6 +37,8 @@ pub struct Recipe {
     pub contract: Contract,
     /// The shapes to write.
     pub outputs: Outputs,
+    /// Rules of `layerforge lint` that may be broken, each with the reason why.
+    pub allowed_rules: BTreeMap<RuleId, String>,
     /// Names that anything but an entry looked up.
     pub used: Used,
 }

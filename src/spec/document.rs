@@ -8,7 +8,7 @@ use super::merge::{Merge, merge_fields};
 use super::output::OutputTables;
 use super::runtime::{JobTable, ProcessTable, SecretTable, WritableTable};
 use super::source::{Located, Table};
-use super::value::{EnvironmentName, Identifier, Name, Number, Scalar};
+use super::value::{EnvironmentName, Identifier, Name, Number, RuleId, Scalar};
 
 /// Defines a document that has, besides its own keys, the tables that profiles and layers share. serde's `flatten`
 /// would say the same, but loses the position of mistakes.
@@ -133,6 +133,9 @@ document!(
         /// Shapes to write.
         #[serde(default)]
         output: OutputTables,
+        /// What `layerforge lint` is told about what is rendered.
+        #[serde(default)]
+        lint: LintTable,
     }
 );
 
@@ -327,12 +330,22 @@ pub struct TriggerTable {
     pub when: Option<Located<String>>,
 }
 
+/// `[lint]`.
+#[derive(Debug, Clone, Default, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct LintTable {
+    /// Rules that may be broken, each with the reason why: `SX21 = "no host has a separate /usr/local"`.
+    #[serde(default)]
+    pub allow: Table<RuleId, Located<String>>,
+}
+
 merge_fields!(DistroTable { like, release, image });
 merge_fields!(VariableTable { kind, default, minimum, maximum, pattern, choices, help });
 merge_fields!(PackageTable { names, only, except, when });
 merge_fields!(UserTable { uid, gid, groups, home, shell, comment });
 merge_fields!(GroupTable { gid });
 merge_fields!(TriggerTable { command, only, except, when });
+merge_fields!(LintTable { allow });
 merge_fields!(Tables {
     variable,
     package,
@@ -371,5 +384,6 @@ impl Merge for ProfileDocument {
         self.distro.merge_with(over.distro);
         self.labels.merge_with(over.labels);
         self.output.merge_with(over.output);
+        self.lint.merge_with(over.lint);
     }
 }

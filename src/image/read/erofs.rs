@@ -80,8 +80,7 @@ fn describe(superblock: &SuperBlock) -> FileSystem {
     if codecs.is_empty() && bits & 0x01 != 0 {
         codecs.push("lz4");
     }
-    let mut features: Vec<&str> =
-        FEATURES.iter().filter(|(bit, _)| bits & bit != 0).map(|(_, name)| *name).collect();
+    let mut features: Vec<&str> = FEATURES.iter().filter(|(bit, _)| bits & bit != 0).map(|(_, name)| *name).collect();
     if superblock.feature_compat & CHECKSUM != 0 {
         features.push("checksum");
     }

@@ -4,7 +4,7 @@
 //! gives the same bytes; nothing is left out in silence; every content that is written has the digest that the tree says.
 //!
 //! The library writes no extended attributes, so that a tree that has some is refused. It knows no hard links either:
-//! each name becomes a file of its own, whose data are shared where that is safe.
+//! each name becomes a file of its own, whose data are shared where that is safe. The time of the root itself is 0.
 
 use std::collections::HashMap;
 use std::io::{self, Read, Seek, Write};
@@ -159,9 +159,13 @@ fn push<'tree>(
     let pushed = match &node.kind {
         Kind::Regular(content) => writer.push_file(Checked::new(path, content, failed), name, header),
         Kind::Directory { opaque: false } => writer.push_dir(name, header),
-        Kind::Directory { opaque: true } => return Err(unfit("an opaque directory needs an extended attribute; use erofs")),
+        Kind::Directory { opaque: true } => {
+            return Err(unfit("an opaque directory needs an extended attribute; use erofs"));
+        }
         Kind::Symlink(target) if target.len() > SYMLINK => {
-            return Err(unfit("it is a symbolic link of more than 255 bytes, which the library does not write; use erofs"));
+            return Err(unfit(
+                "it is a symbolic link of more than 255 bytes, which the library does not write; use erofs",
+            ));
         }
         Kind::Symlink(target) => writer.push_symlink(std::ffi::OsStr::from_bytes(target), name, header),
         Kind::CharacterDevice(device) => writer.push_char_device(number(*device)?, name, header),

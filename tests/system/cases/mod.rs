@@ -6,6 +6,7 @@ mod drawings;
 mod exposure;
 mod extensions;
 mod owners;
+mod readers;
 mod services;
 mod site;
 mod units;
@@ -36,6 +37,9 @@ pub(crate) const ALL: &[(&str, Case)] = &[
     ("site_runs_read_only_with_docker", site::with_docker),
     ("site_runs_read_only_with_podman", site::with_podman),
     ("postgresql_keeps_its_data", services::postgresql),
+    ("readers_of_other_tools", readers::of_other_tools),
+    ("readers_of_sgdisk", readers::of_sgdisk),
+    ("squashfs_elsewhere", readers::squashfs_elsewhere),
     ("redis_keeps_its_data", services::redis),
     ("discourse_is_configured", services::discourse),
     ("extensions_are_merged", extensions::are_merged),

@@ -1,0 +1,157 @@
+//! Images of other tools are read as what the kernel shows, and ours are read by other tools: mkfs.erofs, mksquashfs,
+//! unsquashfs, sgdisk, tar, and squashfs in the kernel.
+
+use std::fs::{self, File};
+use std::path::{Path, PathBuf};
+
+use layerforge::image::read::{self, Format, Opened};
+use layerforge::image::squashfs::{Compression, Options, write};
+use layerforge::tree::{Kind, Tree, diff, scan};
+
+use crate::Outcome;
+use crate::command::{explain, program, run};
+use crate::world::World;
+
+/// Makes a tree of the base image without what squashfs through the library cannot hold, and with a wide directory.
+fn source(world: &World, folder: &Path) -> Outcome<PathBuf> {
+    let tree = folder.join("tree");
+    run(program("mkdir").arg(&tree))?;
+    run(program("tar").args(["--numeric-owner", "-xpf"]).arg(&world.base.archive).arg("-C").arg(&tree))?;
+    let wide = tree.join("usr/share/wide");
+    fs::create_dir(&wide).map_err(explain("make a directory"))?;
+    for index in 0..20_000 {
+        fs::write(wide.join(format!("{index:0100}")), format!("{index}")).map_err(explain("write a file"))?;
+    }
+    run(program("chmod").arg("4711").arg(wide.join(format!("{:0100}", 7))))?;
+    run(program("ln").arg(wide.join(format!("{:0100}", 7))).arg(tree.join("usr/share/hard")))?;
+    run(program("setfattr").args(["-n", "user.note", "-v", "value"]).arg(tree.join("usr/share/hard")))?;
+    Ok(tree)
+}
+
+fn opened(image: &Path, folder: &Path) -> Outcome<Opened> {
+    read::open(image, folder).map_err(|error| format!("{error}: {:?}", std::error::Error::source(&error)))
+}
+
+fn equal(expected: &Tree, found: &Tree, what: &str) -> Outcome {
+    let changes = diff(expected, found);
+    if changes.is_empty() && !found.is_empty() {
+        return Ok(());
+    }
+    let shown: Vec<String> = changes.iter().take(10).map(ToString::to_string).collect();
+    Err(format!("{what}: {} paths differ:\n{}", changes.len(), shown.join("\n")))
+}
+
+/// Trees come out of images of other tools as they went in.
+pub(super) fn of_other_tools(world: &World) -> Outcome {
+    let folder = world.folder("readers")?;
+    let tree = source(world, &folder)?;
+    let expected = scan(&tree).map_err(|error| error.to_string())?;
+    let image = folder.join("image");
+    let erofs: [&[&str]; 4] =
+        [&[], &["-zlz4hc"], &["-zlz4hc,9", "-C65536", "-Eztailpacking"], &["-Eforce-inode-extended"]];
+    for options in erofs {
+        run(program("mkfs.erofs").args(options).arg(&image).arg(&tree))?;
+        let found = opened(&image, &folder)?;
+        equal(&expected, &found.tree.unwrap_or_default(), &format!("mkfs.erofs {options:?}"))?;
+        fs::remove_file(&image).map_err(explain("remove the image"))?;
+    }
+    let squashfs: [&[&str]; 6] = [
+        &["-comp", "gzip"],
+        &["-comp", "xz"],
+        &["-comp", "zstd"],
+        &["-comp", "lz4"],
+        &["-comp", "zstd", "-b", "4096", "-always-use-fragments"],
+        &["-comp", "zstd", "-no-fragments", "-noI", "-noX"],
+    ];
+    for options in squashfs {
+        run(program("mksquashfs").arg(&tree).arg(&image).args(["-quiet", "-no-progress"]).args(options))?;
+        let found = opened(&image, &folder)?;
+        equal(&expected, &found.tree.unwrap_or_default(), &format!("mksquashfs {options:?}"))?;
+        fs::remove_file(&image).map_err(explain("remove the image"))?;
+    }
+    run(program("tar")
+        .args(["--xattrs", "--xattrs-include=*", "--format=pax", "--numeric-owner", "-czf"])
+        .arg(&image)
+        .arg("-C")
+        .arg(&tree)
+        .arg("."))?;
+    let found = opened(&image, &folder)?;
+    equal(&expected, &found.tree.unwrap_or_default(), "tar")?;
+    run(program("rm").arg("-rf").arg(&tree))?;
+    Ok(())
+}
+
+/// The file system in a disk that sgdisk made is found.
+pub(super) fn of_sgdisk(world: &World) -> Outcome {
+    let folder = world.folder("sgdisk")?;
+    let tree = folder.join("tree");
+    fs::create_dir_all(tree.join("usr/lib")).map_err(explain("make directories"))?;
+    fs::write(tree.join("usr/lib/os-release"), "ID=x\n").map_err(explain("write a file"))?;
+    let expected = scan(&tree).map_err(|error| error.to_string())?;
+    let (payload, disk) = (folder.join("payload"), folder.join("disk"));
+    run(program("mkfs.erofs").arg(&payload).arg(&tree))?;
+    run(program("truncate").args(["-s", "16M"]).arg(&disk))?;
+    // 8304 is what sgdisk calls the root partition of x86-64.
+    run(program("sgdisk").args(["-n", "1:2048:+4M", "-t", "1:8304", "-A", "1:set:60"]).arg(&disk))?;
+    run(program("dd").arg(format!("if={}", payload.display())).arg(format!("of={}", disk.display())).args([
+        "bs=512",
+        "seek=2048",
+        "conv=notrunc",
+        "status=none",
+    ]))?;
+    let found = opened(&disk, &folder)?;
+    if found.format != Format::Ddi || found.disk.is_none() {
+        return Err(format!("taken for {:?}", found.format));
+    }
+    equal(&expected, &found.tree.unwrap_or_default(), "sgdisk")
+}
+
+/// Our squashfs is what the kernel mounts and unsquashfs unpacks.
+pub(super) fn squashfs_elsewhere(world: &World) -> Outcome {
+    let folder = world.folder("squashfs")?;
+    let source = source(world, &folder)?;
+    let mut tree = scan(&source).map_err(|error| error.to_string())?;
+    // The library writes no extended attributes and no time of the root, and a hard link becomes a file of its own.
+    if let Some(root) = tree.get_mut(&layerforge::tree::TreePath::root()) {
+        root.meta.mtime = 0;
+    }
+    tree.remove(&"/usr/share/hard".parse().map_err(|_| "a path")?);
+    let paths: Vec<_> =
+        tree.iter().filter(|(_, node)| !node.meta.xattrs.is_empty()).map(|(path, _)| path.clone()).collect();
+    for path in paths {
+        if let Some(node) = tree.get_mut(&path) {
+            node.meta.xattrs.clear();
+        }
+    }
+    for compression in [Compression::Zstd, Compression::Gzip, Compression::Xz] {
+        let image = folder.join("image.raw");
+        let sink = File::create(&image).map_err(explain("make the image"))?;
+        let options = Options { compression, ..Options::default() };
+        write(&tree, &options, sink).map_err(|error| error.to_string())?;
+        let mounted = folder.join("mounted");
+        fs::create_dir_all(&mounted).map_err(explain("make a directory"))?;
+        run(program("mount").args(["-t", "squashfs", "-o", "ro,loop"]).arg(&image).arg(&mounted))?;
+        let seen = scan(&mounted).map_err(|error| error.to_string());
+        run(program("umount").arg(&mounted))?;
+        equal(&unlinked(&tree), &seen?, &format!("the kernel, {compression:?}"))?;
+        let unpacked = folder.join("unpacked");
+        run(program("unsquashfs").args(["-no-progress", "-quiet", "-d"]).arg(&unpacked).arg(&image))?;
+        let seen = scan(&unpacked).map_err(|error| error.to_string());
+        run(program("rm").arg("-rf").arg(&unpacked))?;
+        equal(&unlinked(&tree), &seen?, &format!("unsquashfs, {compression:?}"))?;
+    }
+    Ok(())
+}
+
+/// Returns the tree with every hard link as a file of its own.
+fn unlinked(tree: &Tree) -> Tree {
+    let mut copy = Tree::new();
+    for (path, node) in tree.iter() {
+        let mut node = node.clone();
+        if let Kind::Symlink(_) = node.kind {
+            node.meta.mode = 0o777;
+        }
+        let _ = copy.insert(path.clone(), node);
+    }
+    copy
+}
