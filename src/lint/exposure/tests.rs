@@ -1,6 +1,13 @@
 //! Scores that the tool gave, and texts that are no units.
 
+use std::path::Path;
+use std::sync::Arc;
+
 use super::*;
+use crate::deploy::{Flavour, SystemdVersion, UnitBody, UnitOptions, units};
+use crate::distro::Wish;
+use crate::resolve::{Library, Request, resolve};
+use crate::spec::Project;
 
 fn score(settings: &str) -> (u32, Exposure) {
     let exposure = assess(&format!("[Service]\nExecStart=/bin/true\n{settings}"), []).unwrap();
@@ -60,4 +67,34 @@ fn no_text_is_a_surprise() {
     ] {
         drop(assess(text, [text]));
     }
+}
+
+/// Returns the score of every service of a profile of the repository, with whether it has a network.
+fn scores(profile: &str) -> Vec<(String, u32, bool)> {
+    let project = Arc::new(Project::open(Path::new(env!("CARGO_MANIFEST_DIR"))));
+    let library = Library::load(project, profile).unwrap();
+    let (distro, table) = library.distros().unwrap().into_iter().find(|(name, _)| name.as_str() == "debian").unwrap();
+    let wish = Wish { release: None, architecture: None };
+    let recipe = resolve(&library, &Request { distro, table, wish, settings: Vec::new(), epoch: None }).unwrap();
+    let systemd = SystemdVersion::new(257).unwrap();
+    let options = UnitOptions { flavour: Flavour::Sysext, systemd, prefix: profile.into() };
+    let mut scores = Vec::new();
+    for file in units(&recipe, &options).unwrap() {
+        if let UnitBody::Text(text) = &file.body
+            && file.path.as_bytes().ends_with(b".service")
+        {
+            scores.push((file.path.to_string(), assess(text, []).unwrap().tenths, text.contains("AF_INET6")));
+        }
+    }
+    scores
+}
+
+#[test]
+fn units_of_shipped_profiles_are_locked_up() {
+    let all: Vec<_> = ["default", "discourse", "postgresql", "redis"].into_iter().flat_map(scores).collect();
+    assert!(all.iter().any(|(_, _, has_network)| !has_network) && all.len() >= 8, "{all:?}");
+    for (path, tenths, has_network) in &all {
+        assert!(*tenths <= if *has_network { 15 } else { 5 }, "{path}: {tenths}; {all:?}");
+    }
+    insta::assert_debug_snapshot!(all);
 }
