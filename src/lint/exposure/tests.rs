@@ -4,7 +4,8 @@ use std::path::Path;
 use std::sync::Arc;
 
 use super::*;
-use crate::deploy::{Flavour, SystemdVersion, UnitBody, UnitOptions, units};
+use crate::deploy::{Flavour, UnitBody, UnitOptions, units};
+use crate::spec::SystemdVersion;
 use crate::distro::Wish;
 use crate::resolve::{Library, Request, resolve};
 use crate::spec::Project;
@@ -76,8 +77,8 @@ fn scores(profile: &str) -> Vec<(String, u32, bool)> {
     let (distro, table) = library.distros().unwrap().into_iter().find(|(name, _)| name.as_str() == "debian").unwrap();
     let wish = Wish { release: None, architecture: None };
     let recipe = resolve(&library, &Request { distro, table, wish, settings: Vec::new(), epoch: None }).unwrap();
-    let systemd = SystemdVersion::new(257).unwrap();
-    let options = UnitOptions { flavour: Flavour::Sysext, systemd, prefix: profile.into() };
+    let systemd = SystemdVersion(257);
+    let options = UnitOptions { flavour: Flavour::Sysext, systemd, prefix: profile.into(), start: true };
     let mut scores = Vec::new();
     for file in units(&recipe, &options).unwrap() {
         if let UnitBody::Text(text) = &file.body

@@ -4,10 +4,10 @@ use std::fs;
 use std::path::Path;
 use std::sync::Arc;
 
-use layerforge::deploy::{Flavour, SystemdVersion, UnitBody, UnitFile, UnitOptions, units};
+use layerforge::deploy::{Flavour, UnitBody, UnitFile, UnitOptions, units};
 use layerforge::distro::Wish;
 use layerforge::resolve::{Library, Recipe, Request, resolve};
-use layerforge::spec::{Project, SpecError};
+use layerforge::spec::{Project, SpecError, SystemdVersion};
 
 use crate::Outcome;
 use crate::command::{explain, run};
@@ -215,8 +215,8 @@ fn stand_in(line: &str) -> String {
 }
 
 fn written(recipe: &Recipe, flavour: Flavour, version: u16, prefix: &str) -> Outcome<Vec<UnitFile>> {
-    let systemd = SystemdVersion::new(version).map_err(|error| error.to_string())?;
-    units(recipe, &UnitOptions { flavour, systemd, prefix: prefix.into() }).map_err(|error| error.to_string())
+    let systemd = SystemdVersion(version);
+    units(recipe, &UnitOptions { flavour, systemd, prefix: prefix.into(), start: true }).map_err(|error| error.to_string())
 }
 
 fn recipe(project: &Path, profile: &str) -> Outcome<Recipe> {
