@@ -6,6 +6,7 @@ use std::num::NonZeroUsize;
 use super::ErofsError;
 use super::format::BLOCK;
 use super::kernel::{Feature, KernelVersion};
+use crate::store::ChunkCache;
 
 /// The fewest bytes that are compressed at once.
 const CHUNK_MIN: u32 = 4 * BLOCK as u32;
@@ -120,6 +121,8 @@ pub struct Options {
     pub label: String,
     /// How many threads compress. The image does not depend on it.
     pub threads: NonZeroUsize,
+    /// Where compressed chunks are kept for the next image. The image does not depend on it.
+    pub cache: Option<ChunkCache>,
 }
 
 impl Options {
@@ -132,6 +135,7 @@ impl Options {
             uuid: None,
             label: String::new(),
             threads: std::thread::available_parallelism().unwrap_or(NonZeroUsize::MIN),
+            cache: None,
         }
     }
 
