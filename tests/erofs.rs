@@ -496,7 +496,7 @@ fn any_tree() -> impl Strategy<Value = Tree> {
         10 => content,
         3 => any::<bool>().prop_map(|opaque| Kind::Directory { opaque }),
         2 => (1..4096_usize).prop_map(|length| Kind::Symlink(vec![b't'; length].into())),
-        1 => (0..4096_u32, 0..1 << 20_u32).prop_map(|(major, minor)| Kind::CharacterDevice(DeviceNumber { major, minor })),
+        1 => (0..4096_u32, 0..1_048_576_u32).prop_map(|(major, minor)| Kind::CharacterDevice(DeviceNumber { major, minor })),
         1 => Just(Kind::Fifo),
         1 => Just(Kind::Whiteout),
     ];

@@ -18,7 +18,13 @@ const KEPT: Duration = Duration::from_secs(7 * 24 * 3600);
 
 /// Returns the base image of a Debian release, from the cache when it is there.
 pub(crate) fn debian(cache: &Path, release: &str) -> Outcome<Base> {
-    let archive = cache.join(format!("debian-{release}.tar"));
+    debian_with(cache, release, &[])
+}
+
+/// Returns the base image of a Debian release with some packages more, from the cache when it is there.
+pub(crate) fn debian_with(cache: &Path, release: &str, packages: &[&str]) -> Outcome<Base> {
+    let name = [&[release], packages].concat().join("-");
+    let archive = cache.join(format!("debian-{name}.tar"));
     let age = fs::metadata(&archive).and_then(|metadata| metadata.modified()).ok().and_then(|time| time.elapsed().ok());
     if age.is_none_or(|age| age > KEPT) {
         let unfinished = cache.join("unfinished.tar");
@@ -26,6 +32,9 @@ pub(crate) fn debian(cache: &Path, release: &str) -> Outcome<Base> {
         command.args(["--quiet", "--mode=root", "--variant=minbase", "--format=tar"]);
         for option in proxy()? {
             command.arg(format!("--aptopt={option}"));
+        }
+        if !packages.is_empty() {
+            command.arg(format!("--include={}", packages.join(",")));
         }
         let source = format!("deb [signed-by={KEYRING}] {} {release} main", mirror()?);
         run(command.arg(release).arg(&unfinished).arg(source))?;

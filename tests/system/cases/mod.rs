@@ -2,6 +2,7 @@
 
 mod dockerfile;
 mod drawings;
+mod erofs;
 mod owners;
 mod services;
 mod site;
@@ -13,9 +14,12 @@ use crate::world::World;
 type Case = fn(&World) -> Outcome;
 
 /// Every case, in the order in which they run.
-pub(crate) const ALL: [(&str, Case); 11] = [
+pub(crate) const ALL: [(&str, Case); 14] = [
     ("graphs_are_read", drawings::graphs_are_read),
     ("the_manual_is_read", drawings::the_manual_is_read),
+    ("erofs_images_in_the_kernel", erofs::kernel),
+    ("erofs_images_and_fsck", erofs::fsck),
+    ("erofs_image_of_a_sparse_file", erofs::sparse),
     ("dockerfiles_are_clean", dockerfile::dockerfiles_are_clean),
     ("owners_and_modes_with_docker", owners::with_docker),
     ("owners_and_modes_with_buildkit", owners::with_buildkit),
