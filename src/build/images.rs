@@ -11,8 +11,10 @@ use crate::digest::{Digest, Hasher};
 use crate::distro::Architecture;
 use crate::image::signature::Signer;
 use crate::image::{
-    self, Elf, ExtensionClass, ManifestFile, ReleaseFields, ReleaseFile, Subtracted, carried_by_copy,
+    self, Elf, ExtensionClass, Makers, ManifestFile, ReleaseFields, ReleaseFile, Subtracted, carried_by_copy,
 };
+use crate::image::read::Format;
+use crate::lint::{Class, Finding, Severity, Subject, Target, lint};
 use crate::plan::OutputKind;
 use crate::resolve::{ConfextOutput, ImageOutput, PortableOutput, Recipe, ReleaseMatch, SysextOutput, target_name};
 use crate::spec::{EtcContent, ImageFormat, Verity};
@@ -28,6 +30,8 @@ pub struct Means<'run> {
     pub signer: Option<&'run Signer>,
 }
 
+/// How many bytes of compressed chunks are kept.
+const CHUNKS_KEPT: u64 = 2 << 30;
 /// How many paths a remark names.
 const NAMED: usize = 5;
 
@@ -222,6 +226,7 @@ fn finish<'tree>(
     means: &Means<'_>,
 ) -> Result<Product<'tree>, BuildError> {
     let Contents { tree, left_out, hides, mut remarks } = contents;
+    remarks.extend(judge(kind, recipe, output, &tree)?);
     let mut description = manifest(recipe, &tree, stacked);
     description.set_carried(&left_out, &hides);
     let mut folder = Tree::new();
@@ -251,6 +256,39 @@ fn finish<'tree>(
         Artifact { name: format!("{kind}.manifest.json"), body: Body::Bytes(description.to_text().into_bytes()) },
     ];
     Ok(Product { kind, artifacts, remarks })
+}
+
+/// Judges the tree of an image before it is written; what the profile allows is not told.
+fn judge(kind: OutputKind, recipe: &Recipe, output: &ImageOutput, tree: &Tree) -> Result<Vec<Remark>, BuildError> {
+    let class = match kind {
+        OutputKind::Confext => Class::Confext,
+        OutputKind::Portable => Class::Portable,
+        _ => Class::Sysext,
+    };
+    let format = match output.format {
+        ImageFormat::Directory => Format::Directory,
+        ImageFormat::Raw => Format::Raw,
+        ImageFormat::Ddi => Format::Ddi,
+    };
+    let target = Target {
+        systemd: output.systemd.0.into(),
+        kernel: Some((output.kernel.major.into(), output.kernel.minor.into())),
+        ..Target::default()
+    };
+    let name = if output.format == ImageFormat::Directory { output.name.clone() } else { format!("{}.raw", output.name) };
+    let mut subject = Subject::new(class, &name, format, &target);
+    subject.tree = Some(tree);
+    let allowed = |finding: &Finding| recipe.allowed_rules.keys().any(|id| id.as_str() == finding.id);
+    let (errors, warnings): (Vec<_>, Vec<_>) =
+        lint(&subject).into_iter().filter(|finding| !allowed(finding)).partition(|one| one.severity == Severity::Error);
+    if !errors.is_empty() {
+        return Err(BuildError::Lint { kind, title: title(recipe), findings: errors });
+    }
+    let remark = |finding: Finding| Remark {
+        message: format!("the {kind} of {}: {}", title(recipe), super::Told(&finding)),
+        hint: format!("{}; or allow it: `[lint.allow]` with `{} = \"why\"`", finding.mend, finding.id),
+    };
+    Ok(warnings.into_iter().map(remark).collect())
 }
 
 /// Returns how messages name what is rendered.
@@ -284,11 +322,14 @@ fn file(
     let signer = means.signer.filter(|_| signed);
     let architecture = recipe.distro.architecture;
     let key = key(output, architecture, tree.digest(), signer);
+    let chunks = means.store.chunks(CHUNKS_KEPT);
+    let makers = Makers { signer, chunks: Some(&chunks) };
     let write = |file: &std::fs::File| {
-        image::write_image(tree, output, architecture, signer, file)
+        image::write_image(tree, output, architecture, makers, file)
             .map_err(|source| BuildError::Image { name: output.name.clone(), source: Box::new(source) })
     };
     let stored = means.store.image(&key, write)?;
+    chunks.collect()?;
     let source = ContentSource::File(stored.path.into());
     Ok((format!("{}.raw", output.name), Content { digest: stored.digest, length: stored.length, source }))
 }

@@ -19,6 +19,7 @@ pub use images::Means;
 
 use crate::deploy::DeployError;
 use crate::image::{Manifest, ManifestHead, PortableError, WriteImageError};
+use crate::lint::Finding;
 use crate::plan::OutputKind;
 use crate::resolve::Recipe;
 use crate::spec::Mode;
@@ -102,6 +103,16 @@ pub enum BuildError {
         /// The first such path.
         path: TreePath,
     },
+    /// An image that would not work, or would harm its host.
+    #[error("the {kind} of {title} would not work{}", findings.iter().map(|one| format!("\n  {}; {}", Told(one), one.mend)).collect::<String>())]
+    Lint {
+        /// What it is.
+        kind: OutputKind,
+        /// What is rendered.
+        title: String,
+        /// What is wrong with it.
+        findings: Vec<Finding>,
+    },
     /// An image cannot be written.
     #[error("cannot write the image `{name}`")]
     Image {
@@ -116,6 +127,19 @@ pub enum BuildError {
     /// A deployment file could not be written from the recipe.
     #[error(transparent)]
     Deploy(#[from] DeployError),
+}
+
+/// A finding on one line: `SX13 /usr/lib: mode 0700`.
+struct Told<'run>(&'run Finding);
+
+impl std::fmt::Display for Told<'_> {
+    fn fmt(&self, formatter: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        let Finding { id, path, message, .. } = self.0;
+        match path {
+            Some(path) => write!(formatter, "{id} `{path}`: {message}"),
+            None => write!(formatter, "{id} {message}"),
+        }
+    }
 }
 
 /// The layers of a recipe, laid over each other.

@@ -181,6 +181,9 @@ pub(super) struct RenderArguments {
     /// How images are written.
     #[command(flatten)]
     pub(super) image: ImageArguments,
+    /// Who signs images.
+    #[command(flatten)]
+    pub(super) signing: SigningArguments,
     /// Fail when the lock is stale, instead of renewing it
     #[arg(long)]
     pub(super) locked: bool,
@@ -205,6 +208,24 @@ pub(super) struct ImageArguments {
     /// Protect the content of a ddi like this; as the profile says by default
     #[arg(long, value_enum)]
     pub(super) verity: Option<Verity>,
+}
+
+/// Who signs images that are to be signed.
+#[derive(Debug, Clone, Args)]
+#[command(next_help_heading = "Images (sysext, confext, portable)")]
+pub(super) struct SigningArguments {
+    /// The private key that signs, PEM: RSA, or ECDSA with P-256 or P-384
+    #[arg(long, value_name = "FILE", requires = "certificate")]
+    pub(super) key: Option<PathBuf>,
+    /// The certificate of the key, PEM
+    #[arg(long = "cert", value_name = "FILE")]
+    pub(super) certificate: Option<PathBuf>,
+    /// A file whose first line is the passphrase of the key
+    #[arg(long, value_name = "FILE", requires = "key")]
+    pub(super) passphrase_file: Option<PathBuf>,
+    /// A command that signs instead of a key: root hash on its input, PKCS#7 as DER on its output
+    #[arg(long, value_name = "CMD", conflicts_with = "key", requires = "certificate")]
+    pub(super) signer: Option<String>,
 }
 
 impl ImageArguments {
@@ -414,7 +435,7 @@ const VERIFY_HELP: &str = "\
 Exit code: 0 when every block and the signature are right, 5 when not.";
 
 /// Arguments of `sign`.
-#[derive(Debug, Args)]
+#[derive(Debug, Clone, Args)]
 #[command(after_help = SIGN_HELP)]
 #[command(group(ArgGroup::new("hand").args(["key", "signer"]).required(true)))]
 pub(super) struct SignArguments {

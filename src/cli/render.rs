@@ -1,15 +1,19 @@
 //! `layerforge render`
 
 use std::process::ExitCode;
+use std::sync::Arc;
 
 use super::Session;
 use super::args::RenderArguments;
 use super::progress::Progress;
+use super::sign;
 use super::terminal::DONE;
 use crate::engine::{self, RenderReport, RenderRequest};
 use crate::error::Error;
 
 pub(super) fn run(session: &Session<'_>, arguments: &RenderArguments) -> Result<ExitCode, Error> {
+    let signer = sign::signer_request(session.terminal, &arguments.signing)?;
+    let signer = signer.map(|request| engine::open_signer(&request)).transpose()?;
     let request = RenderRequest {
         selection: session.selection(&arguments.selection)?,
         outputs: arguments.outputs.clone(),
@@ -17,7 +21,7 @@ pub(super) fn run(session: &Session<'_>, arguments: &RenderArguments) -> Result<
         locked: arguments.locked,
         force: arguments.force,
         image: arguments.image.wish(),
-        signer: None,
+        signer: signer.map(Arc::new),
     };
     let store = session.store()?;
     let progress = Progress::new(session.terminal);

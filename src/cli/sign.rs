@@ -6,7 +6,7 @@ use std::process::ExitCode;
 
 use zeroize::Zeroizing;
 
-use super::args::SignArguments;
+use super::args::{SignArguments, SigningArguments};
 use super::terminal::{DONE, Terminal};
 use crate::engine::{self, Hand, SignRequest, SignerRequest};
 use crate::error::Error;
@@ -14,15 +14,11 @@ use crate::fs;
 use crate::image::signature::Passphrase;
 
 pub(super) fn run(terminal: &Terminal, arguments: &SignArguments) -> Result<ExitCode, Error> {
-    let hand = match (&arguments.key, &arguments.signer) {
-        (Some(path), _) => {
-            warn_about_mode(terminal, path)?;
-            Hand::Key { path: path.clone(), passphrase: passphrase(arguments.passphrase_file.as_deref())? }
-        }
-        (None, Some(command)) => Hand::Command(command.clone()),
-        (None, None) => return Err(Error::usage("either `--key` or `--signer` is needed")),
+    let SignArguments { key, certificate, passphrase_file, signer, .. } = arguments.clone();
+    let signing = SigningArguments { key, certificate: Some(certificate), passphrase_file, signer };
+    let Some(signer) = signer_request(terminal, &signing)? else {
+        return Err(Error::usage("either `--key` or `--signer` is needed"));
     };
-    let signer = SignerRequest { certificate: arguments.certificate.clone(), hand };
     let report = engine::sign(&SignRequest { image: arguments.image.clone(), signer })?;
     if terminal.json {
         terminal.print_json(&report);
@@ -31,6 +27,23 @@ pub(super) fn run(terminal: &Terminal, arguments: &SignArguments) -> Result<Exit
         terminal.tell(&format!("signed {} for `{}`{again}", report.image.display(), report.subject));
     }
     Ok(DONE)
+}
+
+/// Returns who signs, when the command line says so.
+pub(super) fn signer_request(
+    terminal: &Terminal,
+    arguments: &SigningArguments,
+) -> Result<Option<SignerRequest>, Error> {
+    let Some(certificate) = arguments.certificate.clone() else { return Ok(None) };
+    let hand = match (&arguments.key, &arguments.signer) {
+        (Some(path), _) => {
+            warn_about_mode(terminal, path)?;
+            Hand::Key { path: path.clone(), passphrase: passphrase(arguments.passphrase_file.as_deref())? }
+        }
+        (None, Some(command)) => Hand::Command(command.clone()),
+        (None, None) => return Err(Error::usage("`--cert` goes with the private key: `--key FILE`, or `--signer CMD`")),
+    };
+    Ok(Some(SignerRequest { certificate, hand }))
 }
 
 /// Returns the passphrase: the first line of a file, or what `LAYERFORGE_PASSPHRASE` says.

@@ -14,6 +14,7 @@ use super::squashfs::{self, WriteSquashfsError};
 use crate::distro::Architecture;
 use crate::resolve::ImageOutput;
 use crate::spec::{Filesystem, ImageCompression, ImageFormat, Verity};
+use crate::store::ChunkCache;
 use crate::tree::{Tree, TreePath};
 
 /// An image that cannot be written.
@@ -36,7 +37,16 @@ pub enum WriteImageError {
     NoSigner,
 }
 
-/// Writes the image of `tree` to `file`, which is empty and can be read as well. `signer` signs what is to be signed.
+/// What helps to make an image.
+#[derive(Debug, Clone, Copy)]
+pub struct Makers<'run> {
+    /// Who signs what is to be signed.
+    pub signer: Option<&'run Signer>,
+    /// Where chunks that took long to compress are kept.
+    pub chunks: Option<&'run ChunkCache>,
+}
+
+/// Writes the image of `tree` to `file`, which is empty and can be read as well.
 ///
 /// # Errors
 /// When the tree has what the file system cannot hold, a content cannot be read, the target is too old for a setting,
@@ -45,13 +55,13 @@ pub fn write_image(
     tree: &Tree,
     output: &ImageOutput,
     architecture: Architecture,
-    signer: Option<&Signer>,
+    makers: Makers<'_>,
     file: &File,
 ) -> Result<(), WriteImageError> {
     if output.format != ImageFormat::Ddi {
-        return write_filesystem(tree, output, file, 0).map(drop);
+        return write_filesystem(tree, output, makers, (file, 0)).map(drop);
     }
-    let verity = match (output.verity, signer) {
+    let verity = match (output.verity, makers.signer) {
         (Verity::None, _) => ddi::Verity::None,
         (Verity::Hash, _) => ddi::Verity::Hash,
         (Verity::Defer, _) => ddi::Verity::Defer,
@@ -60,15 +70,20 @@ pub fn write_image(
     };
     let seed = Seed::from_bytes(output.seed.unwrap_or_else(|| seed_of(tree)));
     let draft = Draft::new(file.try_clone()?);
-    let length = write_filesystem(tree, output, draft.file(), Draft::OFFSET)?;
+    let length = write_filesystem(tree, output, makers, (draft.file(), Draft::OFFSET))?;
     // Extensions hold usr, opt and etc below their root, portable services a whole root.
     let options = ddi::Options { role: PartitionRole::Root, architecture, seed, verity };
     draft.seal(length, &options)?;
     Ok(())
 }
 
-/// Writes the file system from the byte `start` on and returns its length.
-fn write_filesystem(tree: &Tree, output: &ImageOutput, file: &File, start: u64) -> Result<u64, WriteImageError> {
+/// Writes the file system to a place in a file and returns its length.
+fn write_filesystem(
+    tree: &Tree,
+    output: &ImageOutput,
+    makers: Makers<'_>,
+    (file, start): (&File, u64),
+) -> Result<u64, WriteImageError> {
     match output.filesystem {
         Filesystem::Erofs => {
             let profile = match output.compression {
@@ -77,7 +92,9 @@ fn write_filesystem(tree: &Tree, output: &ImageOutput, file: &File, start: u64) 
                 ImageCompression::Default => erofs::Profile::Default,
                 ImageCompression::Small => erofs::Profile::Small,
             };
-            let options = erofs::Options::new(profile, output.kernel);
+            let mut options = erofs::Options::new(profile, output.kernel);
+            // Whatever is compressed faster than it is kept and found again is not worth keeping.
+            options.cache = makers.chunks.filter(|_| output.compression == ImageCompression::Small).cloned();
             Ok(erofs::write(tree, &options, file, start)?.size)
         }
         Filesystem::Squashfs => {

@@ -29,7 +29,7 @@ pub use extension::{
     Carried, ExtensionClass, FactoryEntry, NeededProgram, PortableError, ReleaseFields, ReleaseFile, Subtracted, Whole,
     confext, portable, subtract, sysext,
 };
-pub use file::{WriteImageError, write_image};
+pub use file::{Makers, WriteImageError, write_image};
 pub use manifest::{GENERATOR, Manifest, ManifestEntry, ManifestError, ManifestFile, ManifestHead};
 pub use mtree::mtree;
 pub use tar::{WriteTarError, write_tar, write_tar_selected};

@@ -3,6 +3,7 @@
 //! Comes in: the path of the folder. Goes out: records of earlier renders and content that was expensive to make. Always
 //! holds: an entry appears whole by rename; losing the whole folder at any moment costs time and nothing else.
 
+mod chunks;
 mod format;
 mod images;
 mod inputs;
@@ -17,6 +18,7 @@ use std::sync::atomic::{AtomicU32, Ordering};
 use crate::digest::Digest;
 use crate::fs::{self, Folder, Stamp, Timestamp};
 
+pub use chunks::ChunkCache;
 pub use images::StoredImage;
 pub use inputs::{InputFile, Inputs};
 pub use listing::{Directory, Entry, Listing};
@@ -36,6 +38,8 @@ enum Bucket {
     Records,
     /// `archives-1/HEX`: a decompressed archive; HEX is the SHA-256 of the compressed one.
     Archives,
+    /// `chunks-1/HEX`: a compressed chunk of an image.
+    Chunks,
     /// `images-1/KEY.DIGEST`: an image; KEY is the digest of what decides about it, DIGEST that of its bytes.
     Images,
 }
@@ -45,6 +49,7 @@ impl Bucket {
         match self {
             Self::Records => "records-1",
             Self::Archives => "archives-1",
+            Self::Chunks => "chunks-1",
             Self::Images => "images-1",
         }
     }
@@ -64,7 +69,7 @@ impl Store {
     /// # Errors
     /// When it cannot be created or written. [`Store::temporary`] stands in for it then.
     pub fn open(path: &Path) -> fs::Result<Self> {
-        for bucket in [Bucket::Records, Bucket::Archives, Bucket::Images] {
+        for bucket in [Bucket::Records, Bucket::Archives, Bucket::Chunks, Bucket::Images] {
             fs::create_directory(&path.join(bucket.name()))?;
         }
         let clock = path.join(format!(".clock.{}", unique()));
@@ -143,6 +148,11 @@ impl Store {
     /// Returns the directory that keeps what archives were unpacked to, each file named by a digest.
     pub fn archives(&self) -> PathBuf {
         self.path.join(Bucket::Archives.name())
+    }
+
+    /// Returns the compressed chunks of images, of which [`ChunkCache::collect`] leaves at most `limit` bytes.
+    pub fn chunks(&self, limit: u64) -> ChunkCache {
+        ChunkCache::new(self.path.join(Bucket::Chunks.name()), self.path.clone(), limit)
     }
 
     fn record_path(&self, destination: &Path) -> PathBuf {

@@ -66,6 +66,10 @@ pub struct Image {
     pub uuid: [u8; 16],
     /// How many inodes it has, without the packed one.
     pub inodes: u64,
+    /// How many chunks were to be compressed.
+    pub chunks: u64,
+    /// How many of them were found in the cache.
+    pub cached: u64,
 }
 
 /// A tree that cannot be written as an EROFS image.
@@ -152,9 +156,9 @@ pub fn write(tree: &Tree, options: &Options, file: &File, start: u64) -> Result<
     let plan = Plan::new(tree, options)?;
     let output = Output::new(file, start)?;
     let (mut located, next) = place_flat_files(&plan);
-    let compressed = plan.files.iter().any(|file| file.place != Place::Flat);
-    let (packed, next) =
-        if compressed { compress_files(&plan, options, &output, &mut located, next)? } else { (None, next) };
+    let streams = compress_files(&plan, options, &output, &mut located, next)?;
+    let (chunks, cached, next) = (streams.chunks, streams.cached, streams.end);
+    let packed = streams.streams.into_iter().next();
     let algorithm = format::algorithm(options.compression.codec).unwrap_or(0);
     let metadata = Metadata { plan: &plan, located, packed, algorithm };
     let layout = metadata.lay_out(u32::try_from(next).map_err(|_| ErofsError::TooLarge)?);
@@ -169,7 +173,7 @@ pub fn write(tree: &Tree, options: &Options, file: &File, start: u64) -> Result<
     let superblock = superblock(&metadata, &layout, options, uuid);
     let chunk = plan.packed.longest().max(options.compression.chunk as usize);
     output.write_at(&superblock.to_block(options.compression.codec, chunk), 0)?;
-    Ok(Image { size, uuid, inodes: plan.inodes.len() as u64 })
+    Ok(Image { size, uuid, inodes: plan.inodes.len() as u64, chunks, cached })
 }
 
 /// Gives blocks to files that are not compressed, from the first block after the superblock on; returns where all files
@@ -196,17 +200,20 @@ fn place_flat_files(plan: &Plan<'_>) -> (Vec<Located>, u64) {
     (located, next)
 }
 
-/// Compresses what is to be compressed and says in `located` where it is; returns where the packed inode's content is, if
-/// there is one, and the block after the last one.
+/// Compresses what is to be compressed, if anything is, and says in `located` where it is; what is left of the streams is
+/// that of the packed inode.
 fn compress_files(
     plan: &Plan<'_>,
     options: &Options,
     output: &Output<'_>,
     located: &mut [Located],
     start: u64,
-) -> Result<(Option<metadata::Extents>, u64), ErofsError> {
-    let pipeline::Streams { streams, end } = pipeline::compress(plan, options, output, start)?;
-    let mut streams = streams.into_iter();
+) -> Result<pipeline::Streams, ErofsError> {
+    if plan.files.iter().all(|file| file.place == Place::Flat) {
+        return Ok(pipeline::Streams { streams: Vec::new(), end: start, chunks: 0, cached: 0 });
+    }
+    let mut compressed = pipeline::compress(plan, options, output, start)?;
+    let mut streams = compressed.streams.into_iter();
     for (file, located) in plan.files.iter().zip(located) {
         match file.place {
             Place::Flat => {}
@@ -214,7 +221,8 @@ fn compress_files(
             Place::Packed(begin) => *located = Located::Packed(begin),
         }
     }
-    Ok((streams.next(), end))
+    compressed.streams = streams.collect();
+    Ok(compressed)
 }
 
 fn superblock(metadata: &Metadata<'_>, layout: &Layout, options: &Options, uuid: [u8; 16]) -> Superblock {

@@ -7,6 +7,7 @@ use super::ErofsError;
 use super::format::BLOCK;
 use super::kernel::Feature;
 use crate::spec::KernelVersion;
+use crate::store::ChunkCache;
 
 /// The fewest bytes that are compressed at once.
 const CHUNK_MIN: u32 = 4 * BLOCK as u32;
@@ -121,6 +122,8 @@ pub struct Options {
     pub label: String,
     /// How many threads compress. The image does not depend on it.
     pub threads: NonZeroUsize,
+    /// Where compressed chunks are kept for the next image. The image does not depend on it.
+    pub cache: Option<ChunkCache>,
 }
 
 impl Options {
@@ -133,6 +136,7 @@ impl Options {
             uuid: None,
             label: String::new(),
             threads: std::thread::available_parallelism().unwrap_or(NonZeroUsize::MIN),
+            cache: None,
         }
     }
 

@@ -11,7 +11,7 @@ use std::sync::Mutex;
 use std::sync::mpsc::{Receiver, Sender, SyncSender, channel, sync_channel};
 use std::thread;
 
-use super::codec::{Compressor, bound};
+use super::codec::{Compressor, Outcome, bound};
 use super::format::BLOCK;
 use super::index::{Extent, Stored};
 use super::kernel::Feature;
@@ -47,8 +47,8 @@ struct Chunk {
     buffers: Buffers,
 }
 
-/// A chunk and the number of bytes that it was compressed to.
-type Compressed = (Chunk, io::Result<usize>);
+/// A chunk and what it was compressed to.
+type Compressed = (Chunk, io::Result<Outcome>);
 
 /// What was compressed.
 #[derive(Debug)]
@@ -57,6 +57,10 @@ pub(super) struct Streams {
     pub(super) streams: Vec<Extents>,
     /// The block after the last one.
     pub(super) end: u64,
+    /// How many chunks there are.
+    pub(super) chunks: u64,
+    /// How many of them were found in the cache.
+    pub(super) cached: u64,
 }
 
 /// Compresses everything that the plan wants compressed into the blocks from `start` on.
@@ -79,13 +83,13 @@ pub(super) fn compress(
         free.send(buffers).expect("the receiver is in this function");
     }
     let chunks = Mutex::new(chunks);
-    let sink = Sink { plan, options, output, free, next: start, streams: Vec::new() };
+    let sink = Sink { plan, options, output, free, next: start, streams: Vec::new(), cached: 0 };
     let feeder = Feeder { plan, chunk: options.compression.chunk as usize, free: free_buffers, work: to_workers, number: 0 };
     thread::scope(|scope| {
         let reader = scope.spawn(|| feeder.read_all());
         for to_sink in vec![to_sink; threads] {
-            let (chunks, compression) = (&chunks, options.compression);
-            scope.spawn(move || work(chunks, &to_sink, || Compressor::new(compression)));
+            let (chunks, compression, cache) = (&chunks, options.compression, options.cache.as_ref());
+            scope.spawn(move || work(chunks, &to_sink, || Compressor::new(compression, cache)));
         }
         let written = sink.write_all(&compressed);
         // Nobody takes what comes now: the others end, too.
@@ -97,10 +101,10 @@ pub(super) fn compress(
 }
 
 /// Compresses chunks until there are no more, or nobody takes them.
-fn work(
+fn work<'a>(
     chunks: &Mutex<Receiver<Chunk>>,
     done: &Sender<Compressed>,
-    compressor: impl FnOnce() -> io::Result<Compressor>,
+    compressor: impl FnOnce() -> io::Result<Compressor<'a>>,
 ) {
     let mut compressor = compressor();
     loop {
@@ -201,6 +205,7 @@ struct Sink<'a> {
     /// The next free block.
     next: u64,
     streams: Vec<Extents>,
+    cached: u64,
 }
 
 impl Sink<'_> {
@@ -211,14 +216,15 @@ impl Sink<'_> {
         while let Ok((chunk, result)) = compressed.recv() {
             early.insert(chunk.number, (chunk, result));
             while let Some((chunk, result)) = early.remove(&number) {
-                let length = result.map_err(ErofsError::Compress)?;
-                self.write(&chunk, length, &inline_room)?;
+                let outcome = result.map_err(ErofsError::Compress)?;
+                self.cached += u64::from(outcome.cached);
+                self.write(&chunk, outcome.length, &inline_room)?;
                 // Nobody may need it any more.
                 self.free.send(chunk.buffers).ok();
                 number += 1;
             }
         }
-        Ok(Streams { streams: self.streams, end: self.next })
+        Ok(Streams { streams: self.streams, end: self.next, chunks: number, cached: self.cached })
     }
 
     fn write(&mut self, chunk: &Chunk, compressed: usize, inline_room: &[usize]) -> Result<(), ErofsError> {

@@ -3,6 +3,7 @@
 mod ddi;
 mod dockerfile;
 mod drawings;
+mod erofs;
 mod exposure;
 mod extensions;
 mod owners;
@@ -25,6 +26,9 @@ pub(crate) const ALL: &[(&str, Case)] = &[
     ("ddi_signed_with_every_key", ddi::signed_with_every_key),
     ("graphs_are_read", drawings::graphs_are_read),
     ("the_manual_is_read", drawings::the_manual_is_read),
+    ("erofs_images_in_the_kernel", erofs::kernel),
+    ("erofs_images_and_fsck", erofs::fsck),
+    ("erofs_image_of_a_sparse_file", erofs::sparse),
     ("exposure_of_generated_units", exposure::of_generated_units),
     ("exposure_of_debian_services", exposure::of_debian_services),
     ("units_are_read", units::are_read),
