@@ -178,12 +178,6 @@ pub(super) struct RenderArguments {
     /// Where to write; out/PROFILE/DISTRO by default. With several distros, a folder for each inside
     #[arg(long, value_name = "DIR")]
     pub(super) dest: Option<PathBuf>,
-    /// How images are written.
-    #[command(flatten)]
-    pub(super) image: ImageArguments,
-    /// Who signs images.
-    #[command(flatten)]
-    pub(super) signing: SigningArguments,
     /// Fail when the lock is stale, instead of renewing it
     #[arg(long)]
     pub(super) locked: bool,
@@ -193,6 +187,12 @@ pub(super) struct RenderArguments {
     /// Replace what was changed by hand in the destination
     #[arg(long)]
     pub(super) force: bool,
+    /// How images are written.
+    #[command(flatten)]
+    pub(super) image: ImageArguments,
+    /// Who signs images.
+    #[command(flatten)]
+    pub(super) signing: SigningArguments,
 }
 
 /// How images are written, whatever the profile says.
@@ -243,12 +243,12 @@ pub(super) struct PlanArguments {
     /// A shape to write; those the profile declares by default
     #[arg(long = "output", short = 'o', value_name = "KIND", value_enum)]
     pub(super) outputs: Vec<OutputKind>,
-    /// How images would be written.
-    #[command(flatten)]
-    pub(super) image: ImageArguments,
     /// Where it would be written; out/PROFILE/DISTRO by default
     #[arg(long, value_name = "DIR")]
     pub(super) dest: Option<PathBuf>,
+    /// How images would be written.
+    #[command(flatten)]
+    pub(super) image: ImageArguments,
 }
 
 /// Arguments of `why`.
