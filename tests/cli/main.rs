@@ -5,6 +5,7 @@
 #![expect(clippy::disallowed_methods, reason = "tests stand outside of the crate: they look at the system itself")]
 
 mod commands;
+mod images;
 mod session;
 mod start;
 mod trees;
