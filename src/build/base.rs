@@ -11,6 +11,6 @@ use crate::tree::Tree;
 /// # Errors
 /// When it cannot be read as a tree.
 pub(super) fn tree(path: &Path, archives: &Path) -> Result<Tree, BuildError> {
-    let opened = read::open(path, archives)?;
+    let opened = read::open(path, archives).map_err(|error| BuildError::Base(Box::new(error)))?;
     opened.tree.ok_or_else(|| BuildError::NoTree { path: path.display().to_string() })
 }

@@ -73,7 +73,7 @@ pub enum BuildError {
     },
     /// The host that an extension is laid over cannot be read.
     #[error(transparent)]
-    Base(#[from] OpenError),
+    Base(Box<OpenError>),
     /// What an extension is laid over holds no file system.
     #[error("`{path}` holds no tree: `over.path` is a directory, tar archive or image with the tree of the host")]
     NoTree {
