@@ -378,7 +378,7 @@ fn the_cache_gives_the_same_image() {
             std::fs::write(&path, bytes).unwrap();
         }
         let (damaged, image) = write(&tree(false), &with);
-        assert!(damaged == plain && image.cached == 0);
+        assert!(damaged == plain && image.cached < image.chunks / 10);
     }
 }
 
