@@ -55,7 +55,8 @@ pub(crate) fn prepare(folder: &Path) -> Result<Vec<Input>> {
 fn source() -> Result<String> {
     let format = "$(LABEL)|$(COMPONENT)|$(REPO_URI)";
     let targets = said(Command::new("apt-get").args(["indextargets", "--format", format, "Created-By: Packages"]))?;
-    let mirror = targets.lines().find_map(|line| line.strip_prefix("Debian|main|")).ok_or("the host has no Debian mirror")?;
+    let mirror =
+        targets.lines().find_map(|line| line.strip_prefix("Debian|main|")).ok_or("the host has no Debian mirror")?;
     Ok(format!("deb [signed-by=/usr/share/keyrings/debian-archive-keyring.gpg] {mirror} trixie main"))
 }
 

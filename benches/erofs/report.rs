@@ -6,9 +6,9 @@ use std::path::Path;
 
 use serde_json::{Map, Value, json};
 
+use crate::Result;
 use crate::measure::Sample;
 use crate::tasks::{self, Measured, Task};
-use crate::Result;
 
 /// What begins the section of the page.
 const SECTION: &str = "\n## erofs\n";
@@ -23,8 +23,10 @@ fn median(task: &Task, of: impl Fn(&Sample) -> f64) -> f64 {
 }
 
 fn targets(measured: &Measured) -> Vec<Target> {
-    let task = |name: &str| measured.tasks.iter().find(|task| task.name == name).expect("only names of tasks are asked for");
-    let time = |one: &str, other: &str| median(task(one), |sample| sample.wall) / median(task(other), |sample| sample.wall);
+    let task =
+        |name: &str| measured.tasks.iter().find(|task| task.name == name).expect("only names of tasks are asked for");
+    let time =
+        |one: &str, other: &str| median(task(one), |sample| sample.wall) / median(task(other), |sample| sample.wall);
     let size = |one: &str, other: &str| task(one).size as f64 / task(other).size as f64;
     let from = |what: &str, name: &str| format!("{what} from {name}");
     let read = |what: &str| time(&from(what, tasks::DEFAULT), &from(what, tasks::SQUASH));
@@ -38,7 +40,11 @@ fn targets(measured: &Measured) -> Vec<Target> {
         ("none / mkfs.erofs: time", 0.7, time(tasks::NONE, tasks::MKFS_NONE)),
         ("none / tar: time", 1.0, time(tasks::NONE, tasks::TAR)),
         ("zstd 15 again / first: time", 0.1, time(tasks::AGAIN, tasks::FIRST)),
-        ("default: peak MiB (of the small input)", 40.0, task(tasks::DEFAULT).samples.iter().map(|sample| sample.peak / 1024.0).fold(0.0, f64::max)),
+        (
+            "default: peak MiB (of the small input)",
+            40.0,
+            task(tasks::DEFAULT).samples.iter().map(|sample| sample.peak / 1024.0).fold(0.0, f64::max),
+        ),
         ("reading all files / squashfs", 1.0, read("all files")),
         ("reading 4 KiB at random / squashfs", 1.0, read("4 KiB at random")),
     ]

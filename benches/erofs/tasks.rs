@@ -4,9 +4,9 @@ use std::fs;
 use std::path::Path;
 use std::process::Command;
 
+use crate::Result;
 use crate::inputs::{Input, done, tools};
 use crate::measure::{self, Sample};
-use crate::Result;
 
 /// How an image is made.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -73,7 +73,8 @@ pub(crate) struct Measured {
 pub(crate) fn run(folder: &Path, input: Input, rounds: usize) -> Result<Measured> {
     let new = |name: String| Task { name, samples: Vec::new(), size: 0 };
     let mut tasks: Vec<Task> = TASKS.iter().map(|(name, _)| new((*name).to_owned())).collect();
-    let reads = READ.iter().flat_map(|(name, _)| ["all files", "4 KiB at random"].map(|what| format!("{what} from {name}")));
+    let reads =
+        READ.iter().flat_map(|(name, _)| ["all files", "4 KiB at random"].map(|what| format!("{what} from {name}")));
     tasks.extend(reads.map(new));
     for round in 0..rounds {
         eprint!("\r{}: round {} of {rounds} ", input.name, round + 1);
