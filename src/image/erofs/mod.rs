@@ -76,7 +76,9 @@ pub struct Image {
 #[derive(Debug, thiserror::Error)]
 pub enum ErofsError {
     /// The target kernel does not read what was asked for.
-    #[error("{what} needs Linux {since} or later, and the image is for {target}: choose another or a later target kernel")]
+    #[error(
+        "{what} needs Linux {since} or later, and the image is for {target}: choose another or a later target kernel"
+    )]
     Unsupported {
         /// What was asked for.
         what: &'static str,

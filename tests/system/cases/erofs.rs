@@ -43,7 +43,12 @@ fn ways() -> Vec<Options> {
 
 fn name(options: &Options) -> String {
     let Compression { codec, level, chunk } = options.compression;
-    format!("{codec} {level}, {} KiB, for {}{}", chunk >> 10, options.target_kernel, if options.packing { ", packed" } else { "" })
+    format!(
+        "{codec} {level}, {} KiB, for {}{}",
+        chunk >> 10,
+        options.target_kernel,
+        if options.packing { ", packed" } else { "" }
+    )
 }
 
 /// The kernel shows every node as it was written.
@@ -99,7 +104,8 @@ pub(super) fn sparse(world: &World) -> Outcome {
     file.set_len(SIZE).map_err(explain("make a hole"))?;
     std::os::unix::fs::FileExt::write_all_at(&file, b"in the middle", SIZE / 2 + 4095).map_err(explain("write"))?;
     let tree = scan(&content).map_err(|error| error.to_string())?;
-    let options = Options { threads: NonZeroUsize::new(2).ok_or("two threads")?, ..Options::new(Profile::Default, NEW) };
+    let options =
+        Options { threads: NonZeroUsize::new(2).ok_or("two threads")?, ..Options::new(Profile::Default, NEW) };
     let before = peak()?;
     let image = write(&tree, &options, &folder)?;
     let used = peak()?.saturating_sub(before);
@@ -134,7 +140,11 @@ fn odd() -> Outcome<Tree> {
     for chunk in [BLOCK, 16 << 10, 256 << 10, 1 << 20] {
         for size in [chunk - 64, chunk - 1, chunk, chunk + 1, 2 * chunk + BLOCK, 3 * chunk / 2 + 1] {
             for (kind, share) in [("text", 3_u64), ("half", 128), ("noise", 256)] {
-                put(&format!("/sizes/{kind}-{chunk}-{size}"), Kind::Regular(Content::inline(noise(size, share))), plain())?;
+                put(
+                    &format!("/sizes/{kind}-{chunk}-{size}"),
+                    Kind::Regular(Content::inline(noise(size, share))),
+                    plain(),
+                )?;
             }
         }
     }
