@@ -412,7 +412,8 @@ fn kernel(text: &str) -> Result<(u32, u32), String> {
 fn tenths(text: &str) -> Result<u32, String> {
     let (whole, tenth) = text.split_once('.').unwrap_or((text, "0"));
     let tenth = Some(tenth).filter(|tenth| tenth.len() == 1).and_then(|tenth| tenth.parse::<u32>().ok());
-    let tenths = whole.parse::<u32>().ok().zip(tenth).and_then(|(whole, tenth)| whole.checked_mul(10)?.checked_add(tenth));
+    let tenths =
+        whole.parse::<u32>().ok().zip(tenth).and_then(|(whole, tenth)| whole.checked_mul(10)?.checked_add(tenth));
     tenths.filter(|tenths| *tenths <= 100).ok_or_else(|| "expected a number from 0.0 to 10.0".into())
 }
 
