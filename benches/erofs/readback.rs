@@ -23,13 +23,15 @@ pub(crate) fn all(directory: &Path) -> Result<()> {
 pub(crate) fn randomly(directory: &Path) -> Result<()> {
     let files: Vec<(PathBuf, u64)> = files(directory)?.into_iter().filter(|(_, size)| *size > 0).collect();
     let mut state = 1_u64;
-    let mut buffer = [0; 4096];
+    let mut buffer = Vec::with_capacity(4096);
     for _ in 0..READS {
         state = state.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1);
         let (path, size) = &files[(state >> 33) as usize % files.len()];
         let mut file = File::open(path)?;
         file.seek(SeekFrom::Start((state >> 20) % size / 4096 * 4096))?;
-        file.read(&mut buffer)?;
+        // The end of a file is less.
+        file.take(4096).read_to_end(&mut buffer)?;
+        buffer.clear();
     }
     Ok(())
 }
