@@ -9,6 +9,7 @@ mod graph;
 mod init;
 mod list;
 mod lock_file;
+mod memory;
 mod plan;
 mod render;
 mod select;

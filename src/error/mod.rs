@@ -57,7 +57,9 @@ impl Error {
     pub fn exit_code(&self) -> u8 {
         match self {
             // Layers that do not fit are as wrong as a table that does not; only their trees had to be made first.
-            Self::Build(BuildError::Layer { .. } | BuildError::Stack(_) | BuildError::Tier { .. }) => 3,
+            Self::Build(
+                BuildError::Layer { .. } | BuildError::Stack(_) | BuildError::Tier { .. } | BuildError::Seed { .. },
+            ) => 3,
             Self::Build(_) | Self::Destination(_) | Self::Manifest { .. } | Self::File(_) => 1,
             Self::Usage { .. } => 2,
             Self::Spec(SpecError::Problems(_)) => 3,

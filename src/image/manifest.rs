@@ -287,6 +287,9 @@ fn format_absolute(path: &TreePath) -> Vec<u8> {
 
 /// Writes bytes as text that [`read_bytes`] reads back.
 fn written(bytes: &[u8]) -> String {
+    if let Some(plain) = std::str::from_utf8(bytes).ok().filter(|text| !text.contains('\\')) {
+        return plain.to_owned();
+    }
     let mut text = String::with_capacity(bytes.len());
     for chunk in bytes.utf8_chunks() {
         for character in chunk.valid().chars() {

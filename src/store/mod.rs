@@ -7,7 +7,9 @@ mod format;
 mod inputs;
 mod listing;
 mod record;
+mod texts;
 
+use std::collections::BTreeMap;
 use std::io::Write;
 use std::os::unix::ffi::OsStrExt;
 use std::path::{Path, PathBuf};
@@ -19,6 +21,7 @@ use crate::fs::{self, Folder, Stamp, Timestamp};
 pub use inputs::{InputFile, Inputs};
 pub use listing::{Directory, Entry, Listing};
 pub use record::{Earlier, Record, Written};
+pub use texts::{RenderedText, Texts};
 
 /// How far a file's time of change has to lie before a render to be trusted, in milliseconds: more than any clock tick.
 const TICK: u32 = 20;
@@ -32,6 +35,10 @@ const ABANDONED: i64 = 24 * 60 * 60;
 enum Bucket {
     /// `records-1/HEX`: what the last render into a destination saw and wrote; HEX is the SHA-256 of its path.
     Records,
+    /// `sources-1/HEX`: what the last check of a project read; HEX is the SHA-256 of the path of its root.
+    Sources,
+    /// `texts-1/HEX`: what a run rendered from templates; HEX is the SHA-256 of what the run worked on.
+    Texts,
     /// `archives-1/HEX`: a decompressed archive; HEX is the SHA-256 of the compressed one.
     Archives,
 }
@@ -40,6 +47,8 @@ impl Bucket {
     fn name(self) -> &'static str {
         match self {
             Self::Records => "records-1",
+            Self::Sources => "sources-1",
+            Self::Texts => "texts-1",
             Self::Archives => "archives-1",
         }
     }
@@ -59,7 +68,7 @@ impl Store {
     /// # Errors
     /// When it cannot be created or written. [`Store::temporary`] stands in for it then.
     pub fn open(path: &Path) -> fs::Result<Self> {
-        for bucket in [Bucket::Records, Bucket::Archives] {
+        for bucket in [Bucket::Records, Bucket::Sources, Bucket::Texts, Bucket::Archives] {
             fs::create_directory(&path.join(bucket.name()))?;
         }
         let clock = path.join(format!(".clock.{}", unique()));
@@ -105,7 +114,22 @@ impl Store {
     /// Returns what the last render into `destination` left; nothing when there is none or it is damaged.
     /// `destination` is the real path, without links.
     pub fn record(&self, destination: &Path) -> Option<Record> {
-        format::decode(&fs::read(&self.record_path(destination)).ok()?)
+        self.read(Bucket::Records, destination)
+    }
+
+    /// Returns what the last check of the project at `root`, a real path, read; nothing when there was none or it is
+    /// damaged.
+    pub fn sources(&self, root: &Path) -> Option<Listing> {
+        Some(self.read(Bucket::Sources, root)?.inputs)
+    }
+
+    /// Keeps what a check of the project at `root` read.
+    ///
+    /// # Errors
+    /// When it cannot be written; what was there is still there then.
+    pub fn keep_sources(&self, root: &Path, inputs: Listing) -> fs::Result<()> {
+        let record = Record { key: None, inputs, outputs: Vec::new() };
+        self.keep(Bucket::Sources, root, &format::encode(&record))
     }
 
     /// Keeps `record` for the next render into `destination`.
@@ -113,10 +137,32 @@ impl Store {
     /// # Errors
     /// When it cannot be written; the one that was there is still there then.
     pub fn keep_record(&self, destination: &Path, record: &Record) -> fs::Result<()> {
+        self.keep(Bucket::Records, destination, &format::encode(record))
+    }
+
+    /// Returns the texts that the last run of what `of` names rendered; none when there was none or they are damaged.
+    pub fn texts(&self, of: &Path) -> Texts {
+        let known = fs::read(&self.entry(Bucket::Texts, of)).ok().and_then(|bytes| format::decode_texts(&bytes));
+        Texts::new(known.unwrap_or_default())
+    }
+
+    /// Keeps the rendered texts for the next run of what `of` names.
+    ///
+    /// # Errors
+    /// When they cannot be written; what was there is still there then.
+    pub fn keep_texts(&self, of: &Path, texts: &BTreeMap<Digest, RenderedText>) -> fs::Result<()> {
+        self.keep(Bucket::Texts, of, &format::encode_texts(texts))
+    }
+
+    fn read(&self, bucket: Bucket, of: &Path) -> Option<Record> {
+        format::decode(&fs::read(&self.entry(bucket, of)).ok()?)
+    }
+
+    fn keep(&self, bucket: Bucket, of: &Path, bytes: &[u8]) -> fs::Result<()> {
         let temporary = self.path.join(format!(".new.{}", unique()));
         let written = fs::create(&temporary)
-            .and_then(|mut file| file.write_all(&format::encode(record)).map_err(fs::Error::on("write", &*temporary)));
-        let kept = written.and_then(|()| fs::rename(&temporary, &self.record_path(destination)));
+            .and_then(|mut file| file.write_all(bytes).map_err(fs::Error::on("write", &*temporary)));
+        let kept = written.and_then(|()| fs::rename(&temporary, &self.entry(bucket, of)));
         if kept.is_err() {
             // The first error is the one to report; what could not be written may not be removable either.
             fs::remove_file(&temporary).ok();
@@ -129,7 +175,7 @@ impl Store {
     /// # Errors
     /// When it is there and cannot be removed.
     pub fn forget_record(&self, destination: &Path) -> fs::Result<()> {
-        match fs::remove_file(&self.record_path(destination)) {
+        match fs::remove_file(&self.entry(Bucket::Records, destination)) {
             Err(error) if !error.is_not_found() => Err(error),
             _ => Ok(()),
         }
@@ -140,9 +186,9 @@ impl Store {
         self.path.join(Bucket::Archives.name())
     }
 
-    fn record_path(&self, destination: &Path) -> PathBuf {
-        let name = Digest::of(destination.as_os_str().as_bytes()).hex();
-        self.path.join(Bucket::Records.name()).join(name)
+    /// Returns where the entry for a path is kept.
+    fn entry(&self, bucket: Bucket, of: &Path) -> PathBuf {
+        self.path.join(bucket.name()).join(Digest::of(of.as_os_str().as_bytes()).hex())
     }
 }
 

@@ -226,8 +226,39 @@ fn abandoned_files_are_swept() {
     let mut store = Store::open(folder.path()).unwrap();
     crate::fs::write_atomic(&folder.path().join(".new.1.1"), b"x").unwrap();
     store.sweep().unwrap();
-    assert_eq!(fs::list(folder.path()).unwrap().len(), 3, "another process may be writing it");
+    assert_eq!(fs::list(folder.path()).unwrap().len(), 5, "another process may be writing it");
     store.opened.seconds += ABANDONED + 60;
     store.sweep().unwrap();
-    assert_eq!(fs::list(folder.path()).unwrap().len(), 2);
+    assert_eq!(fs::list(folder.path()).unwrap().len(), 4);
+}
+
+#[test]
+fn rendered_texts_come_back_and_only_what_is_used_stays() {
+    let folder = tempfile::tempdir().unwrap();
+    let store = Store::open(folder.path()).unwrap();
+    let of = Path::new("/p/web");
+    let text = |text: &str| RenderedText { text: text.into(), used: ["port".to_owned()].into() };
+    let texts = store.texts(of);
+    assert_eq!(texts.get(&Digest::of("a")), None);
+    texts.add(Digest::of("a"), text("one"));
+    texts.add(Digest::of("b"), text(""));
+    store.keep_texts(of, &texts.learned().unwrap()).unwrap();
+    let texts = store.texts(of);
+    assert_eq!(texts.get(&Digest::of("a")), Some(text("one")));
+    assert_eq!(texts.learned(), Some(BTreeMap::from([(Digest::of("a"), text("one"))])), "the other was not asked for");
+    assert_eq!(texts.get(&Digest::of("b")), Some(text("")));
+    assert_eq!(texts.learned(), None);
+}
+
+#[test]
+fn damaged_texts_are_none() {
+    let text = RenderedText { text: "text".into(), used: ["port".to_owned()].into() };
+    let bytes = format::encode_texts(&BTreeMap::from([(Digest::of("a"), text)]));
+    assert!(format::decode_texts(&bytes).is_some());
+    for position in 0..bytes.len() {
+        let mut damaged = bytes.clone();
+        damaged[position] ^= 0x40;
+        assert_eq!(format::decode_texts(&damaged), None, "byte {position}");
+        assert_eq!(format::decode_texts(&bytes[..position]), None, "cut at {position}");
+    }
 }

@@ -3,6 +3,7 @@
 mod dockerfile;
 mod drawings;
 mod owners;
+mod schedules;
 mod services;
 mod site;
 
@@ -13,8 +14,9 @@ use crate::world::World;
 type Case = fn(&World) -> Outcome;
 
 /// Every case, in the order in which they run.
-pub(crate) const ALL: [(&str, Case); 11] = [
+pub(crate) const ALL: [(&str, Case); 12] = [
     ("graphs_are_read", drawings::graphs_are_read),
+    ("systemd_takes_schedules", schedules::systemd_agrees),
     ("the_manual_is_read", drawings::the_manual_is_read),
     ("dockerfiles_are_clean", dockerfile::dockerfiles_are_clean),
     ("owners_and_modes_with_docker", owners::with_docker),
