@@ -78,6 +78,8 @@ pub(super) enum Command {
     Graph(GraphArguments),
     /// Write a small commented project to start from
     Init(InitArguments),
+    /// Look after the cache folder
+    Store(StoreArguments),
     /// Print the JSON Schema of a document, for editors
     Schema(SchemaArguments),
     /// Print a completion script for a shell
@@ -96,10 +98,27 @@ impl Command {
             Self::Why(arguments) => &arguments.selection,
             Self::List(arguments) => &arguments.selection,
             Self::Graph(arguments) => &arguments.selection,
-            Self::Diff(_) | Self::Init(_) | Self::Schema(_) | Self::Completions(_) | Self::Man => return None,
+            Self::Diff(_) | Self::Init(_) | Self::Store(_) | Self::Schema(_) | Self::Completions(_) | Self::Man => {
+                return None;
+            }
         };
         selection.profile.as_deref()
     }
+}
+
+/// `layerforge store`
+#[derive(Debug, Clone, Args)]
+pub(super) struct StoreArguments {
+    /// What to do
+    #[command(subcommand)]
+    pub(super) action: StoreAction,
+}
+
+/// What `layerforge store` does.
+#[derive(Debug, Clone, Subcommand)]
+pub(super) enum StoreAction {
+    /// Remove what is kept for folders that are gone, and print what is left
+    Gc,
 }
 
 /// A profile, its distros, values of variables.

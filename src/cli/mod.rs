@@ -17,6 +17,7 @@ mod manual;
 mod plan;
 mod progress;
 mod render;
+mod store;
 mod terminal;
 mod why;
 
@@ -64,6 +65,7 @@ fn dispatch(arguments: &Arguments, terminal: &Terminal) -> Result<ExitCode, Erro
         Command::Diff(arguments) => diff::run(&session, arguments),
         Command::Graph(arguments) => graph::run(&session, arguments),
         Command::Init(command) => init::run(terminal, &arguments.global, command),
+        Command::Store(arguments) => store::run(&session, arguments),
         Command::Schema(arguments) => generate::schema(terminal, arguments.kind),
         Command::Completions(arguments) => generate::completions(terminal, arguments.shell),
         Command::Man => manual::run(terminal),

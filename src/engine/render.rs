@@ -113,6 +113,12 @@ pub fn render(
         .collect();
     finish(&targets, committed, told)?;
     memory.keep(&library, reporter);
+    if let Some(target) = targets.first()
+        && let Err(error) = store.collect_some(&target.path)
+    {
+        let message = format!("{error} ({}): old records stay in the cache folder", error.source);
+        reporter.report(Event::Warning { message, hint: None });
+    }
     Ok(())
 }
 

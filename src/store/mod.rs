@@ -3,6 +3,7 @@
 //! Comes in: the path of the folder. Goes out: records of earlier renders and content that was expensive to make. Always
 //! holds: an entry appears whole by rename; losing the whole folder at any moment costs time and nothing else.
 
+mod collect;
 mod format;
 mod inputs;
 mod listing;
@@ -18,6 +19,7 @@ use std::sync::atomic::{AtomicU32, Ordering};
 use crate::digest::Digest;
 use crate::fs::{self, Folder, Stamp, Timestamp};
 
+pub use collect::{BucketUse, Collected};
 pub use inputs::{InputFile, Inputs};
 pub use listing::{Directory, Entry, Listing};
 pub use record::{Earlier, Record, Written};
@@ -33,22 +35,24 @@ const ABANDONED: i64 = 24 * 60 * 60;
 /// folder without reading each other's entries.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Bucket {
-    /// `records-1/HEX`: what the last render into a destination saw and wrote; HEX is the SHA-256 of its path.
+    /// `records-2/HEX`: what the last render into a destination saw and wrote; HEX is the SHA-256 of its path.
     Records,
-    /// `sources-1/HEX`: what the last check of a project read; HEX is the SHA-256 of the path of its root.
+    /// `sources-2/HEX`: what the last check of a project read; HEX is the SHA-256 of the path of its root.
     Sources,
-    /// `texts-1/HEX`: what a run rendered from templates; HEX is the SHA-256 of what the run worked on.
+    /// `texts-2/HEX`: what a run rendered from templates; HEX is the SHA-256 of what the run worked on.
     Texts,
     /// `archives-1/HEX`: a decompressed archive; HEX is the SHA-256 of the compressed one.
     Archives,
 }
 
 impl Bucket {
+    const ALL: [Self; 4] = [Self::Records, Self::Sources, Self::Texts, Self::Archives];
+
     fn name(self) -> &'static str {
         match self {
-            Self::Records => "records-1",
-            Self::Sources => "sources-1",
-            Self::Texts => "texts-1",
+            Self::Records => "records-2",
+            Self::Sources => "sources-2",
+            Self::Texts => "texts-2",
             Self::Archives => "archives-1",
         }
     }
@@ -68,7 +72,7 @@ impl Store {
     /// # Errors
     /// When it cannot be created or written. [`Store::temporary`] stands in for it then.
     pub fn open(path: &Path) -> fs::Result<Self> {
-        for bucket in [Bucket::Records, Bucket::Sources, Bucket::Texts, Bucket::Archives] {
+        for bucket in Bucket::ALL {
             fs::create_directory(&path.join(bucket.name()))?;
         }
         let clock = path.join(format!(".clock.{}", unique()));
@@ -142,7 +146,8 @@ impl Store {
 
     /// Returns the texts that the last run of what `of` names rendered; none when there was none or they are damaged.
     pub fn texts(&self, of: &Path) -> Texts {
-        let known = fs::read(&self.entry(Bucket::Texts, of)).ok().and_then(|bytes| format::decode_texts(&bytes));
+        let known = fs::read(&self.entry(Bucket::Texts, of)).ok();
+        let known = known.and_then(|bytes| format::decode_texts(collect::without_owner(&bytes)?.0));
         Texts::new(known.unwrap_or_default())
     }
 
@@ -155,13 +160,15 @@ impl Store {
     }
 
     fn read(&self, bucket: Bucket, of: &Path) -> Option<Record> {
-        format::decode(&fs::read(&self.entry(bucket, of)).ok()?)
+        let bytes = fs::read(&self.entry(bucket, of)).ok()?;
+        format::decode(collect::without_owner(&bytes)?.0)
     }
 
     fn keep(&self, bucket: Bucket, of: &Path, bytes: &[u8]) -> fs::Result<()> {
         let temporary = self.path.join(format!(".new.{}", unique()));
-        let written = fs::create(&temporary)
-            .and_then(|mut file| file.write_all(bytes).map_err(fs::Error::on("write", &*temporary)));
+        let written = fs::create(&temporary).and_then(|mut file| {
+            file.write_all(&collect::with_owner(bytes, owner(bucket, of))).map_err(fs::Error::on("write", &*temporary))
+        });
         let kept = written.and_then(|()| fs::rename(&temporary, &self.entry(bucket, of)));
         if kept.is_err() {
             // The first error is the one to report; what could not be written may not be removable either.
@@ -198,6 +205,15 @@ impl Drop for Store {
             // It lies in a directory for temporary files; there is nobody to tell and nothing to mend.
             fs::remove_tree(&self.path).ok();
         }
+    }
+}
+
+/// Returns the path whose end is the end of an entry: the destination, or the root of the project.
+fn owner(bucket: Bucket, of: &Path) -> &Path {
+    match bucket {
+        Bucket::Records | Bucket::Sources | Bucket::Archives => of,
+        // The root, the profile, the targets.
+        Bucket::Texts => of.parent().and_then(Path::parent).unwrap_or(of),
     }
 }
 

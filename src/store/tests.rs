@@ -262,3 +262,27 @@ fn damaged_texts_are_none() {
         assert_eq!(format::decode_texts(&bytes[..position]), None, "cut at {position}");
     }
 }
+
+#[test]
+fn what_is_kept_for_folders_that_are_gone_is_removed() {
+    let folder = tempfile::tempdir().unwrap();
+    let store = Store::open(&folder.path().join("cache")).unwrap();
+    let (here, gone) = (folder.path().join("here"), folder.path().join("gone"));
+    fs::create_directory(&here).unwrap();
+    for owner in [&here, &gone] {
+        store.keep_record(owner, &record()).unwrap();
+        store.keep_sources(owner, Listing::new()).unwrap();
+        store.keep_texts(&owner.join("web/debian"), &BTreeMap::new()).unwrap();
+    }
+    fs::write_atomic(&store.archives().join("unpacked"), b"x").unwrap();
+    let collected = store.collect().unwrap();
+    assert_eq!((collected.removed, collected.freed > 0), (3, true));
+    assert_eq!(collected.left.iter().map(|left| left.entries).collect::<Vec<_>>(), [1, 1, 1, 1]);
+    assert_eq!((store.record(&here), store.record(&gone)), (Some(record()), None));
+    assert!(store.sources(&here).is_some());
+    assert_eq!(store.collect().unwrap().removed, 0);
+
+    store.keep_record(&gone, &record()).unwrap();
+    store.collect_some(&here).unwrap();
+    assert_eq!((store.record(&here), store.record(&gone)), (Some(record()), None));
+}
