@@ -91,6 +91,8 @@ pub(super) enum Command {
     Sign(SignArguments),
     /// Make keys that sign images
     Key(KeyArguments),
+    /// Look after the cache folder
+    Store(StoreArguments),
     /// Print the JSON Schema of a document, for editors
     Schema(SchemaArguments),
     /// Print a completion script for a shell
@@ -116,12 +118,28 @@ impl Command {
             | Self::Verify(_)
             | Self::Sign(_)
             | Self::Key(_)
+            | Self::Store(_)
             | Self::Schema(_)
             | Self::Completions(_)
             | Self::Man => return None,
         };
         selection.profile.as_deref()
     }
+}
+
+/// `layerforge store`
+#[derive(Debug, Clone, Args)]
+pub(super) struct StoreArguments {
+    /// What to do
+    #[command(subcommand)]
+    pub(super) action: StoreAction,
+}
+
+/// What `layerforge store` does.
+#[derive(Debug, Clone, Subcommand)]
+pub(super) enum StoreAction {
+    /// Remove what is kept for folders that are gone, and print what is left
+    Gc,
 }
 
 /// A profile, its distros, values of variables.
