@@ -255,7 +255,7 @@ fn every_filter_gives_what_the_table_says() {
 }
 
 /// The heading of the section that describes each table of the schemas.
-const SECTIONS: [(&str, &str); 28] = [
+const SECTIONS: [(&str, &str); 32] = [
     ("ProfileDocument", "Keys of a profile"),
     ("LayerDocument", "Keys of `layer.toml`"),
     ("DistroDocument", "Keys of a description"),
@@ -280,6 +280,10 @@ const SECTIONS: [(&str, &str); 28] = [
     ("OutputTables", "`[output.KIND]`"),
     ("RootfsTable", "`[output.rootfs]`"),
     ("TarTable", "`[output.tar]`"),
+    ("SysextTable", "Images: `[output.sysext]`"),
+    ("ConfextTable", "Images: `[output.sysext]`"),
+    ("PortableTable", "Images: `[output.sysext]`"),
+    ("OverTable", "Images: `[output.sysext]`"),
     ("FactsTable", "`[facts]`"),
     ("CommandsTable", "`[facts.commands]`"),
     ("ReleaseTable", "`[release.NAME]`"),

@@ -1,4 +1,8 @@
 //! How fast and how small EROFS images are, beside `mkfs.erofs`, `mksquashfs` and `tar`.
+//!
+//! Comes in: the number of rounds. Goes out: tables, and `docs/benchmarks/erofs.json` with every sample. Always holds: all
+//! tasks take turns within each round; every task is a whole process, ours with the reading of the directory that it
+//! begins with; inputs and images lie in memory. Needs root, for `chroot` and `mount`.
 
 #![expect(
     clippy::disallowed_methods,
@@ -7,17 +11,33 @@
     reason = "this is no part of the program"
 )]
 
+mod image;
+mod inputs;
+#[path = "../render/measure.rs"]
+mod measure;
+mod readback;
+mod report;
+mod tasks;
+
 use std::error::Error;
+use std::fs;
+use std::path::Path;
 use std::process::ExitCode;
 
-mod image;
+/// Fewer rounds are a quick look: their numbers are printed and not kept.
+const ROUNDS: usize = 5;
 
 type Result<T> = std::result::Result<T, Box<dyn Error>>;
 
 fn main() -> ExitCode {
     let arguments: Vec<String> = std::env::args().skip(1).filter(|argument| argument != "--bench").collect();
     let done = match arguments.iter().map(String::as_str).collect::<Vec<_>>().as_slice() {
-        ["image", rest @ ..] => image::write(rest),
+        ["measure", command @ ..] => measure::child(command),
+        ["image", words @ ..] => image::write(words),
+        ["read", directory] => readback::all(Path::new(directory)),
+        ["read-randomly", directory] => readback::randomly(Path::new(directory)),
+        [] => bench(ROUNDS),
+        [rounds] => rounds.parse().map_err(Into::into).and_then(bench),
         _ => Err("usage: benches/run erofs [ROUNDS]".into()),
     };
     match done {
@@ -27,4 +47,24 @@ fn main() -> ExitCode {
             ExitCode::FAILURE
         }
     }
+}
+
+fn bench(rounds: usize) -> Result<()> {
+    if rounds == 0 {
+        return Err("at least one round is needed".into());
+    }
+    let folder = Path::new("/dev/shm").join(format!("layerforge-erofs-{}", std::process::id()));
+    fs::create_dir(&folder)?;
+    let done = measured(&folder, rounds);
+    fs::remove_dir_all(&folder)?;
+    done
+}
+
+fn measured(folder: &Path, rounds: usize) -> Result<()> {
+    let mut results = Vec::new();
+    for (input, share) in inputs::prepare(folder)?.into_iter().zip([1, 2]) {
+        results.push(tasks::run(folder, input, rounds.div_ceil(share))?);
+    }
+    print!("{}", report::tables(&results));
+    if rounds >= ROUNDS { report::keep(&results) } else { Ok(()) }
 }

@@ -141,7 +141,11 @@ impl Benchmark {
             "tasks": tasks,
         });
         fs::write(folder.join("render.json"), format!("{}\n", serde_json::to_string_pretty(&all)?))?;
-        fs::write(folder.join("README.md"), self.page(&all["machine"]))?;
+        // The sections of other benchmarks stand behind this one.
+        let page = folder.join("README.md");
+        let old = fs::read_to_string(&page).unwrap_or_default();
+        let others = old.find("\n## erofs\n").map_or("", |place| &old[place..]);
+        fs::write(page, format!("{}{others}", self.page(&all["machine"])))?;
         Ok(())
     }
 

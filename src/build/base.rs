@@ -3,12 +3,14 @@
 use std::path::Path;
 
 use super::BuildError;
-use crate::tree::{Tree, read_tar, scan};
+use crate::image::read;
+use crate::tree::Tree;
 
-/// Reads the tree at `path`: a directory or a tar archive. Decompressed archives are kept in `archives`.
+/// Reads the tree at `path`: a directory, a tar archive or an image. Decompressed archives are kept in `archives`.
 ///
 /// # Errors
 /// When it cannot be read as a tree.
 pub(super) fn tree(path: &Path, archives: &Path) -> Result<Tree, BuildError> {
-    if path.is_dir() { Ok(scan(path)?) } else { Ok(read_tar(path, archives)?) }
+    let opened = read::open(path, archives).map_err(|error| BuildError::Base(Box::new(error)))?;
+    opened.tree.ok_or_else(|| BuildError::NoTree { path: path.display().to_string() })
 }

@@ -9,11 +9,11 @@ use super::{BuildError, Stacked, base, manifest};
 use crate::deploy::{self, Flavour, UnitBody, UnitFile, UnitOptions};
 use crate::digest::{Digest, Hasher};
 use crate::distro::Architecture;
+use crate::image::read::Format;
 use crate::image::signature::Signer;
 use crate::image::{
     self, Elf, ExtensionClass, Makers, ManifestFile, ReleaseFields, ReleaseFile, Subtracted, carried_by_copy,
 };
-use crate::image::read::Format;
 use crate::lint::{Class, Finding, Severity, Subject, Target, lint};
 use crate::plan::OutputKind;
 use crate::resolve::{ConfextOutput, ImageOutput, PortableOutput, Recipe, ReleaseMatch, SysextOutput, target_name};
@@ -275,7 +275,8 @@ fn judge(kind: OutputKind, recipe: &Recipe, output: &ImageOutput, tree: &Tree) -
         kernel: Some((output.kernel.major.into(), output.kernel.minor.into())),
         ..Target::default()
     };
-    let name = if output.format == ImageFormat::Directory { output.name.clone() } else { format!("{}.raw", output.name) };
+    let name =
+        if output.format == ImageFormat::Directory { output.name.clone() } else { format!("{}.raw", output.name) };
     let mut subject = Subject::new(class, &name, format, &target);
     subject.tree = Some(tree);
     let allowed = |finding: &Finding| recipe.allowed_rules.keys().any(|id| id.as_str() == finding.id);

@@ -18,6 +18,7 @@ pub use artifacts::{ArchiveWriter, Artifact, Body, MANIFEST, Product, ROOTFS, RO
 pub use images::Means;
 
 use crate::deploy::DeployError;
+use crate::image::read::OpenError;
 use crate::image::{Manifest, ManifestHead, PortableError, WriteImageError};
 use crate::lint::Finding;
 use crate::plan::OutputKind;
@@ -69,6 +70,15 @@ pub enum BuildError {
         name: String,
         /// Why not.
         source: std::io::Error,
+    },
+    /// The host that an extension is laid over cannot be read.
+    #[error(transparent)]
+    Base(Box<OpenError>),
+    /// What an extension is laid over holds no file system.
+    #[error("`{path}` holds no tree: `over.path` is a directory, tar archive or image with the tree of the host")]
+    NoTree {
+        /// Where it is.
+        path: String,
     },
     /// A path does not fit into the tree of an image.
     #[error(transparent)]

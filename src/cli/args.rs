@@ -181,12 +181,6 @@ pub(super) struct RenderArguments {
     /// Where to write; out/PROFILE/DISTRO by default. With several distros, a folder for each inside
     #[arg(long, value_name = "DIR")]
     pub(super) dest: Option<PathBuf>,
-    /// How images are written.
-    #[command(flatten)]
-    pub(super) image: ImageArguments,
-    /// Who signs images.
-    #[command(flatten)]
-    pub(super) signing: SigningArguments,
     /// Fail when the lock is stale, instead of renewing it
     #[arg(long)]
     pub(super) locked: bool,
@@ -196,6 +190,12 @@ pub(super) struct RenderArguments {
     /// Replace what was changed by hand in the destination
     #[arg(long)]
     pub(super) force: bool,
+    /// How images are written.
+    #[command(flatten)]
+    pub(super) image: ImageArguments,
+    /// Who signs images.
+    #[command(flatten)]
+    pub(super) signing: SigningArguments,
 }
 
 /// How images are written, whatever the profile says.
@@ -246,12 +246,12 @@ pub(super) struct PlanArguments {
     /// A shape to write; those the profile declares by default
     #[arg(long = "output", short = 'o', value_name = "KIND", value_enum)]
     pub(super) outputs: Vec<OutputKind>,
-    /// How images would be written.
-    #[command(flatten)]
-    pub(super) image: ImageArguments,
     /// Where it would be written; out/PROFILE/DISTRO by default
     #[arg(long, value_name = "DIR")]
     pub(super) dest: Option<PathBuf>,
+    /// How images would be written.
+    #[command(flatten)]
+    pub(super) image: ImageArguments,
 }
 
 /// Arguments of `why`.
@@ -415,7 +415,8 @@ fn kernel(text: &str) -> Result<(u32, u32), String> {
 fn tenths(text: &str) -> Result<u32, String> {
     let (whole, tenth) = text.split_once('.').unwrap_or((text, "0"));
     let tenth = Some(tenth).filter(|tenth| tenth.len() == 1).and_then(|tenth| tenth.parse::<u32>().ok());
-    let tenths = whole.parse::<u32>().ok().zip(tenth).and_then(|(whole, tenth)| whole.checked_mul(10)?.checked_add(tenth));
+    let tenths =
+        whole.parse::<u32>().ok().zip(tenth).and_then(|(whole, tenth)| whole.checked_mul(10)?.checked_add(tenth));
     tenths.filter(|tenths| *tenths <= 100).ok_or_else(|| "expected a number from 0.0 to 10.0".into())
 }
 

@@ -19,11 +19,11 @@ wins over what is brought along.";
 
 const EXIT_CODES: [(&str, &str); 6] = [
     ("0", "Done. For diff: both sides are equal."),
-    ("1", "Something could not be built or written. For diff: the sides differ."),
+    ("1", "Something could not be built or written. For diff: the sides differ. For lint: errors are left."),
     ("2", "The command line asks for something impossible. For diff: a side cannot be read."),
     ("3", "A profile, layer, template or distribution description is invalid."),
     ("4", "The lock is stale or malformed, or packages cannot be resolved."),
-    ("5", "Something could not be fetched or verified."),
+    ("5", "Something could not be fetched or verified. For verify: the image is not what was signed."),
 ];
 
 const ENVIRONMENT: [(&str, &str); 7] = [
@@ -55,7 +55,7 @@ const FILES: [(&str, &str); 7] = [
     ),
 ];
 
-const EXAMPLES: [(&str, &str); 5] = [
+const EXAMPLES: [(&str, &str); 6] = [
     (
         "layerforge init site && cd site && layerforge render",
         "Starts a project and renders it for all its distributions.",
@@ -63,6 +63,7 @@ const EXAMPLES: [(&str, &str); 5] = [
     ("layerforge render --distro alpine --set title=Hello", "Renders for one distribution, with another value."),
     ("layerforge why /etc/nginx/nginx.conf", "Tells which layers have a word on a file, and what decided."),
     ("layerforge diff out/default/alpine out/default/debian", "Compares what two distributions get."),
+    ("layerforge lint app.raw --target-systemd 257", "Judges an image, ours or anybody's, before it is shipped."),
     ("layerforge graph discourse > discourse.svg", "Draws a profile with its layers and files."),
 ];
 

@@ -41,7 +41,9 @@ pub(super) fn signer_request(
             Hand::Key { path: path.clone(), passphrase: passphrase(arguments.passphrase_file.as_deref())? }
         }
         (None, Some(command)) => Hand::Command(command.clone()),
-        (None, None) => return Err(Error::usage("`--cert` goes with the private key: `--key FILE`, or `--signer CMD`")),
+        (None, None) => {
+            return Err(Error::usage("`--cert` goes with the private key: `--key FILE`, or `--signer CMD`"));
+        }
     };
     Ok(Some(SignerRequest { certificate, hand }))
 }

@@ -50,7 +50,9 @@ pub fn factory(entries: &[FactoryEntry], options: &UnitOptions) -> Result<Vec<Un
         let place = super::unit::word("a path of /etc", &place)?;
         let (mode, uid, gid) = (node.meta.mode, node.meta.uid, node.meta.gid);
         text.push_str(&match &node.kind {
-            Kind::Symlink(target) => format!("L {place} - - - - {}\n", super::unit::word("a link of /etc", &utf8(target)?)?),
+            Kind::Symlink(target) => {
+                format!("L {place} - - - - {}\n", super::unit::word("a link of /etc", &utf8(target)?)?)
+            }
             Kind::Directory { .. } => format!("d {place} {mode:04o} {uid} {gid} -\n"),
             _ => format!("C {place} {mode:04o} {uid} {gid} -\n"),
         });

@@ -102,13 +102,14 @@ pub fn render(
     lock_file::keep(&library, &request.selection, &recipes, request.locked)?;
     let inputs = vec![project.inputs(); targets.len()];
     let means = Means { store, signer: request.signer.as_deref() };
+    let common = Work { request, means, reporter };
     let work: Vec<_> = targets.iter().zip(destinations).zip(recipes.iter().zip(&built)).zip(inputs).collect();
     let committed: Vec<_> = work
         .into_par_iter()
         .map(|(((target, destination), (recipe, built)), inputs)| {
             let progress = format!("render {} for {}", library.name, target.name);
             reporter.report(Event::Started { work: progress.clone(), total: 1 });
-            let committed = write(key(request, target), recipe, built, destination, inputs, &means, reporter);
+            let committed = write(&common, target, (recipe, built), destination, inputs);
             reporter.report(Event::Finished { work: progress });
             committed
         })
@@ -145,22 +146,28 @@ fn prepare(request: &RenderRequest, recipe: &Recipe, store: &Store) -> Result<(P
     Ok((plan, build::stack(recipe, &store.archives())?))
 }
 
-/// Makes the artifacts of one target and puts them in place.
+/// Makes the artifacts of one target, tells what should be known about them, and puts them in place.
 fn write<'run>(
-    key: Digest,
-    recipe: &Recipe,
-    (plan, stacked): &(Plan, Stacked),
+    work: &Work<'_>,
+    target: &Target,
+    (recipe, (plan, stacked)): (&Recipe, &(Plan, Stacked)),
     destination: Destination<'run>,
     inputs: Listing,
-    means: &Means<'_>,
-    reporter: &dyn Reporter,
 ) -> Result<image::Committed<'run>, Error> {
-    let products = build::artifacts(plan, recipe, stacked, means)?;
+    let products = build::artifacts(plan, recipe, stacked, &work.means)?;
     for remark in products.iter().flat_map(|product| &product.remarks) {
-        reporter.report(Event::Warning { message: remark.message.clone(), hint: Some(remark.hint.clone()) });
+        work.reporter.report(Event::Warning { message: remark.message.clone(), hint: Some(remark.hint.clone()) });
     }
     let outputs = products.iter().map(output).collect();
+    let key = key(work.request, target);
     Ok(destination.commit(Rendered { key, inputs, outputs, seconds: recipe.profile.epoch })?)
+}
+
+/// What the work for all targets has in common.
+struct Work<'run> {
+    request: &'run RenderRequest,
+    means: Means<'run>,
+    reporter: &'run dyn Reporter,
 }
 
 fn output<'run>(product: &'run Product<'_>) -> Output<'run> {

@@ -13,6 +13,7 @@ mod file_system;
 mod portable;
 mod publish;
 mod release;
+mod rules;
 mod subject;
 mod table;
 mod unit;
@@ -20,8 +21,9 @@ mod units;
 
 pub use container::ContainerConfig;
 pub use publish::PublishedFile;
+pub use rules::RULES;
 pub use subject::{Class, Scope, Subject, Target};
-pub use table::{Finding, RULES, Rule, Severity, lint, markdown, rule};
+pub use table::{Finding, Rule, Severity, lint, markdown, rule};
 
 #[cfg(test)]
 mod tests;

@@ -158,13 +158,12 @@ pub(super) fn nothing_attached(subject: &Subject<'_>, report: &mut Report) {
 pub(super) fn users(subject: &Subject<'_>, report: &mut Report) {
     let Some(tree) = subject.tree_of(Class::Portable) else { return };
     let passwd = "/etc/passwd".parse().ok().and_then(|path| release::text_at(tree, &path)).unwrap_or_default();
+    let known = |user: &str| passwd.lines().any(|line| line.split(':').next() == Some(user));
     for unit in services(subject).filter(|unit| !unit.is_on("DynamicUser")) {
         match unit.setting("User") {
             Some("nobody") => report.at(&unit.path, "it runs as `nobody`, whom others share"),
-            Some(user) if user.parse::<u32>().is_err() && user != "root" && !user.contains('%') => {
-                if !passwd.lines().any(|line| line.split(':').next() == Some(user)) {
-                    report.at(&unit.path, format!("the user `{user}` is not in the image"));
-                }
+            Some(user) if user.parse::<u32>().is_err() && user != "root" && !user.contains('%') && !known(user) => {
+                report.at(&unit.path, format!("the user `{user}` is not in the image"));
             }
             _ => {}
         }

@@ -9,8 +9,8 @@ use std::fmt;
 use serde::Serialize;
 
 use crate::resolve::{
-    ConfextOutput, ImageOutput, PortableOutput, Recipe, SysextOutput, default_confext, default_portable, default_rootfs,
-    default_sysext,
+    ConfextOutput, ImageOutput, PortableOutput, Recipe, SysextOutput, default_confext, default_portable,
+    default_rootfs, default_sysext,
 };
 use crate::spec::{ImageCompression, ImageFormat, Problem, SpecError, TarCompression, Verity};
 
@@ -138,7 +138,11 @@ impl Plan {
         let layers = actions.iter().map(|action| action.name.clone()).collect();
         actions.push(Action { name: "stack".into(), step: Step::Stack, inputs: layers });
         for kind in kinds {
-            actions.push(Action { name: kind.to_string(), step: step(recipe, *kind, wish)?, inputs: vec!["stack".into()] });
+            actions.push(Action {
+                name: kind.to_string(),
+                step: step(recipe, *kind, wish)?,
+                inputs: vec!["stack".into()],
+            });
         }
         Ok(Self { target: crate::resolve::target_name(&recipe.distro), actions })
     }

@@ -30,11 +30,11 @@ use std::path::PathBuf;
 
 use rayon::prelude::*;
 
+pub use library::{LayerSource, Library, ProfileSource};
 pub use output::{
     ConfextOutput, ImageOutput, Outputs, PortableOutput, ReleaseMatch, RootfsOutput, SysextOutput, default_confext,
     default_portable, default_rootfs, default_sysext,
 };
-pub use library::{LayerSource, Library, ProfileSource};
 pub use recipe::{
     Account, Action, Contract, Entry, HandOver, Job, Layer, Limits, Origin, OriginPlace, Package, Probe, Process,
     Profile, Question, Recipe, Requirements, Secret, User, Variable, Writable,
@@ -44,8 +44,7 @@ pub use variables::Setting;
 
 use crate::distro::{self, Distro, Wish};
 use crate::spec::{
-    self, Conditional, DistroTable, Located, Merge, Name, Problem, RuleId, SpecError, Tables, Tier,
-    UserTable,
+    self, Conditional, DistroTable, Located, Merge, Name, Problem, RuleId, SpecError, Tables, Tier, UserTable,
 };
 use resolver::Resolver;
 

@@ -339,7 +339,7 @@ impl Resolver<'_> {
 }
 
 fn image(table: &ImageTable, of: Of<'_>) -> Result<ImageOutput, Box<Problem>> {
-    let seed = table.seed.as_ref().map(|seed| read_uuid(seed)).transpose()?;
+    let seed = table.seed.as_ref().map(read_uuid).transpose()?;
     let systemd = table.systemd.as_ref().map(|systemd| systemd.value).or(of.distro.systemd);
     let systemd = systemd.unwrap_or(SystemdVersion::OLDEST);
     if systemd < SystemdVersion::OLDEST {

@@ -40,5 +40,7 @@ pub use runtime::{
 };
 pub use schema::{DocumentKind, schema};
 pub use source::{Located, Place, Source, Table, parse};
-pub use value::{Account, EnvironmentName, Identifier, InvalidValue, Mode, Name, Number, RULE_IDS, RuleId, Scalar, UnitName};
+pub use value::{
+    Account, EnvironmentName, Identifier, InvalidValue, Mode, Name, Number, RULE_IDS, RuleId, Scalar, UnitName,
+};
 pub use version::{KernelVersion, SystemdVersion};

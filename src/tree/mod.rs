@@ -139,7 +139,11 @@ impl Tree {
     /// When something above `path` is not a directory, or a path would be too long.
     pub fn graft(&mut self, path: &TreePath, other: &Self) -> Result<(), TreeError> {
         let below = |inner: &TreePath| {
-            let whole = if inner.is_root() { path.as_bytes().to_vec() } else { [path.as_bytes(), inner.as_bytes()].join(&b'/') };
+            let whole = if inner.is_root() {
+                path.as_bytes().to_vec()
+            } else {
+                [path.as_bytes(), inner.as_bytes()].join(&b'/')
+            };
             TreePath::from_relative(whole.strip_prefix(b"/").unwrap_or(&whole)).map_err(TreeError::Path)
         };
         for (inner, node, first) in other.links() {

@@ -6,6 +6,7 @@
 
 mod commands;
 mod keys;
+mod images;
 mod session;
 mod start;
 mod trees;

@@ -50,10 +50,9 @@ pub(super) fn of(program: &Program<'_>) -> Result<Credentials, DeployError> {
                 let what = format!("the path of the secret `{name}`");
                 let path = text::path_word(&what, &path.to_string())?;
                 // `%d` is the directory with the credentials of this unit.
-                credentials.bound.push(if path.starts_with('"') {
-                    format!("\"%d/{name}:{}", &path[1..])
-                } else {
-                    format!("%d/{name}:{path}")
+                credentials.bound.push(match path.strip_prefix('"') {
+                    Some(rest) => format!("\"%d/{name}:{rest}"),
+                    None => format!("%d/{name}:{path}"),
                 });
             }
         }

@@ -60,16 +60,28 @@ impl<'tree> SharedAttributes<'tree> {
         for (path, node) in nodes {
             for (name, value) in attributes(node) {
                 if split(name).is_none() {
-                    return Err(ErofsError::Attribute { path: path.clone(), name: lossy(name), reason: "its name cannot stand in an image: it must begin with `user.`, `trusted.` or `security.` and go on with 1 to 255 bytes" });
+                    return Err(ErofsError::Attribute {
+                        path: path.clone(),
+                        name: lossy(name),
+                        reason: "its name cannot stand in an image: it must begin with `user.`, `trusted.` or `security.` and go on with 1 to 255 bytes",
+                    });
                 }
                 if value.len() > usize::from(u16::MAX) {
-                    return Err(ErofsError::Attribute { path: path.clone(), name: lossy(name), reason: "its value is longer than 65535 bytes" });
+                    return Err(ErofsError::Attribute {
+                        path: path.clone(),
+                        name: lossy(name),
+                        reason: "its value is longer than 65535 bytes",
+                    });
                 }
                 *counts.entry((name, value)).or_default() += 1;
             }
             if body_size(&attributes(node), |_| false) > BODY_MAX {
                 let name = attributes(node).first().map(|(name, _)| lossy(name)).unwrap_or_default();
-                return Err(ErofsError::Attribute { path: path.clone(), name, reason: "all attributes of the file together are longer than 256 KiB" });
+                return Err(ErofsError::Attribute {
+                    path: path.clone(),
+                    name,
+                    reason: "all attributes of the file together are longer than 256 KiB",
+                });
             }
         }
         let mut shared = Self::default();

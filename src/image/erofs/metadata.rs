@@ -155,7 +155,11 @@ impl Metadata<'_> {
                 let inline = tail > 0 && tail <= room_behind(inode_end);
                 let layout = if inline { DataLayout::Inline } else { DataLayout::Plain };
                 let union = if record.union == 0 { *start } else { record.union };
-                Shape { record: InodeRecord { layout, union, ..record }, head: inode_end, tail: if inline { tail } else { 0 } }
+                Shape {
+                    record: InodeRecord { layout, union, ..record },
+                    head: inode_end,
+                    tail: if inline { tail } else { 0 },
+                }
             }
             Located::Extents(extents) => compressed(record, inode_end, extents),
             Located::Packed(_) => {
@@ -333,7 +337,8 @@ fn compressed(record: InodeRecord, inode_end: usize, extents: &Extents) -> Shape
 fn encode_extents<'a>(all: impl Iterator<Item = &'a Extents>, algorithm: u8, begin: usize, out: &mut Vec<u8>) {
     for extents in all.filter(|extents| !extents.is_raw()) {
         out.resize(begin + (out.len() - begin).next_multiple_of(8), 0);
-        let inline = extents.extents.last().is_some_and(|last| matches!(last.stored, Stored::Inline | Stored::InlineRaw));
+        let inline =
+            extents.extents.last().is_some_and(|last| matches!(last.stored, Stored::Inline | Stored::InlineRaw));
         out.extend([0; 2]);
         out.extend((extents.inline.len() as u16).to_le_bytes());
         out.extend((ADVICE | if inline { ADVICE_INLINE } else { 0 }).to_le_bytes());

@@ -20,9 +20,10 @@
 //!
 //! # Memory
 //!
-//! At most `threads` × 3 buffers of two chunks and a half each, 1 MiB per thread for files that are not compressed, about 300
-//! bytes per node, 12 bytes per extent, and for compressed files that have their own extents the ends that stand
-//! behind their inodes. It does not grow with what files hold.
+//! At most `threads` × 3 buffers of three chunks each, 1 MiB per thread for files that are not compressed, about 300 bytes
+//! per node, 12 bytes per extent, 2 bytes per block of the largest compressed file while its index is written, and for
+//! compressed files with extents of their own the ends that stand behind their inodes, less than a block each. Otherwise it
+//! does not grow with what files hold.
 
 mod attributes;
 mod codec;
@@ -76,7 +77,9 @@ pub struct Image {
 #[derive(Debug, thiserror::Error)]
 pub enum ErofsError {
     /// The target kernel does not read what was asked for.
-    #[error("{what} needs Linux {since} or later, and the image is for {target}: choose another or a later target kernel")]
+    #[error(
+        "{what} needs Linux {since} or later, and the image is for {target}: choose another or a later target kernel"
+    )]
     Unsupported {
         /// What was asked for.
         what: &'static str,

@@ -84,7 +84,8 @@ pub(super) fn compress(
     }
     let chunks = Mutex::new(chunks);
     let sink = Sink { plan, options, output, free, next: start, streams: Vec::new(), cached: 0 };
-    let feeder = Feeder { plan, chunk: options.compression.chunk as usize, free: free_buffers, work: to_workers, number: 0 };
+    let feeder =
+        Feeder { plan, chunk: options.compression.chunk as usize, free: free_buffers, work: to_workers, number: 0 };
     thread::scope(|scope| {
         let reader = scope.spawn(|| feeder.read_all());
         for to_sink in vec![to_sink; threads] {

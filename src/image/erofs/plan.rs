@@ -126,7 +126,9 @@ impl<'tree> Plan<'tree> {
         if planner.inodes.is_empty() {
             return Err(ErofsError::Incomplete { path: TreePath::root() });
         }
-        let attributes = SharedAttributes::find(tree.links().filter(|(.., first)| first.is_none()).map(|(path, node, _)| (path, node)))?;
+        let attributes = SharedAttributes::find(
+            tree.links().filter(|(.., first)| first.is_none()).map(|(path, node, _)| (path, node)),
+        )?;
         let Planner { inodes, directories, mut files, .. } = planner;
         let packed = pack(&mut files, options.compression.chunk);
         let epoch = most_frequent_time(&inodes);

@@ -36,7 +36,7 @@ pub fn sysext(tree: &Tree, factory: bool, counts: impl Fn(&TreePath, &Node) -> b
         if is_in(path, b"usr") || is_in(path, b"opt") {
             carried.take(path, node, first)?;
         } else if factory && is_in(path, b"etc") {
-            carried.to_factory(path, node)?;
+            carried.take_into_factory(path, node)?;
         } else if counts(path, node) {
             carried.left_out.push(path.clone());
         }
@@ -75,7 +75,7 @@ impl Carried {
 
     /// Puts a node of /etc into the factory. There it is owned by root, as everything that an extension shares with its
     /// host; who owns it in /etc is written down.
-    fn to_factory(&mut self, path: &TreePath, node: &Node) -> Result<(), TreeError> {
+    fn take_into_factory(&mut self, path: &TreePath, node: &Node) -> Result<(), TreeError> {
         // systemd-tmpfiles copies neither devices nor extended attributes.
         if !matches!(node.kind, Kind::Regular(_) | Kind::Directory { .. } | Kind::Symlink(_)) {
             self.left_out.push(path.clone());

@@ -19,6 +19,9 @@ const METADATA: usize = 512 << 20;
 /// The longest symbolic link of Linux, in bytes.
 pub(super) const SYMLINK: u64 = 4095;
 
+/// The name and the value of an extended attribute.
+pub(super) type RawXattr = (Vec<u8>, Vec<u8>);
+
 /// What an image says about one node.
 #[derive(Debug)]
 pub(super) struct Entry {
@@ -33,7 +36,7 @@ pub(super) struct Entry {
     /// Time of last change, in seconds since 1970-01-01 UTC.
     pub(super) mtime: i64,
     /// Extended attributes as they stand in the image.
-    pub(super) xattrs: Vec<(Vec<u8>, Vec<u8>)>,
+    pub(super) xattrs: Vec<RawXattr>,
 }
 
 /// What kind of thing an entry is.

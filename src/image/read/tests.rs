@@ -1,3 +1,5 @@
+use std::io::Write;
+
 use super::*;
 use crate::tree::Kind;
 
@@ -11,6 +13,10 @@ const FIXTURES: [(&str, &[u8]); 6] = [
     ("lz4.squashfs", include_bytes!("fixtures/lz4.squashfs.xz")),
 ];
 
+fn put(path: &Path, bytes: impl AsRef<[u8]>) {
+    fs::create(path).unwrap().write_all(bytes.as_ref()).unwrap();
+}
+
 fn unpacked(compressed: &[u8]) -> Vec<u8> {
     let mut bytes = Vec::new();
     std::io::Read::read_to_end(&mut liblzma::read::XzDecoder::new(compressed), &mut bytes).unwrap();
@@ -20,7 +26,7 @@ fn unpacked(compressed: &[u8]) -> Vec<u8> {
 fn opened(image: &[u8]) -> Result<Opened, OpenError> {
     let folder = tempfile::tempdir().unwrap();
     let path = folder.path().join("image");
-    std::fs::write(&path, image).unwrap();
+    put(&path, image);
     open(&path, folder.path())
 }
 
@@ -73,7 +79,7 @@ fn damaged_images_are_errors_or_trees_but_never_panics() {
             if round % 7 == 0 {
                 damaged.truncate(next(image.len()));
             }
-            std::fs::write(&path, &damaged).unwrap();
+            put(&path, &damaged);
             if let Ok(Opened { tree: Some(tree), .. }) = open_within(&path, folder.path(), (64, 1 << 20)) {
                 let _ = tree.digest();
             }
@@ -98,7 +104,7 @@ fn what_cannot_be_read_is_named() {
 fn a_section_does_not_reach_beyond_itself() {
     let folder = tempfile::tempdir().unwrap();
     let path = folder.path().join("file");
-    std::fs::write(&path, "0123456789").unwrap();
+    put(&path, "0123456789");
     let whole = Section::open(&path).unwrap();
     let part = whole.part(2, 4);
     assert_eq!(part.read_at(1, 3).unwrap(), b"345");

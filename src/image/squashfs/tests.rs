@@ -60,7 +60,7 @@ fn written(tree: &Tree, options: &Options) -> Result<Vec<u8>, WriteSquashfsError
 fn read_back(image: &[u8]) -> read::Opened {
     let folder = tempfile::tempdir().unwrap();
     let path = folder.path().join("image");
-    std::fs::write(&path, image).unwrap();
+    fs::create(&path).unwrap().write_all(image).unwrap();
     let opened = read::open(&path, folder.path()).unwrap();
     // Contents are read when they are wanted: from the file that is open, not by its name.
     drop(folder);
@@ -121,9 +121,9 @@ fn what_the_image_cannot_hold_is_refused() {
 fn a_content_that_changed_is_refused_with_its_path() {
     let folder = tempfile::tempdir().unwrap();
     let path = folder.path().join("file");
-    std::fs::write(&path, "before").unwrap();
+    fs::create(&path).unwrap().write_all(b"before").unwrap();
     let content = Content::of_file(path.as_path().into()).unwrap();
-    std::fs::write(&path, "after!").unwrap();
+    fs::create(&path).unwrap().write_all(b"after!").unwrap();
     let mut tree = Tree::new();
     tree.insert("/etc/file".parse().unwrap(), node(Kind::Regular(content), 0o644)).unwrap();
     tree.complete(|_| Meta::root_owned(0o755, 0));

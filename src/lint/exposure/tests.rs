@@ -5,10 +5,10 @@ use std::sync::Arc;
 
 use super::*;
 use crate::deploy::{Flavour, UnitBody, UnitOptions, units};
-use crate::spec::SystemdVersion;
 use crate::distro::Wish;
 use crate::resolve::{Library, Request, resolve};
 use crate::spec::Project;
+use crate::spec::SystemdVersion;
 
 fn score(settings: &str) -> (u32, Exposure) {
     let exposure = assess(&format!("[Service]\nExecStart=/bin/true\n{settings}"), []).unwrap();

@@ -8,9 +8,7 @@ use std::path::{Path, PathBuf};
 
 use layerforge::image::erofs::{self, Codec, Compression, Options, Profile};
 use layerforge::spec::KernelVersion;
-use layerforge::tree::{
-    Content, DeviceNumber, Kind, Meta, Node, Tree, TreePath, diff, diff_without_times, scan,
-};
+use layerforge::tree::{Content, DeviceNumber, Kind, Meta, Node, Tree, TreePath, diff, diff_without_times, scan};
 
 use crate::Outcome;
 use crate::command::{explain, program, run};
@@ -43,7 +41,12 @@ fn ways() -> Vec<Options> {
 
 fn name(options: &Options) -> String {
     let Compression { codec, level, chunk } = options.compression;
-    format!("{codec} {level}, {} KiB, for {}{}", chunk >> 10, options.target_kernel, if options.packing { ", packed" } else { "" })
+    format!(
+        "{codec} {level}, {} KiB, for {}{}",
+        chunk >> 10,
+        options.target_kernel,
+        if options.packing { ", packed" } else { "" }
+    )
 }
 
 /// The kernel shows every node as it was written.
@@ -67,26 +70,43 @@ pub(super) fn fsck(world: &World) -> Outcome {
     for options in ways() {
         let image = write(&tree, &options, &folder)?;
         let file = image.file_name().unwrap_or_default().to_string_lossy();
-        let check = |command: &mut std::process::Command, place: &Path| {
+        let check = |command: &mut std::process::Command, place: &Path, links: bool| {
             run(command)?;
             let found = scan(place).map_err(|error| error.to_string())?;
-            let changes = diff_without_times(&tree, &found);
             fs::remove_dir_all(place).map_err(explain("remove what was extracted"))?;
-            // Hard links come out as files of their own, and attributes do not come out at all.
-            let real = changes.iter().filter(|change| !matches!(change.path.as_bytes(), b"")).count();
-            if real == 0 { Ok(()) } else { Err(format!("{real} paths differ: {:?}", changes.first())) }
+            let changes = diff_without_times(&without_special_bits(tree.clone()), &without_special_bits(found));
+            let only_links = |change: &Change| {
+                !change.differences.is_empty() && change.differences.iter().all(|one| one.aspect == Aspect::HardLink)
+            };
+            // The directory that they are extracted into is not theirs.
+            let real = |change: &&Change| !change.path.is_root() && (links || !only_links(change));
+            let changes: Vec<_> = changes.iter().filter(real).collect();
+            let differ = |first| Err(format!("{} paths differ: {first:?}", changes.len()));
+            changes.first().map_or(Ok(()), differ)
         };
         let mut inside = tools.program("fsck.erofs", &folder);
         inside.args(["--extract=/mnt/extracted", &format!("/mnt/{file}")]);
-        check(&mut inside, &folder.join("extracted")).map_err(|error| format!("1.8, {}: {error}", name(&options)))?;
+        check(&mut inside, &folder.join("extracted"), true).map_err(|error| format!("1.8, {}: {error}", name(&options)))?;
         if options.target_kernel <= OLD {
+            // The fsck.erofs of Debian 12 makes a file of every hard link.
             let place = folder.join("extracted");
             let mut outside = program("fsck.erofs");
             outside.arg(format!("--extract={}", place.display())).arg(&image);
-            check(&mut outside, &place).map_err(|error| format!("the host's, {}: {error}", name(&options)))?;
+            check(&mut outside, &place, false).map_err(|error| format!("the host's, {}: {error}", name(&options)))?;
         }
     }
     Ok(())
+}
+
+/// Takes away the bits that changing the owner takes away, which the older fsck.erofs does last.
+fn without_special_bits(mut tree: Tree) -> Tree {
+    let paths: Vec<TreePath> = tree.iter().map(|(path, _)| path.clone()).collect();
+    for path in paths {
+        if let Some(node) = tree.get_mut(&path) {
+            node.meta.mode &= 0o1777;
+        }
+    }
+    tree
 }
 
 /// A file of 4 GiB, nearly all of it a hole, is written with little memory, and the kernel reads it.
@@ -99,11 +119,12 @@ pub(super) fn sparse(world: &World) -> Outcome {
     file.set_len(SIZE).map_err(explain("make a hole"))?;
     std::os::unix::fs::FileExt::write_all_at(&file, b"in the middle", SIZE / 2 + 4095).map_err(explain("write"))?;
     let tree = scan(&content).map_err(|error| error.to_string())?;
-    let options = Options { threads: NonZeroUsize::new(2).ok_or("two threads")?, ..Options::new(Profile::Default, NEW) };
+    let options =
+        Options { threads: NonZeroUsize::new(2).ok_or("two threads")?, ..Options::new(Profile::Default, NEW) };
     let before = peak()?;
     let image = write(&tree, &options, &folder)?;
     let used = peak()?.saturating_sub(before);
-    // Six buffers of two chunks and a half are 4 MiB; the index takes 2 bytes for each of a million blocks.
+    // Six buffers of three chunks are 4.5 MiB; the index takes 2 bytes for each of a million blocks.
     if used > 32 << 10 {
         return Err(format!("writing took {used} KiB more memory"));
     }
@@ -134,7 +155,11 @@ fn odd() -> Outcome<Tree> {
     for chunk in [BLOCK, 16 << 10, 256 << 10, 1 << 20] {
         for size in [chunk - 64, chunk - 1, chunk, chunk + 1, 2 * chunk + BLOCK, 3 * chunk / 2 + 1] {
             for (kind, share) in [("text", 3_u64), ("half", 128), ("noise", 256)] {
-                put(&format!("/sizes/{kind}-{chunk}-{size}"), Kind::Regular(Content::inline(noise(size, share))), plain())?;
+                put(
+                    &format!("/sizes/{kind}-{chunk}-{size}"),
+                    Kind::Regular(Content::inline(noise(size, share))),
+                    plain(),
+                )?;
             }
         }
     }

@@ -216,7 +216,8 @@ fn stand_in(line: &str) -> String {
 
 fn written(recipe: &Recipe, flavour: Flavour, version: u16, prefix: &str) -> Outcome<Vec<UnitFile>> {
     let systemd = SystemdVersion(version);
-    units(recipe, &UnitOptions { flavour, systemd, prefix: prefix.into(), start: true }).map_err(|error| error.to_string())
+    units(recipe, &UnitOptions { flavour, systemd, prefix: prefix.into(), start: true })
+        .map_err(|error| error.to_string())
 }
 
 fn recipe(project: &Path, profile: &str) -> Outcome<Recipe> {

@@ -101,13 +101,15 @@ impl Codec {
 /// How many decompressed blocks are kept: neighbours in a listing have their inodes, and their ends, in the same ones.
 const KEPT: usize = 16;
 
+/// A decompressed block, with its place and where the next one begins.
+type Kept = (u64, Arc<[u8]>, u64);
+
 /// The blocks of an image, decompressed, the last ones kept.
 #[derive(Debug)]
 pub(super) struct Blocks {
     pub(super) section: Section,
     pub(super) codec: Codec,
-    /// Each with its place and where the next one begins.
-    kept: Mutex<VecDeque<(u64, Arc<[u8]>, u64)>>,
+    kept: Mutex<VecDeque<Kept>>,
 }
 
 impl Blocks {

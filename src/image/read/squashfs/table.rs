@@ -3,6 +3,7 @@
 use super::block::{Blocks, MetadataReader, Reference};
 use super::{NONE, Superblock};
 use crate::image::read::ImageFault;
+use crate::image::read::assembly::RawXattr;
 
 /// Owners in one block of their table.
 const IDS: u64 = 8192 / 4;
@@ -68,7 +69,7 @@ impl XattrTable {
     }
 
     /// Reads a set of extended attributes.
-    pub(super) fn read(&self, blocks: &Blocks, index: u32) -> Result<Vec<(Vec<u8>, Vec<u8>)>, ImageFault> {
+    pub(super) fn read(&self, blocks: &Blocks, index: u32) -> Result<Vec<RawXattr>, ImageFault> {
         if index >= self.count {
             return Err(ImageFault::Malformed("its extended attributes are not in their table"));
         }
