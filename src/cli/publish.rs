@@ -18,7 +18,8 @@ pub(super) fn run(session: &Session<'_>, arguments: &PublishArguments) -> Result
         version: arguments.version.clone(),
         keep: arguments.keep,
     };
-    let waiting = || terminal.tell(&format!("another process works on `{}`: waiting for it", request.directory.display()));
+    let waiting =
+        || terminal.tell(&format!("another process works on `{}`: waiting for it", request.directory.display()));
     let report = engine::publish(&session.store()?, &request, waiting)?;
     if let Some(own) = report.image_version.as_ref().filter(|own| **own != report.version) {
         terminal.warning(&format!("version {} is published of an image that calls itself {own}", report.version), None);

@@ -37,7 +37,9 @@ pub enum PublishError {
     #[error(transparent)]
     Version(#[from] InvalidVersion),
     /// The name cannot stand before a version.
-    #[error("`{0}` cannot be the name of a published image: expected letters, digits, `.` and `-`, and a letter or digit first")]
+    #[error(
+        "`{0}` cannot be the name of a published image: expected letters, digits, `.` and `-`, and a letter or digit first"
+    )]
     Name(String),
     /// The version is there with other content.
     #[error("`{0}` has been published with other content: give the new image a new version")]
@@ -81,7 +83,9 @@ pub enum PublishError {
         reason: String,
     },
     /// A place that hosts cannot fetch from.
-    #[error("`{0}` is no place to fetch from: expected a URL with https, http or file, or an absolute path, without spaces")]
+    #[error(
+        "`{0}` is no place to fetch from: expected a URL with https, http or file, or an absolute path, without spaces"
+    )]
     Url(String),
     /// A title that is none.
     #[error("`{0}` cannot be the title of a feature: expected one line of text")]
@@ -200,7 +204,8 @@ fn publish_versioned(
 ) -> Result<Published, PublishError> {
     let versions = versions(directory, publication, |_| true)?;
     let staged = directory.stage(publication.image, &file, None)?;
-    let mut published = Published { file: directory.path_of(&file), digest: Some(staged.digest), ..Published::default() };
+    let mut published =
+        Published { file: directory.path_of(&file), digest: Some(staged.digest), ..Published::default() };
     if staged.is_new {
         directory.show(&file)?;
         directory.sync()?;
@@ -221,7 +226,8 @@ fn publish_listed(
     let mut sums = Sums::parse(before.as_deref().unwrap_or_default())?;
     let old = versions(directory, publication, |name| sums.get(name).is_some())?;
     let staged = directory.stage(publication.image, &file, sums.get(&file))?;
-    let mut published = Published { file: directory.path_of(&file), digest: Some(staged.digest), ..Published::default() };
+    let mut published =
+        Published { file: directory.path_of(&file), digest: Some(staged.digest), ..Published::default() };
 
     for name in sums.files().filter(|name| **name != *file) {
         if !directory.has(name)? {

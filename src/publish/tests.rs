@@ -24,7 +24,13 @@ impl Shelf {
         self.home.path().join("shelf")
     }
 
-    fn publish_as(&self, layout: &Layout, version: &str, content: &str, keep: usize) -> Result<Published, PublishError> {
+    fn publish_as(
+        &self,
+        layout: &Layout,
+        version: &str,
+        content: &str,
+        keep: usize,
+    ) -> Result<Published, PublishError> {
         let image = self.home.path().join("image");
         std::fs::write(&image, content).unwrap();
         let publication = Publication {
@@ -82,7 +88,9 @@ fn a_version_never_changes() {
     let before = shelf.text(SUMS);
     let refused = |error| matches!(error, PublishError::OtherContent(name) if name == "web_1.raw");
     assert!(refused(shelf.publish_as(&layout, "1", "other", 0).unwrap_err()));
-    assert!(matches!(shelf.publish("01", 0).unwrap_err(), PublishError::SameVersion { other, .. } if other == "web_1.raw"));
+    assert!(
+        matches!(shelf.publish("01", 0).unwrap_err(), PublishError::SameVersion { other, .. } if other == "web_1.raw")
+    );
     // Not even when it is gone, as long as hosts know of it.
     fs::remove_file(&shelf.path().join("web_1.raw")).unwrap();
     assert!(refused(shelf.publish_as(&layout, "1", "other", 0).unwrap_err()));
@@ -219,7 +227,7 @@ fn readers_find_what_is_listed() {
                 }
             })
         });
-        publishers.map(|publisher| publisher.join().unwrap());
+        publishers.into_iter().for_each(|publisher| publisher.join().unwrap());
         done.store(true, Ordering::Relaxed);
         reader.join().unwrap()
     });
@@ -258,7 +266,10 @@ fn a_host_gets_a_folder_of_its_own_for_each_name() {
     let names = fs::list(&shelf.path().join("web.raw.v")).unwrap();
     assert_eq!(names, ["web_2.raw", "web_3.raw"]);
     let error = shelf.publish_as(&Layout::Versioned, "3", "other", 2).unwrap_err();
-    assert_eq!(error.to_string(), "`web_3.raw` has been published with other content: give the new image a new version");
+    assert_eq!(
+        error.to_string(),
+        "`web_3.raw` has been published with other content: give the new image a new version"
+    );
 }
 
 #[test]

@@ -29,7 +29,8 @@ impl Transfer<'_> {
     pub(super) fn text(&self) -> Result<String, PublishError> {
         let Self { name, host_folder, .. } = self;
         let kind = self.source_type()?;
-        let path = escaped(self.url);
+        // A percent sign begins a specifier.
+        let path = self.url.replace('%', "%%");
         let verify = if self.signed { "yes" } else { "no" };
         let features = if self.optional { format!("Features={name}\n") } else { String::new() };
         Ok(format!(
@@ -62,12 +63,7 @@ pub(super) fn feature(title: &str) -> Result<String, PublishError> {
     if title.trim().is_empty() || title.chars().any(char::is_control) || title.ends_with('\\') {
         return Err(PublishError::Title(title.to_owned()));
     }
-    Ok(format!("[Feature]\nDescription={}\nEnabled=no\n", escaped(title.trim())))
-}
-
-/// Escapes what systemd would take for a specifier.
-fn escaped(text: &str) -> String {
-    text.replace('%', "%%")
+    Ok(format!("[Feature]\nDescription={}\nEnabled=no\n", title.trim()))
 }
 
 #[cfg(test)]
@@ -85,7 +81,8 @@ mod tests {
 
     #[test]
     fn the_source_decides_how_it_is_read() {
-        for (url, kind) in [("/srv/web", "regular-file"), ("file:///srv", "url-file"), ("http://[::1]:80/", "url-file")] {
+        for (url, kind) in [("/srv/web", "regular-file"), ("file:///srv", "url-file"), ("http://[::1]:80/", "url-file")]
+        {
             assert_eq!(transfer(url).source_type().unwrap(), kind);
         }
         for url in ["", "web", "ftp://example.org", "https://", "/srv/my web", "https://example.org/\nVerify=no"] {
@@ -95,7 +92,7 @@ mod tests {
 
     #[test]
     fn a_feature_is_off() {
-        assert_eq!(feature("100 % of it").unwrap(), "[Feature]\nDescription=100 %% of it\nEnabled=no\n");
+        assert_eq!(feature("100 % of it").unwrap(), "[Feature]\nDescription=100 % of it\nEnabled=no\n");
         assert!(feature("a\nEnabled=yes").is_err() && feature(" ").is_err() && feature("a\\").is_err());
     }
 }

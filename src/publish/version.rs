@@ -181,7 +181,8 @@ mod tests {
 
     #[test]
     fn the_order_is_total() {
-        let mut versions: Vec<Version> = ["1.10", "1.9", "1.010", "2~rc1", "2"].map(|text| text.parse().unwrap()).into();
+        let mut versions: Vec<Version> =
+            ["1.10", "1.9", "1.010", "2~rc1", "2"].map(|text| text.parse().unwrap()).into();
         versions.sort();
         assert_eq!(versions.iter().map(Version::as_str).collect::<Vec<_>>(), ["1.9", "1.010", "1.10", "2~rc1", "2"]);
     }
