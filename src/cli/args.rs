@@ -489,8 +489,8 @@ pub(super) struct PublishArguments {
     #[arg(long, value_name = "LAYOUT", value_enum, default_value = "sysupdate")]
     pub(super) layout: PublishLayout,
     /// The version; the one that the image gives itself by default
-    #[arg(long, value_name = "VERSION")]
-    pub(super) version: Option<String>,
+    #[arg(long = "version", value_name = "VERSION")]
+    pub(super) image_version: Option<String>,
     /// Remove versions older than the N newest
     #[arg(long, value_name = "N")]
     pub(super) keep: Option<std::num::NonZeroUsize>,

@@ -15,7 +15,7 @@ pub(super) fn run(session: &Session<'_>, arguments: &PublishArguments) -> Result
         image: arguments.image.clone(),
         directory: arguments.directory.clone(),
         layout: layout(arguments)?,
-        version: arguments.version.clone(),
+        version: arguments.image_version.clone(),
         keep: arguments.keep,
     };
     let waiting =
