@@ -3,7 +3,20 @@
 use crate::session::{Session, transcript};
 
 const COMMANDS: [&str; 14] = [
-    "render", "check", "plan", "why", "list", "diff", "graph", "init", "sign", "publish", "key", "schema", "completions", "man",
+    "render",
+    "check",
+    "plan",
+    "why",
+    "list",
+    "diff",
+    "graph",
+    "init",
+    "sign",
+    "publish",
+    "key",
+    "schema",
+    "completions",
+    "man",
 ];
 
 #[test]
