@@ -60,6 +60,8 @@
 //!   that the distribution gives it, because a COPY changes existing directories.
 //! * **Unchanged is cheap.** A render writes down the stamp of everything it read, listed or looked for, and of everything
 //!   it wrote. When all of it is as it was, nothing is parsed. A stamp that is too young to be trusted is never equal.
+//!   After an edit, what a file holds is known by its stamp, and what a template renders to by the digest of its text and of
+//!   all values it may look up.
 //! * **Results do not depend on the host**: sorted, no clock, no locale, no thread order, no file system order.
 
 pub mod digest;

@@ -39,8 +39,8 @@ pub(crate) fn prepare(folder: &Path) -> Result<Vec<Input>> {
     for part in ["usr", "etc", "var"] {
         done(Command::new("cp").arg("-a").arg(root.join(part)).arg(&small))?;
     }
-    done(Command::new("cp").arg("-a").arg("/usr/lib").arg(&large))?;
-    [("Debian 13, important packages", small), ("/usr/lib of a development machine", large)]
+    copy_libraries(&large)?;
+    [("Debian 13, important packages", small), ("from /usr/lib of a development machine", large)]
         .into_iter()
         .map(|(name, path)| {
             let words = said(Command::new("find").arg(&path).args(["-type", "f", "-printf", "%s\n"]))?;
@@ -49,6 +49,23 @@ pub(crate) fn prepare(folder: &Path) -> Result<Vec<Input>> {
             Ok(Input { name, path, paths, bytes })
         })
         .collect()
+}
+
+/// Copies what stands in /usr/lib, in the order of the names, until that is as much as an operating system has there.
+fn copy_libraries(target: &Path) -> Result<()> {
+    const ENOUGH: u64 = 1_500_000_000;
+    std::fs::create_dir(target)?;
+    let mut names: Vec<PathBuf> =
+        std::fs::read_dir("/usr/lib")?.map(|entry| Ok(entry?.path())).collect::<std::io::Result<_>>()?;
+    names.sort();
+    for name in names {
+        done(Command::new("cp").arg("-a").arg(name).arg(target))?;
+        let size = said(Command::new("du").args(["--summarize", "--block-size=1"]).arg(target))?;
+        if size.split_whitespace().next().and_then(|bytes| bytes.parse::<u64>().ok()).is_some_and(|bytes| bytes >= ENOUGH) {
+            return Ok(());
+        }
+    }
+    Err("/usr/lib has less than 1.5 GB".into())
 }
 
 /// Returns where the packages come from: the mirror that the host itself uses.

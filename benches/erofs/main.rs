@@ -62,7 +62,7 @@ fn bench(rounds: usize) -> Result<()> {
 
 fn measured(folder: &Path, rounds: usize) -> Result<()> {
     let mut results = Vec::new();
-    for (input, share) in inputs::prepare(folder)?.into_iter().zip([1, 2]) {
+    for (input, share) in inputs::prepare(folder)?.into_iter().zip([1, 3]) {
         results.push(tasks::run(folder, input, rounds.div_ceil(share))?);
     }
     print!("{}", report::tables(&results));

@@ -1,13 +1,14 @@
 //! What is written for each output kind.
 
 use std::borrow::Cow;
+use std::collections::BTreeMap;
 use std::io::{self, Write};
 
 use super::images::{self, Means};
 use super::{BuildError, Stacked, manifest};
 use crate::deploy::{self, ImageTree};
 use crate::digest::Hasher;
-use crate::image::{ManifestFile, carried_by_copy, write_tar, write_tar_selected};
+use crate::image::{Manifest, ManifestFile, carried_by_copy, write_tar, write_tar_selected};
 use crate::plan::{OutputKind, Plan, Step};
 use crate::resolve::Recipe;
 use crate::spec::TarCompression;
@@ -53,6 +54,8 @@ pub enum Body<'tree> {
     Bytes(Vec<u8>),
     /// A file with what the function writes.
     Writer(ArchiveWriter<'tree>),
+    /// The same, when the function reads no file of the host.
+    Text(ArchiveWriter<'tree>),
 }
 
 impl std::fmt::Debug for Body<'_> {
@@ -61,6 +64,7 @@ impl std::fmt::Debug for Body<'_> {
             Self::Directory(_) => "Directory",
             Self::Bytes(_) => "Bytes",
             Self::Writer(_) => "Writer",
+            Self::Text(_) => "Text",
         })
     }
 }
@@ -78,7 +82,7 @@ pub const MANIFEST: &str = "manifest.json";
 /// When a deployment file cannot be made, or an archive cannot hold the tree.
 pub fn artifacts<'tree>(
     plan: &Plan,
-    recipe: &Recipe,
+    recipe: &'tree Recipe,
     stacked: &'tree Stacked,
     means: &Means<'_>,
 ) -> Result<Vec<Product<'tree>>, BuildError> {
@@ -102,7 +106,7 @@ fn is_special(node: &Node) -> bool {
 }
 
 fn rootfs<'tree>(
-    recipe: &Recipe,
+    recipe: &'tree Recipe,
     stacked: &'tree Stacked,
     process: Option<&str>,
 ) -> Result<Product<'tree>, BuildError> {
@@ -125,7 +129,7 @@ fn rootfs<'tree>(
 }
 
 fn tar<'tree>(
-    recipe: &Recipe,
+    recipe: &'tree Recipe,
     stacked: &'tree Stacked,
     compression: TarCompression,
 ) -> Result<Product<'tree>, BuildError> {
@@ -156,25 +160,31 @@ fn tar<'tree>(
 }
 
 /// Adds the manifest, which names the other files of the output with their digests.
-fn describe(
-    recipe: &Recipe,
-    stacked: &Stacked,
-    artifacts: &mut Vec<Artifact<'_>>,
+///
+/// It is only written out when it is asked for, beside the files that it describes.
+fn describe<'tree>(
+    recipe: &'tree Recipe,
+    stacked: &'tree Stacked,
+    artifacts: &mut Vec<Artifact<'tree>>,
     name: &str,
 ) -> Result<(), BuildError> {
-    let mut manifest = manifest(recipe, &stacked.tree, stacked);
+    let mut files = BTreeMap::new();
     for artifact in artifacts.iter() {
         let mut hasher = Hasher::new();
         match &artifact.body {
             Body::Directory(_) => continue,
             Body::Bytes(bytes) => hasher.update(bytes),
-            Body::Writer(write) => {
+            Body::Writer(write) | Body::Text(write) => {
                 write(&mut hasher).map_err(|source| BuildError::Archive { name: artifact.name.clone(), source })?
             }
         }
         let (digest, size) = hasher.finish();
-        manifest.files.insert(artifact.name.clone(), ManifestFile { size, digest });
+        files.insert(artifact.name.clone(), ManifestFile { size, digest });
     }
-    artifacts.push(Artifact { name: name.into(), body: Body::Bytes(manifest.to_text().into_bytes()) });
+    let write = move |out: &mut dyn Write| {
+        let manifest = Manifest { files: files.clone(), ..manifest(recipe, &stacked.tree, stacked) };
+        out.write_all(manifest.to_text().as_bytes())
+    };
+    artifacts.push(Artifact { name: name.into(), body: Body::Text(Box::new(write)) });
     Ok(())
 }

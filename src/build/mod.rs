@@ -54,6 +54,19 @@ pub enum BuildError {
         /// The upper layer.
         other: String,
     },
+    /// The seed of a writable path is nowhere in the tree.
+    #[error(
+        "{at}: the seed `{seed}` of the writable `{writable}` is not in the tree: put the files there, or leave `seed` out \
+         for a path that begins empty"
+    )]
+    Seed {
+        /// The writable.
+        writable: String,
+        /// Its seed.
+        seed: TreePath,
+        /// Where the writable was written.
+        at: String,
+    },
     /// The layers do not fit over each other.
     #[error(transparent)]
     Stack(#[from] StackError),
@@ -184,6 +197,12 @@ pub fn stack(recipe: &Recipe, archives: &Path) -> Result<Stacked, BuildError> {
         let mode = recipe.distro.directories.get(&path.to_string()).map_or(0o755, |Mode(mode)| *mode);
         Meta::root_owned(mode, epoch)
     });
+    for (name, writable) in &recipe.contract.writables {
+        if let Some(seed) = writable.seed.as_ref().filter(|seed| tree.get(seed).is_none()) {
+            let (writable, seed, at) = (name.clone(), seed.clone(), writable.place.to_string());
+            return Err(BuildError::Seed { writable, seed, at });
+        }
+    }
     let removed = merged.removed.into_keys().filter(|path| tree.get(path).is_none()).collect();
     Ok(Stacked { tree, origins: merged.origins, removed, stack })
 }

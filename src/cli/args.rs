@@ -93,6 +93,8 @@ pub(super) enum Command {
     Publish(PublishArguments),
     /// Make keys that sign images
     Key(KeyArguments),
+    /// Look after the cache folder
+    Store(StoreArguments),
     /// Print the JSON Schema of a document, for editors
     Schema(SchemaArguments),
     /// Print a completion script for a shell
@@ -119,12 +121,28 @@ impl Command {
             | Self::Sign(_)
             | Self::Publish(_)
             | Self::Key(_)
+            | Self::Store(_)
             | Self::Schema(_)
             | Self::Completions(_)
             | Self::Man => return None,
         };
         selection.profile.as_deref()
     }
+}
+
+/// `layerforge store`
+#[derive(Debug, Clone, Args)]
+pub(super) struct StoreArguments {
+    /// What to do
+    #[command(subcommand)]
+    pub(super) action: StoreAction,
+}
+
+/// What `layerforge store` does.
+#[derive(Debug, Clone, Subcommand)]
+pub(super) enum StoreAction {
+    /// Remove what is kept for folders that are gone, and print what is left
+    Gc,
 }
 
 /// A profile, its distros, values of variables.

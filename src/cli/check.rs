@@ -5,6 +5,7 @@ use std::process::ExitCode;
 use super::Session;
 use super::args::CheckArguments;
 use super::diagnostic;
+use super::progress::Progress;
 use super::terminal::{DONE, count};
 use crate::engine::{self, CheckReport, Duplicate};
 use crate::error::Error;
@@ -14,7 +15,8 @@ use crate::spec::{Problem, Severity};
 const INVALID: u8 = 3;
 
 pub(super) fn run(session: &Session<'_>, arguments: &CheckArguments) -> Result<ExitCode, Error> {
-    let report = engine::check(&session.project, &session.target(arguments.profile.as_ref(), &arguments.target)?)?;
+    let selection = session.target(arguments.profile.as_ref(), &arguments.target)?;
+    let report = engine::check(&session.project, &session.store()?, &selection, &Progress::new(session.terminal))?;
     if session.terminal.json {
         let problems: Vec<_> = report.problems.iter().map(diagnostic::json).collect();
         session.terminal.print_json(&serde_json::json!({

@@ -22,6 +22,7 @@ mod progress;
 mod publish;
 mod render;
 mod sign;
+mod store;
 mod terminal;
 mod verify;
 mod why;
@@ -76,6 +77,7 @@ fn dispatch(arguments: &Arguments, terminal: &Terminal) -> Result<ExitCode, Erro
         Command::Key(arguments) => key::run(terminal, arguments),
         Command::Sign(arguments) => sign::run(terminal, arguments),
         Command::Publish(arguments) => publish::run(&session, arguments),
+        Command::Store(arguments) => store::run(&session, arguments),
         Command::Schema(arguments) => generate::schema(terminal, arguments.kind),
         Command::Completions(arguments) => generate::completions(terminal, arguments.shell),
         Command::Man => manual::run(terminal),

@@ -1,6 +1,6 @@
 //! Looks for mistakes and waste in all profiles of a project, for every distro.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::os::unix::ffi::OsStrExt;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -8,11 +8,15 @@ use std::sync::Arc;
 use rayon::prelude::*;
 use serde::Serialize;
 
+use super::memory::Memory;
 use super::select::Selection;
 use crate::digest::Digest;
 use crate::error::Error;
+use crate::event::{Event, Reporter};
+use crate::fs;
 use crate::resolve::{Action, Entry, LayerSource, Library, Recipe, Used, target_name};
-use crate::spec::{FolderEntryKind, Origin, Place, Problem, Project, Severity, SpecError};
+use crate::spec::{FolderEntry, FolderEntryKind, Origin, Place, Problem, Project, Severity, SpecError};
+use crate::store::{Earlier, Listing, Store};
 use crate::tree::TreePath;
 
 /// What was found.
@@ -58,8 +62,8 @@ pub struct Shadowed {
 #[derive(Default)]
 struct Usage {
     layers: BTreeSet<String>,
-    /// Files that were read, by absolute path.
-    files: BTreeSet<PathBuf>,
+    /// Everything that was read or looked for; what was read has a digest.
+    inputs: Listing,
     /// Directories and archives that layers take as they are, by real path.
     trees: BTreeSet<PathBuf>,
 }
@@ -73,9 +77,11 @@ impl Usage {
 
     /// Tells whether the file at the absolute `path` was read, by this name or as what a symbolic link leads to.
     fn has(&self, path: &Path) -> bool {
-        self.files.contains(path) || {
+        let is_read =
+            |path: &Path| self.inputs.get(path.as_os_str().as_bytes()).is_some_and(|entry| entry.digest.is_some());
+        is_read(path) || {
             let real = real(path);
-            self.files.contains(&real) || real.ancestors().any(|above| self.trees.contains(above))
+            is_read(&real) || real.ancestors().any(|above| self.trees.contains(above))
         }
     }
 }
@@ -85,11 +91,46 @@ fn real(path: &Path) -> PathBuf {
     path.canonicalize().unwrap_or_else(|_| path.to_owned())
 }
 
-/// Checks one profile, or every profile of the project when `selection` names none.
+/// Checks one profile, or every profile of the project when `selection` names none. What the last check read and is
+/// still the same, as the `store` knows, is not hashed again.
 ///
 /// # Errors
 /// When a file cannot be read. What users wrote wrong is in the report.
-pub fn check(project: &Arc<Project>, selection: &Selection) -> Result<CheckReport, Error> {
+pub fn check(
+    project: &Arc<Project>,
+    store: &Store,
+    selection: &Selection,
+    reporter: &dyn Reporter,
+) -> Result<CheckReport, Error> {
+    let root = real(&project.absolute(project.root()));
+    let known = store.sources(&root);
+    let unchanged = match known {
+        Some(known) => {
+            let differing = known.differences(&fs::Folder::open(&root)?)?;
+            let unchanged = differing.is_empty().then_some(known.len());
+            project.remember(Earlier::new(known, differing));
+            unchanged
+        }
+        None => None,
+    };
+    let report = report(project, store, selection, reporter)?;
+    let mut inputs = project.inputs();
+    if unchanged != Some(inputs.len()) {
+        inputs.distrust_since(store.opened());
+        if let Err(error) = store.keep_sources(&root, inputs) {
+            let message = format!("{error} ({}): the next check has to read everything again", error.source);
+            reporter.report(Event::Warning { message, hint: None });
+        }
+    }
+    Ok(report)
+}
+
+fn report(
+    project: &Arc<Project>,
+    store: &Store,
+    selection: &Selection,
+    reporter: &dyn Reporter,
+) -> Result<CheckReport, Error> {
     let whole = selection.profile.is_none();
     let names = match &selection.profile {
         Some(profile) => vec![profile.clone()],
@@ -100,7 +141,13 @@ pub fn check(project: &Arc<Project>, selection: &Selection) -> Result<CheckRepor
     let mut contents = Contents::default();
     for name in names {
         let one = Selection { profile: Some(name.clone()), ..selection.clone() };
-        match one.library(project).and_then(|library| Ok((one.recipes(&library)?, library))) {
+        let resolved = one.library(project).and_then(|library| {
+            let memory = Memory::of(&library, store, &["check"]);
+            let recipes = one.recipes(&library)?;
+            memory.keep(&library, reporter);
+            Ok((recipes, library))
+        });
+        match resolved {
             Ok((recipes, library)) => {
                 report.profiles.insert(name, recipes.iter().map(|recipe| target_name(&recipe.distro)).collect());
                 usage.take(&library, &recipes);
@@ -117,10 +164,9 @@ pub fn check(project: &Arc<Project>, selection: &Selection) -> Result<CheckRepor
     }
     // A profile that is not understood uses what nobody knows.
     if whole && report.problems.iter().all(|problem| problem.severity != Severity::Error) {
-        let inputs = project.inputs();
-        usage.files.extend(inputs.iter().filter(|(_, input)| input.digest.is_some()).map(|(path, _)| path));
+        usage.inputs = project.inputs();
         unused_layers(project, &usage, &mut report.problems)?;
-        unused_files(project, &usage, &mut report.problems)?;
+        unused_files(project, &usage, &contents, &mut report.problems)?;
     }
     report.duplicates = contents.duplicates(project)?;
     report.problems.sort_by_key(|problem| std::cmp::Reverse(problem.severity));
@@ -162,7 +208,7 @@ fn unused_variables(library: &Library, recipes: &[Recipe], problems: &mut Vec<Pr
 fn shadowed(library: &Library, recipes: &[Recipe], found: &mut Vec<Shadowed>) {
     let mut by_words: BTreeMap<(TreePath, String, String), Vec<String>> = BTreeMap::new();
     for recipe in recipes {
-        let mut seen: BTreeMap<&TreePath, (&str, &Entry)> = BTreeMap::new();
+        let mut seen: HashMap<&TreePath, (&str, &Entry)> = HashMap::new();
         for layer in &recipe.layers {
             for entry in &layer.entries {
                 if let Some((lower, below)) = seen.insert(&entry.path, (&layer.name, entry))
@@ -194,14 +240,24 @@ fn unused_layers(project: &Project, usage: &Usage, problems: &mut Vec<Problem>) 
 }
 
 /// Reports files of layers and templates that nothing reads.
-fn unused_files(project: &Project, usage: &Usage, problems: &mut Vec<Problem>) -> Result<(), Error> {
-    let mut files = Vec::new();
+fn unused_files(
+    project: &Project,
+    usage: &Usage,
+    contents: &Contents,
+    problems: &mut Vec<Problem>,
+) -> Result<(), Error> {
+    let mut others = Vec::new();
     for (name, origin) in project.names("layers", "/layer.toml")? {
         if origin == Origin::Project && usage.layers.contains(&name) {
-            files.extend(project.walk(&project.folder(), &format!("layers/{name}"))?);
+            // The file trees were walked when the layer was read.
+            let is_tree = |name: &[u8]| name == b"files" || name.starts_with(b"files.");
+            others.extend(project.walk_except(&project.folder(), &format!("layers/{name}"), &is_tree)?);
         }
     }
-    files.extend(project.walk(&project.folder(), "templates")?);
+    others.extend(project.walk(&project.folder(), "templates")?);
+    let trees = contents.layers.values().flat_map(|layer| layer.trees.values().flatten());
+    let mut files: Vec<&FolderEntry> = trees.chain(&others).collect();
+    files.sort_by(|one, other| one.name.cmp(&other.name));
     for file in files {
         if let FolderEntryKind::File(found) = &file.kind
             && !usage.has(found.path())
@@ -223,6 +279,9 @@ fn is_for_people(path: &Path) -> bool {
         || path.file_name().is_some_and(|name| name.as_bytes().starts_with(b"."))
 }
 
+/// Digest and length of a file, its layer, and the file.
+type Found<'trees> = ((Digest, u64), &'trees str, &'trees FolderEntry);
+
 /// The file trees of all layers, as they stand on disk or in the program.
 #[derive(Default)]
 struct Contents {
@@ -232,10 +291,20 @@ struct Contents {
 /// A file of a layer's tree.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
 struct LayerFile {
-    name: String,
+    name: Arc<str>,
     origin: Origin,
     layer: String,
     path: Vec<u8>,
+}
+
+impl LayerFile {
+    fn of(layer: &str, file: &FolderEntry) -> Self {
+        let origin = match file.kind {
+            FolderEntryKind::Embedded(_) => Origin::Builtin,
+            _ => Origin::Project,
+        };
+        Self { name: Arc::clone(&file.name), origin, layer: layer.to_owned(), path: file.path.clone() }
+    }
 }
 
 impl Contents {
@@ -247,39 +316,41 @@ impl Contents {
 
     /// Returns contents that stand in several files, at least one of which is the project's own.
     fn duplicates(&self, project: &Project) -> Result<Vec<Duplicate>, Error> {
-        let mut by_digest: BTreeMap<Digest, (u64, BTreeSet<LayerFile>)> = BTreeMap::new();
-        for (digest, length, file) in self.read(project)? {
-            by_digest.entry(digest).or_insert((length, BTreeSet::new())).1.insert(file);
+        let mut contents = self.read(project)?;
+        contents.sort_by_key(|(content, ..)| content.0);
+        let mut duplicates = Vec::new();
+        for same in contents.chunk_by(|(one, ..), (other, ..)| one.0 == other.0) {
+            let length = same[0].0.1;
+            if length == 0 || same.len() == 1 {
+                continue;
+            }
+            let files: BTreeSet<LayerFile> = same.iter().map(|(_, layer, file)| LayerFile::of(layer, file)).collect();
+            if files.len() > 1 && files.iter().any(|file| file.origin == Origin::Project) {
+                duplicates.push(Duplicate {
+                    files: files.iter().map(|file| file.name.to_string()).collect(),
+                    bytes: length * (files.len() as u64 - 1),
+                    hoist: hoist(&files),
+                });
+            }
         }
-        let several = by_digest.values().filter(|(length, files)| {
-            *length > 0 && files.len() > 1 && files.iter().any(|file| file.origin == Origin::Project)
-        });
-        let mut duplicates: Vec<_> = several
-            .map(|(length, files)| Duplicate {
-                files: files.iter().map(|file| file.name.clone()).collect(),
-                bytes: length * (files.len() as u64 - 1),
-                hoist: hoist(files),
-            })
-            .collect();
         duplicates.sort_by(|one, other| other.bytes.cmp(&one.bytes).then_with(|| one.files.cmp(&other.files)));
         Ok(duplicates)
     }
 
-    fn read(&self, project: &Project) -> Result<Vec<(Digest, u64, LayerFile)>, Error> {
+    /// Returns digest and length of every file of the trees, with its layer.
+    fn read(&self, project: &Project) -> Result<Vec<Found<'_>>, Error> {
         let trees = self.layers.iter().flat_map(|(layer, source)| source.trees.iter().map(move |tree| (layer, tree)));
         let files: Vec<_> = trees.flat_map(|(layer, (_, tree))| tree.iter().map(move |file| (layer, file))).collect();
         let read = files.par_iter().filter_map(|(layer, file)| {
-            let (digest, length, origin) = match &file.kind {
+            let content = match &file.kind {
                 FolderEntryKind::File(file) => match project.content(file) {
-                    Ok(content) => (content.digest, content.length, Origin::Project),
+                    Ok(content) => (content.digest, content.length),
                     Err(error) => return Some(Err(error.into())),
                 },
-                FolderEntryKind::Embedded(file) => (Digest::of(file.bytes), file.bytes.len() as u64, Origin::Builtin),
+                FolderEntryKind::Embedded(file) => (Digest::of(file.bytes), file.bytes.len() as u64),
                 FolderEntryKind::Symlink(_) | FolderEntryKind::EmptyDirectory => return None,
             };
-            let (name, path) = (file.name.clone(), file.path.clone());
-            let file = LayerFile { name, origin, layer: (*layer).clone(), path };
-            Some(Ok((digest, length, file)))
+            Some(Ok((content, layer.as_str(), *file)))
         });
         read.collect()
     }

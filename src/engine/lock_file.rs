@@ -42,6 +42,7 @@ pub(super) fn keep(library: &Library, selection: &Selection, recipes: &[Recipe],
         None if locked => return Err(LockError::Missing { path }.into()),
         None => Some(wanted),
     };
+    fs::remove_abandoned(&path)?;
     if let Some(lock) = renewed {
         fs::write_atomic(&path, lock.to_text().as_bytes())?;
     }

@@ -12,6 +12,7 @@ mod key;
 mod lint;
 mod list;
 mod lock_file;
+mod memory;
 mod plan;
 mod publish;
 mod render;

@@ -1,5 +1,6 @@
 //! Renders a profile into destination folders.
 
+use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
@@ -7,6 +8,7 @@ use rayon::prelude::*;
 use serde::Serialize;
 
 use super::lock_file;
+use super::memory::Memory;
 use super::select::Selection;
 use super::witness::witness;
 use crate::build::{self, Body, Means, Product, Stacked};
@@ -77,6 +79,7 @@ pub fn render(
     }
     let head = ProfileSource::load(Arc::clone(project), request.selection.profile())?;
     let targets = targets(project, &head, request)?;
+    refuse_shared(&targets)?;
     let witness = |folder: &Path| witness(folder);
     let options = Options { store, force: request.force, witness: &witness, reporter };
     let mut destinations = Vec::new();
@@ -94,6 +97,7 @@ pub fn render(
         project.remember(earlier);
     }
     let library = Library::of(head)?;
+    let memory = Memory::of(&library, store, &targets.iter().map(|target| &*target.name).collect::<Vec<_>>());
     let requests: Vec<Request> = targets.iter().map(|target| target.request.clone()).collect();
     let recipes = super::select::resolve_all(&library, &requests)?;
     // A mistake in the layers of one target is found before anything is written for another.
@@ -114,7 +118,43 @@ pub fn render(
             committed
         })
         .collect();
-    finish(&targets, committed, told)
+    finish(&targets, committed, told)?;
+    memory.keep(&library, reporter);
+    if let Some(target) = targets.first()
+        && let Err(error) = store.collect_some(&target.path)
+    {
+        let message = format!("{error} ({}): old records stay in the cache folder", error.source);
+        reporter.report(Event::Warning { message, hint: None });
+    }
+    Ok(())
+}
+
+/// Refuses targets that would be written into one folder: each would wait for the other.
+fn refuse_shared(targets: &[Target]) -> Result<(), Error> {
+    let mut seen: BTreeMap<PathBuf, &Target> = BTreeMap::new();
+    for target in targets {
+        // Only what exists can be a symbolic link.
+        let existing = target.path.ancestors().find_map(|above| Some((above, above.canonicalize().ok()?)));
+        let real = match existing {
+            Some((above, real)) => real.join(target.path.strip_prefix(above).unwrap_or(&target.path)),
+            None => target.path.clone(),
+        };
+        if let Some(other) = seen.insert(real, target) {
+            return Err(Error::Usage {
+                message: format!(
+                    "the targets `{}` and `{}` have one destination: `{}` and `{}` are the same folder",
+                    other.name,
+                    target.name,
+                    other.path.display(),
+                    target.path.display()
+                ),
+                hint: Some(
+                    "remove the symbolic link, or render one of them with `--distro` and a `--dest` of its own".into(),
+                ),
+            });
+        }
+    }
+    Ok(())
 }
 
 /// Tells what is in place and removes what it replaced. Where one target failed, the others are whole nevertheless.
@@ -177,6 +217,7 @@ fn output<'run>(product: &'run Product<'_>) -> Output<'run> {
             Body::Directory(tree) => image::Body::Directory(tree),
             Body::Bytes(bytes) => image::Body::Bytes(bytes),
             Body::Writer(write) => image::Body::Writer(&**write),
+            Body::Text(write) => image::Body::Text(&**write),
         },
     };
     Output { kind: product.kind.as_str(), artifacts: product.artifacts.iter().map(artifact).collect() }

@@ -95,6 +95,7 @@ impl Error {
                 BuildError::Layer { .. }
                 | BuildError::Stack(_)
                 | BuildError::Tier { .. }
+                | BuildError::Seed { .. }
                 | BuildError::Incomplete { .. }
                 | BuildError::NotADirectoryImage { .. }
                 | BuildError::Lint { .. },

@@ -9,6 +9,7 @@ mod stamp;
 
 use std::fs::{self, File, Metadata};
 use std::io::{self, Write};
+use std::os::unix::ffi::OsStrExt;
 use std::os::unix::fs::OpenOptionsExt as _;
 use std::path::{Path, PathBuf};
 
@@ -187,6 +188,33 @@ pub fn remove_file(path: &Path) -> Result<()> {
     fs::remove_file(path).map_err(Error::on("remove", path))
 }
 
+/// Removes the empty directory at `path`.
+///
+/// # Errors
+/// When it is none, not empty or the system refuses.
+pub fn remove_directory(path: &Path) -> Result<()> {
+    fs::remove_dir(path).map_err(Error::on("remove", path))
+}
+
+/// Removes what a killed [`write_atomic`] to `path` left beside it. A file whose process lives, or seems to, stays.
+///
+/// # Errors
+/// When the directory cannot be listed, or such a file not be removed.
+pub fn remove_abandoned(path: &Path) -> Result<()> {
+    let directory = path.parent().filter(|parent| !parent.as_os_str().is_empty()).unwrap_or(Path::new("."));
+    let prefix = [b".", path.file_name().unwrap_or_default().as_bytes(), b"."].concat();
+    for name in list(directory)? {
+        let process = name.as_bytes().strip_prefix(&*prefix).and_then(|rest| rest.strip_suffix(b".new"));
+        let process = process.and_then(|number| std::str::from_utf8(number).ok()?.parse().ok());
+        if let Some(process) = process.and_then(rustix::process::Pid::from_raw)
+            && rustix::process::test_kill_process(process) == Err(rustix::io::Errno::SRCH)
+        {
+            remove_file(&directory.join(name))?;
+        }
+    }
+    Ok(())
+}
+
 /// Writes `bytes` to `path` through a temporary file beside it and a rename: a reader, or the next run after a crash,
 /// finds the old file or the new one. A file that already holds `bytes` is left as it is.
 ///
@@ -221,6 +249,19 @@ mod tests {
         let error = read(Path::new("/nowhere/at/all")).unwrap_err();
         assert_eq!(error.to_string(), "cannot read `/nowhere/at/all`");
         assert!(error.is_not_found());
+    }
+
+    #[test]
+    fn what_a_killed_write_left_is_removed() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("web.lock");
+        let living = format!(".web.lock.{}.new", std::process::id());
+        // No process has a number above 2^22 (proc(5), pid_max).
+        for name in [".web.lock.4194999.new", &living, ".web.lock.x.new", ".other.lock.4194999.new"] {
+            write_atomic(&folder.path().join(name), b"x").unwrap();
+        }
+        remove_abandoned(&path).unwrap();
+        assert_eq!(list(folder.path()).unwrap(), [".other.lock.4194999.new", &living, ".web.lock.x.new"]);
     }
 
     #[test]

@@ -110,6 +110,8 @@ pub enum ManifestError {
 
 /// What an entry takes as text, about: to reserve memory once.
 const LINE: usize = 256;
+/// How many entries one thread writes at a time.
+const CHUNK: usize = 512;
 /// The version of the form.
 const VERSION: u32 = 1;
 
@@ -167,11 +169,11 @@ impl Manifest {
             let _ = writeln!(text, "  \"{key}\": {value},");
         }
         text.push_str("  \"entries\": [");
-        let entries: Vec<String> = self.entries.par_iter().map(json).collect();
-        text.reserve(entries.iter().map(|entry| entry.len() + 8).sum());
-        for (index, entry) in entries.iter().enumerate() {
-            text.push_str(if index == 0 { "\n    " } else { ",\n    " });
-            text.push_str(entry);
+        let lines: Vec<String> = self.entries.par_chunks(CHUNK).map(lines).collect();
+        text.reserve(lines.iter().map(String::len).sum::<usize>() + LINE);
+        for (index, lines) in lines.iter().enumerate() {
+            text.push_str(if index == 0 { "" } else { "," });
+            text.push_str(lines);
         }
         text.push_str("\n  ]\n}\n");
         text
@@ -312,6 +314,9 @@ fn format_absolute(path: &TreePath) -> Vec<u8> {
 
 /// Writes bytes as text that [`read_bytes`] reads back.
 fn written(bytes: &[u8]) -> String {
+    if let Some(plain) = std::str::from_utf8(bytes).ok().filter(|text| !text.contains('\\')) {
+        return plain.to_owned();
+    }
     let mut text = String::with_capacity(bytes.len());
     for chunk in bytes.utf8_chunks() {
         for character in chunk.valid().chars() {
@@ -352,6 +357,16 @@ fn read_bytes(text: &str) -> Result<Vec<u8>, String> {
 
 fn read_path(text: &str) -> Result<TreePath, String> {
     TreePath::from_absolute(&read_bytes(text)?).map_err(|error| error.to_string())
+}
+
+/// Returns the lines of some entries, with commas between them.
+fn lines(entries: &[ManifestEntry]) -> String {
+    let mut text = Vec::with_capacity(entries.len() * LINE);
+    for (index, entry) in entries.iter().enumerate() {
+        text.extend_from_slice(if index == 0 { b"\n    " } else { b",\n    " });
+        serde_json::to_writer(&mut text, entry).expect("manifests hold only strings, numbers and lists");
+    }
+    String::from_utf8(text).expect("JSON is UTF-8")
 }
 
 fn json(value: &impl Serialize) -> String {

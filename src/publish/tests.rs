@@ -3,6 +3,10 @@ use std::path::Path;
 use super::sums::MOST_TEXT;
 use super::*;
 
+fn put(path: &Path, bytes: impl AsRef<[u8]>) {
+    fs::write_atomic(path, bytes.as_ref()).unwrap();
+}
+
 /// A folder of versions, and images to publish in it.
 struct Shelf {
     home: tempfile::TempDir,
@@ -32,7 +36,7 @@ impl Shelf {
         keep: usize,
     ) -> Result<Published, PublishError> {
         let image = self.home.path().join("image");
-        std::fs::write(&image, content).unwrap();
+        put(&image, content);
         let publication = Publication {
             image: &image,
             name: "web",
@@ -117,11 +121,11 @@ fn other_files_stay_as_they_are() {
     let shelf = Shelf::new();
     std::fs::create_dir(shelf.path()).unwrap();
     for name in ["db_1.raw", "web-tools_1.raw", "web_1+2.raw", "web_0.5.raw.xz", "notes"] {
-        std::fs::write(shelf.path().join(name), name).unwrap();
+        put(&shelf.path().join(name), name);
     }
     let db = Digest::of("db_1.raw").hex();
     let list = format!("{db}  db_1.raw\n{db} *gone_1.raw\n{} *BEST-BEFORE-2030-01-01\n", Digest::of("").hex());
-    std::fs::write(shelf.path().join(SUMS), list).unwrap();
+    put(&shelf.path().join(SUMS), list);
     let published = shelf.publish("1", 1).unwrap();
     assert_eq!((published.missing.join(" "), published.removed.len()), ("gone_1.raw".to_owned(), 0));
     assert_eq!(shelf.listed(), ["db_1.raw", "web_1.raw"]);
@@ -177,7 +181,7 @@ fn what_was_interrupted_is_finished() {
         let old = fs::read(&shelf.path().join("web_1.raw")).unwrap();
         shelf.publish("3", 2).unwrap();
         let done = shelf.names();
-        let put = |name: &str, bytes: &[u8]| fs::write_atomic(&shelf.path().join(name), bytes).unwrap();
+        let put = |name: &str, bytes: &[u8]| put(&shelf.path().join(name), bytes);
         put("web_1.raw", &old);
         if step < 3 {
             put(SUMS, list.as_bytes());
@@ -239,7 +243,7 @@ impl Shelf {
     /// Publishes beside another thread; the version may be too old already.
     fn publish_at_once(&self, version: &str) {
         let image = self.home.path().join(format!("image-{version}"));
-        std::fs::write(&image, version).unwrap();
+        put(&image, version);
         let publication = Publication {
             image: &image,
             name: "web",
@@ -295,7 +299,7 @@ fn a_list_that_is_not_understood_stays() {
     let shelf = Shelf::new();
     std::fs::create_dir(shelf.path()).unwrap();
     for list in ["nonsense\n".to_owned(), "\n".repeat((MOST_TEXT + 1) as usize)] {
-        std::fs::write(shelf.path().join(SUMS), &list).unwrap();
+        put(&shelf.path().join(SUMS), &list);
         assert!(shelf.publish("1", 0).is_err());
         assert_eq!((shelf.text(SUMS), shelf.names()), (list, vec![SUMS.to_owned()]));
     }

@@ -26,8 +26,8 @@ pub(super) struct Attributes {
 enum Matcher {
     /// The one path that the table itself describes.
     Own(TreePath),
-    /// Those that its key matches.
-    Pattern(GlobMatcher),
+    /// Those that its key matches: they begin with a text, and match a glob without the leading slash.
+    Pattern(String, GlobMatcher),
 }
 
 impl Attributes {
@@ -59,7 +59,9 @@ impl Attributes {
     fn is_for(&self, path: &TreePath) -> bool {
         match &self.matcher {
             Matcher::Own(own) => own == path,
-            Matcher::Pattern(glob) => glob.is_match(path.to_string()),
+            Matcher::Pattern(first, glob) => {
+                path.as_bytes().starts_with(first.as_bytes()) && glob.is_match(path.as_path())
+            }
         }
     }
 }
@@ -78,10 +80,14 @@ impl Resolver<'_> {
             ).help("give it a `content`; an empty file has `content = \"\"`"));
             return None;
         }
-        let glob = GlobBuilder::new(path).literal_separator(true).backslash_escape(true).build();
+        let relative = path.strip_prefix('/').unwrap_or(path);
+        let glob = GlobBuilder::new(relative).literal_separator(true).backslash_escape(true).build();
         match glob {
             Ok(glob) if path.starts_with('/') => {
-                Some(Attributes::of(Matcher::Pattern(glob.compile_matcher()), path.to_owned(), key, attribute))
+                // Most paths do not even begin as the pattern does.
+                let first = relative.split(['*', '?', '[', '{', '\\']).next().unwrap_or_default();
+                let matcher = Matcher::Pattern(first.to_owned(), glob.compile_matcher());
+                Some(Attributes::of(matcher, path.to_owned(), key, attribute))
             }
             Ok(_) => {
                 self.problems
@@ -102,7 +108,7 @@ impl Resolver<'_> {
         let account = (attribute.owner.is_some() || attribute.group.is_some())
             .then(|| self.account(attribute.owner.as_ref(), attribute.group.as_ref()));
         let mut matched = false;
-        let implied = attribute.directories && matches!(attribute.matcher, Matcher::Pattern(_));
+        let implied = attribute.directories && matches!(attribute.matcher, Matcher::Pattern(..));
         // What one layer describes keeps its mode where others only have something in it.
         let described: BTreeSet<TreePath> = match implied {
             true => all.iter().flat_map(|entries| described_directories(attribute, entries)).collect(),
@@ -112,7 +118,11 @@ impl Resolver<'_> {
             if implied {
                 add_implied(attribute, entries, &described);
             }
-            for (path, entry) in entries.iter_mut() {
+            let own = match &attribute.matcher {
+                Matcher::Own(path) => entries.range_mut::<TreePath, _>(path..=path),
+                Matcher::Pattern(..) => entries.range_mut::<TreePath, _>(..),
+            };
+            for (path, entry) in own {
                 let kind = match entry.action {
                     Action::File(_) => !attribute.directories,
                     Action::Directory => attribute.directories,

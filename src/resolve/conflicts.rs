@@ -3,8 +3,6 @@
 use std::collections::{BTreeMap, HashSet};
 use std::ops::Bound;
 
-use rayon::prelude::*;
-
 use super::recipe::{Action, Entry, Layer};
 use super::resolver::Resolver;
 use crate::spec::{Problem, Tier};
@@ -12,6 +10,9 @@ use crate::tree::TreePath;
 
 /// An entry and the layer it is of.
 type Found<'layers> = (&'layers Layer, &'layers Entry);
+
+/// A layer with some of its entries, sorted.
+type Meeting<'layers> = (&'layers Layer, Vec<&'layers Entry>);
 
 /// Entries of several layers, by path.
 #[derive(Default)]
@@ -50,12 +51,9 @@ impl Resolver<'_> {
             self.check_base_links(entry, &links);
         }
         let tiers = [Tier::Base, Tier::Distro, Tier::Application, Tier::Overlay];
-        let (below_leaves, in_tiers) = rayon::join(
-            || below_leaves(layers),
-            || tiers.into_par_iter().map(|tier| conflicts(layers, tier)).collect::<Vec<_>>(),
-        );
-        self.problems.extend(below_leaves);
-        self.problems.extend(in_tiers.into_iter().flatten());
+        let layers = meeting(layers);
+        self.problems.extend(below_leaves(&layers));
+        self.problems.extend(tiers.into_iter().flat_map(|tier| conflicts(&layers, tier)));
     }
 
     /// Refuses names that container engines take for something else.
@@ -95,12 +93,42 @@ impl Resolver<'_> {
     }
 }
 
+/// Returns the entries that have to do with another one, by layer: of one path, or one below the other, which is no
+/// directory. Most paths are described once.
+fn meeting(layers: &[Layer]) -> Vec<Meeting<'_>> {
+    let all = layers.iter().enumerate();
+    let mut all: Vec<_> =
+        all.flat_map(|(index, layer)| layer.entries.iter().map(move |entry| (entry, index))).collect();
+    // The layers are sorted: this merges them.
+    all.sort_by(|(one, _), (other, _)| one.path.cmp(&other.path));
+    let mut meets = vec![false; all.len()];
+    // The entries that the present path begins with, by bytes, and that are no directories.
+    let mut leaves: Vec<usize> = Vec::new();
+    for (index, (entry, _)) in all.iter().enumerate() {
+        if index > 0 && all[index - 1].0.path == entry.path {
+            (meets[index - 1], meets[index]) = (true, true);
+        }
+        while leaves.pop_if(|leaf| !entry.path.as_bytes().starts_with(all[*leaf].0.path.as_bytes())).is_some() {}
+        for leaf in leaves.iter().filter(|leaf| entry.path.is_below(&all[**leaf].0.path)) {
+            (meets[*leaf], meets[index]) = (true, true);
+        }
+        if !matches!(entry.action, Action::Directory) {
+            leaves.push(index);
+        }
+    }
+    let mut meeting: Vec<Meeting<'_>> = layers.iter().map(|layer| (layer, Vec::new())).collect();
+    for ((entry, layer), _) in all.into_iter().zip(meets).filter(|(_, meets)| *meets) {
+        meeting[layer].1.push(entry);
+    }
+    meeting
+}
+
 /// Reports paths below a file or link of the same layer or a lower one: nothing can be put there.
-fn below_leaves(layers: &[Layer]) -> Vec<Problem> {
+fn below_leaves(layers: &[Meeting<'_>]) -> Vec<Problem> {
     let mut problems = Vec::new();
     let mut leaves = Seen::default();
-    for layer in layers {
-        for entry in &layer.entries {
+    for (layer, entries) in layers {
+        for entry in entries {
             let path = entry.path.as_bytes();
             if !matches!(entry.action, Action::Directory) {
                 for (_, below) in leaves.below(path) {
@@ -114,7 +142,7 @@ fn below_leaves(layers: &[Layer]) -> Vec<Problem> {
         }
         // Entries come sorted: most have the directory of the one before.
         let mut clear = None;
-        for entry in layer.entries.iter().filter(|entry| !matches!(entry.action, Action::Remove)) {
+        for entry in entries.iter().filter(|entry| !matches!(entry.action, Action::Remove)) {
             let directory = entry.path.above().next();
             if directory == clear {
                 continue;
@@ -139,11 +167,11 @@ fn below_leaves(layers: &[Layer]) -> Vec<Problem> {
 }
 
 /// Reports what layers of one tier say about paths of each other.
-fn conflicts(layers: &[Layer], tier: Tier) -> Vec<Problem> {
+fn conflicts(layers: &[Meeting<'_>], tier: Tier) -> Vec<Problem> {
     let mut problems = Vec::new();
     let mut seen = Seen::default();
-    for layer in layers.iter().filter(|layer| layer.tier == tier && !layer.is_profile()) {
-        for entry in layer.entries.iter().filter(|entry| !matches!(entry.action, Action::Remove)) {
+    for (layer, entries) in layers.iter().filter(|(layer, _)| layer.tier == tier && !layer.is_profile()) {
+        for entry in entries.iter().filter(|entry| !matches!(entry.action, Action::Remove)) {
             match hidden_by(entry, &seen) {
                 Some((other_layer, other)) => problems.push(conflict(other_layer, other, layer, entry)),
                 None => seen.insert(layer, entry),

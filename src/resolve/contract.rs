@@ -1,8 +1,10 @@
 //! The runtime contract as meant: every default applied, every reference found.
 
 use std::collections::BTreeMap;
+use std::sync::Arc;
 use std::time::Duration;
 
+use super::calendar::calendar;
 use super::quantity::{duration, signal, size};
 use super::recipe::{Account, Contract, HandOver, Job, Limits, Probe, Process, Question, Secret, Writable};
 use super::resolver::Resolver;
@@ -251,7 +253,7 @@ impl Resolver<'_> {
         }
         Some(Job {
             when: when.value,
-            schedule: table.schedule.as_ref().and_then(|schedule| self.render(schedule)),
+            schedule: self.read(table.schedule.as_ref(), calendar),
             command,
             user: self.account(table.user.as_ref(), None),
             directory: self.directory(table.directory.as_ref()),
@@ -371,9 +373,10 @@ impl Resolver<'_> {
             return None;
         };
         // Only these templates know the two names, which may also be those of variables.
-        let mut scope = self.scope.clone();
+        let mut scope = (*self.scope).clone();
         scope.insert("port".into(), port.into());
         scope.insert("path".into(), path.into());
+        let scope = Arc::new(scope);
         let mut rendered = Vec::new();
         for part in &command {
             match self.library.templates.render_text(part, &part.place, &scope) {

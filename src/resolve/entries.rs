@@ -1,7 +1,9 @@
 //! From tables and file trees to the entries of a layer.
 
+use std::borrow::Cow;
 use std::collections::BTreeMap;
 use std::path::PathBuf;
+use std::sync::Arc;
 
 use rayon::prelude::*;
 
@@ -86,38 +88,37 @@ impl Resolver<'_> {
     }
 
     fn tree_entry(&self, home: &Home<'_>, section: &str, file: &FolderEntry) -> Result<Entry, Box<Problem>> {
-        let whole = Place::file(&file.name);
-        let fault = |message: String| Box::new(Problem::at(&whole, message));
+        let whole = || Place::file(&*file.name);
+        let fault = |message: String| Box::new(Problem::at(&whole(), message));
         let mut used = Used::new();
-        let mut path = file.path.clone();
-        let template = path.strip_suffix(b".j2").map(<[u8]>::to_vec);
         let is_file = matches!(file.kind, FolderEntryKind::File(_) | FolderEntryKind::Embedded(_));
-        if let (Some(without), true) = (&template, is_file) {
-            path.clone_from(without);
-            if path.is_empty() || path.ends_with(b"/") {
-                return Err(fault("a template without a name".into()));
-            }
+        let template = file.path.strip_suffix(b".j2").filter(|_| is_file);
+        if template.is_some_and(|path| path.is_empty() || path.ends_with(b"/")) {
+            return Err(fault("a template without a name".into()));
         }
-        if path.windows(2).any(|pair| pair == b"{{") {
-            let text = String::from_utf8(path).map_err(|_| fault("a name with `{{` must be UTF-8".into()))?;
-            let rendered = self.library.templates.render_text(&text, &whole, &self.scope).map_err(|mut problem| {
-                problem.message = format!("in the name of this file: {}", problem.message);
-                Box::new(Problem { place: Some(whole.clone()), label: String::new(), ..*problem })
-            })?;
+        let mut path = Cow::Borrowed(template.unwrap_or(&file.path));
+        if path.contains(&b'{') && path.windows(2).any(|pair| pair == b"{{") {
+            let text =
+                String::from_utf8(path.into_owned()).map_err(|_| fault("a name with `{{` must be UTF-8".into()))?;
+            let rendered =
+                self.library.templates.render_text(&text, &whole(), &self.scope).map_err(|mut problem| {
+                    problem.message = format!("in the name of this file: {}", problem.message);
+                    Box::new(Problem { place: Some(whole()), label: String::new(), ..*problem })
+                })?;
             used.extend(rendered.used);
-            path = rendered.text.into_bytes();
+            path = rendered.text.into_bytes().into();
         }
         let path = TreePath::from_relative(&path).map_err(|error| fault(error.to_string()))?;
-        let folder_name = if section.is_empty() { "files".to_owned() } else { format!("files.{section}") };
+        let folder_name = || if section.is_empty() { "files".to_owned() } else { format!("files.{section}") };
         let mut rendered_from = None;
         let (action, executable) = match &file.kind {
             FolderEntryKind::EmptyDirectory => (Action::Directory, true),
             FolderEntryKind::Symlink(target) => (Action::Link(target.clone()), true),
-            FolderEntryKind::File(_) | FolderEntryKind::Embedded(_) if template.is_some() => {
+            _ if template.is_some() => {
                 let Ok(relative) = std::str::from_utf8(&file.path) else {
                     return Err(fault("the name of a template must be UTF-8".into()));
                 };
-                let relative = format!("{folder_name}/{relative}");
+                let relative = format!("{}/{relative}", folder_name());
                 let source = self.library.project.source_in(home.folder, &relative).map_err(first_problem)?;
                 let source = source.ok_or_else(|| fault("it went away while it was read".into()))?;
                 let rendered =
@@ -133,8 +134,8 @@ impl Resolver<'_> {
             _ if executable => 0o755,
             _ => 0o644,
         };
-        let section = (!section.is_empty()).then_some(folder_name);
-        let origin = Origin { place: OriginPlace::File(file.name.clone()), section, template: rendered_from };
+        let section = (!section.is_empty()).then(folder_name);
+        let origin = Origin { place: OriginPlace::File(Arc::clone(&file.name)), section, template: rendered_from };
         Ok(Entry { path, action, mode, uid: 0, gid: 0, origin, used })
     }
 

@@ -310,7 +310,7 @@ mod tests {
         let tests = TESTS.map(|name| format!("'{name}' is test"));
         let functions = FUNCTIONS.map(|name| format!("{name} is defined"));
         for expression in filters.iter().chain(&tests).chain(&functions) {
-            assert!(templates.is_true(expression, &place, &Scope::new()).unwrap().0, "{expression}");
+            assert!(templates.is_true(expression, &place, &Arc::default()).unwrap().0, "{expression}");
         }
     }
 }

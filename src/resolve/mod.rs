@@ -5,6 +5,7 @@
 //! is collected, so that a user sees all of them at once.
 
 mod attributes;
+mod calendar;
 mod conflicts;
 mod contract;
 mod entries;
@@ -25,8 +26,9 @@ mod tests;
 mod variables;
 mod written;
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::path::PathBuf;
+use std::sync::Arc;
 
 use rayon::prelude::*;
 
@@ -44,7 +46,7 @@ pub use variables::Setting;
 
 use crate::distro::{self, Distro, Wish};
 use crate::spec::{
-    self, Conditional, DistroTable, Located, Merge, Name, Problem, RuleId, SpecError, Tables, Tier, UserTable,
+    self, Conditional, DistroTable, Located, Merge, Name, Place, Problem, RuleId, SpecError, Tables, Tier, UserTable,
 };
 use resolver::Resolver;
 
@@ -98,7 +100,7 @@ fn with_resolver<T>(
     let mut resolver = Resolver {
         library,
         distro,
-        scope: Scope::new(),
+        scope: Arc::default(),
         users: BTreeMap::new(),
         groups: BTreeMap::new(),
         problems: Vec::new(),
@@ -154,6 +156,7 @@ impl Resolver<'_> {
         let (profile, contract) = self.head(request, tables);
         let image = self.image();
         let layers = self.layers(&contract);
+        self.check_seeds(tables, &contract, &layers);
         let packages = self.packages(tables);
         let mut triggers = BTreeMap::new();
         for (name, table) in &tables.trigger {
@@ -367,6 +370,35 @@ impl Resolver<'_> {
         layers.push(Layer { name, tier: Tier::Overlay, entries, tree: None });
         self.check_layers(&layers);
         layers
+    }
+
+    /// Refuses seeds that are nowhere in the tree. What a layer imports is not known here: building looks for those.
+    fn check_seeds(&mut self, tables: &Tables, contract: &Contract, layers: &[Layer]) {
+        let seeds = contract.writables.iter().filter_map(|(name, writable)| Some((name, writable.seed.as_ref()?)));
+        for (name, seed) in seeds {
+            let entries = || layers.iter().flat_map(|layer| &layer.entries);
+            let kept = |entry: &&Entry| !matches!(entry.action, Action::Remove);
+            let there = entries().filter(kept).any(|entry| entry.path == *seed || entry.path.is_below(seed));
+            if there || layers.iter().any(|layer| layer.tree.is_some()) {
+                continue;
+            }
+            let written = tables.writable.get(name.as_str()).and_then(|table| table.seed.as_ref());
+            let place = written.map_or_else(|| Place::whole(&self.library.source), |written| written.place.clone());
+            let known: BTreeSet<String> = entries()
+                .filter(kept)
+                .flat_map(|entry| std::iter::once(entry.path.clone()).chain(entry.path.ancestors()))
+                .filter(|path| !path.is_root())
+                .map(|path| path.to_string())
+                .collect();
+            let problem = Problem::at(&place, format!("the seed `{seed}` is not in the tree"))
+                .rule("a seed is a path that a layer or the profile puts into the tree");
+            self.problems.push(
+                match spec::nearest(&seed.to_string(), &known.iter().map(String::as_str).collect::<Vec<_>>()) {
+                    Some(near) => problem.help(format!("did you mean `{near}`?")),
+                    None => problem.help("put the files there, or leave `seed` out for a path that begins empty"),
+                },
+            );
+        }
     }
 
     fn tree_of(&mut self, source: &LayerSource) -> Option<PathBuf> {

@@ -13,12 +13,18 @@ const VOLATILE: [&str; 4] = ["/dev", "/proc", "/run", "/sys"];
 /// Adds a directory to `entries` for each writable path and each of its subdirectories that neither a layer nor the base
 /// image has.
 pub(super) fn add(contract: &Contract, distro: &Distro, layers: &[Layer], entries: &mut Vec<Entry>) {
-    let below = layers.iter().flat_map(|layer| &layer.entries).filter(|entry| !matches!(entry.action, Action::Remove));
-    let described: BTreeSet<TreePath> = entries.iter().chain(below).map(|entry| entry.path.clone()).collect();
+    let layers = layers.iter().map(|layer| layer.entries.as_slice());
+    let described: BTreeSet<TreePath> = entries.iter().map(|entry| entry.path.clone()).collect();
+    let is_in_layer = |path: &TreePath| {
+        layers.clone().any(|entries| {
+            let found = entries.binary_search_by(|entry| entry.path.cmp(path));
+            found.is_ok_and(|index| !matches!(entries[index].action, Action::Remove))
+        })
+    };
     for writable in contract.writables.values() {
         for path in directories(writable) {
             let in_base = distro.directories.contains_key(&path.to_string());
-            if !described.contains(&path) && !in_base && !is_volatile(&path) {
+            if !described.contains(&path) && !is_in_layer(&path) && !in_base && !is_volatile(&path) {
                 entries.push(entry(path, writable));
             }
         }

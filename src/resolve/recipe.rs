@@ -2,6 +2,7 @@
 
 use std::collections::BTreeMap;
 use std::path::PathBuf;
+use std::sync::Arc;
 use std::time::Duration;
 
 use serde::{Serialize, Serializer};
@@ -159,7 +160,7 @@ pub enum OriginPlace {
     /// In a document.
     Text(Place),
     /// A file, by the name messages use.
-    File(String),
+    File(Arc<str>),
 }
 
 impl OriginPlace {
@@ -167,7 +168,7 @@ impl OriginPlace {
     pub fn place(&self) -> Place {
         match self {
             Self::Text(place) => place.clone(),
-            Self::File(name) => Place::file(name),
+            Self::File(name) => Place::file(&**name),
         }
     }
 }

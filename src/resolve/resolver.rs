@@ -1,6 +1,7 @@
 //! What every part of resolving needs: rendering, conditions, accounts, and a place to collect problems.
 
 use std::collections::BTreeMap;
+use std::sync::Arc;
 
 use minijinja::value::{Serde, Value};
 
@@ -14,7 +15,7 @@ use crate::spec::{self, Condition, Located, Name, Number, Place, Problem, Projec
 pub(super) struct Resolver<'library> {
     pub(super) library: &'library Library,
     pub(super) distro: Distro,
-    pub(super) scope: Scope,
+    pub(super) scope: Arc<Scope>,
     pub(super) users: BTreeMap<String, User>,
     pub(super) groups: BTreeMap<String, u32>,
     pub(super) problems: Vec<Problem>,
@@ -28,7 +29,7 @@ impl<'library> Resolver<'library> {
         Self {
             library: self.library,
             distro: self.distro.clone(),
-            scope: self.scope.clone(),
+            scope: Arc::clone(&self.scope),
             users: self.users.clone(),
             groups: self.groups.clone(),
             problems: Vec::new(),
@@ -223,6 +224,6 @@ impl<'library> Resolver<'library> {
 
     /// Makes `value` known to templates as `name`.
     pub(super) fn define(&mut self, name: &str, value: impl serde::Serialize) {
-        self.scope.insert(name.to_owned(), Value::from(Serde(value)));
+        Arc::make_mut(&mut self.scope).insert(name.to_owned(), Value::from(Serde(value)));
     }
 }

@@ -3,7 +3,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;
 use std::ops::Range;
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex, OnceLock, PoisonError};
 
 use minijinja::syntax::SyntaxConfig;
 use minijinja::value::{Enumerator, Object, ObjectRepr, Value, ValueKind};
@@ -11,7 +11,9 @@ use minijinja::{AutoEscape, Environment, Error, ErrorKind, Output, State, Undefi
 
 use super::fault::{Fault, Text};
 use super::filters;
+use crate::digest::{Digest, Hasher};
 use crate::spec::{Place, Problem, Project, Source};
+use crate::store::{RenderedText, Texts};
 
 /// A text that was rendered.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -26,7 +28,38 @@ pub struct Rendered {
 pub type Used = BTreeSet<String>;
 
 /// The values that templates see, by top-level name.
-pub type Scope = BTreeMap<String, Value>;
+#[derive(Debug, Clone, Default)]
+pub struct Scope {
+    values: BTreeMap<String, Value>,
+    /// The digest of all values; nothing when one cannot be written down.
+    digest: OnceLock<Option<Digest>>,
+}
+
+impl Scope {
+    /// Makes `value` known as `name`.
+    pub fn insert(&mut self, name: String, value: Value) {
+        self.digest = OnceLock::new();
+        self.values.insert(name, value);
+    }
+
+    fn digest(&self) -> Option<Digest> {
+        *self.digest.get_or_init(|| Some(Digest::of(serde_json::to_vec(&self.values).ok()?)))
+    }
+}
+
+impl<const N: usize> From<[(String, Value); N]> for Scope {
+    fn from(values: [(String, Value); N]) -> Self {
+        Self { values: values.into(), digest: OnceLock::new() }
+    }
+}
+
+impl std::ops::Deref for Scope {
+    type Target = BTreeMap<String, Value>;
+
+    fn deref(&self) -> &BTreeMap<String, Value> {
+        &self.values
+    }
+}
 
 /// Renders templates and expressions. One engine serves all distros of a profile: each template is read once.
 #[derive(Debug)]
@@ -34,6 +67,8 @@ pub struct Templates {
     environment: Environment<'static>,
     sources: Arc<Mutex<BTreeMap<String, Arc<Source>>>>,
     project: Arc<Project>,
+    /// What an earlier run rendered, and the digest of the program that this run is.
+    remembered: OnceLock<(Texts, Digest)>,
 }
 
 impl Templates {
@@ -74,14 +109,31 @@ impl Templates {
                 Err(error) => Err(Error::new(ErrorKind::InvalidOperation, error.to_string())),
             }
         });
-        Self { environment, sources, project: Arc::clone(project) }
+        Self { environment, sources, project: Arc::clone(project), remembered: OnceLock::new() }
+    }
+
+    /// Takes what an earlier run rendered, so that the same is not rendered again, and a digest that tells builds of the
+    /// program apart. The first one counts.
+    pub fn remember(&self, texts: Texts, program: Digest) {
+        self.remembered.get_or_init(|| (texts, program));
+    }
+
+    /// Returns the texts to remember for the next run; nothing when they are those that were remembered.
+    pub fn learned(&self) -> Option<BTreeMap<Digest, RenderedText>> {
+        self.remembered.get()?.0.learned()
     }
 
     /// Renders the template `source`, which templates know as `name` (`layers/nginx/templates/nginx.conf.j2`).
     ///
     /// # Errors
     /// A mistake in it or in one it includes, at its place.
-    pub fn render(&self, name: &str, source: &Arc<Source>, scope: &Scope) -> Result<Rendered, Box<Problem>> {
+    pub fn render(&self, name: &str, source: &Arc<Source>, scope: &Arc<Scope>) -> Result<Rendered, Box<Problem>> {
+        let remembered = self.remembered.get();
+        let remembered =
+            remembered.and_then(|(texts, program)| Some((texts, key(program, name, &source.text, scope)?)));
+        if let Some(RenderedText { text, used }) = remembered.and_then(|(texts, key)| texts.get(&key)) {
+            return Ok(Rendered { text, used });
+        }
         keep(&self.sources, name, source);
         let recorder = Recorder::new(scope);
         let rendered = self
@@ -89,14 +141,18 @@ impl Templates {
             .get_template(name)
             .and_then(|template| template.render(recorder.root()))
             .map_err(|error| Box::new(self.problem(&error, Text::File(Arc::clone(source)), scope)))?;
-        Ok(Rendered { text: rendered, used: recorder.used() })
+        let rendered = Rendered { text: rendered, used: recorder.used() };
+        if let Some((texts, key)) = remembered {
+            texts.add(key, RenderedText { text: rendered.text.clone(), used: rendered.used.clone() });
+        }
+        Ok(rendered)
     }
 
     /// Renders a text that stands in a document at `place`.
     ///
     /// # Errors
     /// A mistake in it, at its place inside the document where that can be told.
-    pub fn render_text(&self, text: &str, place: &Place, scope: &Scope) -> Result<Rendered, Box<Problem>> {
+    pub fn render_text(&self, text: &str, place: &Place, scope: &Arc<Scope>) -> Result<Rendered, Box<Problem>> {
         if !text.contains("{{") && !text.contains("{%") && !text.contains("{#") {
             return Ok(Rendered { text: text.to_owned(), used: Used::new() });
         }
@@ -112,7 +168,7 @@ impl Templates {
     ///
     /// # Errors
     /// A mistake in it.
-    pub fn is_true(&self, text: &str, place: &Place, scope: &Scope) -> Result<(bool, Used), Box<Problem>> {
+    pub fn is_true(&self, text: &str, place: &Place, scope: &Arc<Scope>) -> Result<(bool, Used), Box<Problem>> {
         let recorder = Recorder::new(scope);
         let value = self
             .environment
@@ -160,6 +216,21 @@ pub(super) const STEPS: u64 = 10_000_000;
 /// The name under which a text of a document is rendered.
 const INLINE: &str = "<inline>";
 
+/// The words by which a template takes in another one.
+const TAKING_IN: [&str; 4] = ["include", "import", "extends", "from"];
+
+/// Returns the digest of everything that decides what is rendered from a template; nothing for one that may take in
+/// another one, whose text decides as well.
+fn key(program: &Digest, name: &str, text: &str, scope: &Scope) -> Option<Digest> {
+    let scope = scope.digest().filter(|_| !TAKING_IN.iter().any(|word| text.contains(word)))?;
+    let mut hasher = Hasher::new();
+    hasher.field(program.as_bytes());
+    hasher.field(name.as_bytes());
+    hasher.field(text.as_bytes());
+    hasher.field(scope.as_bytes());
+    Some(hasher.finish().0)
+}
+
 /// Returns the bytes of `text` that an error is about.
 fn range_of(error: &Error, text: &str) -> Option<Range<usize>> {
     let whole_line = |line: usize| {
@@ -194,9 +265,9 @@ struct Recorder {
 }
 
 impl Recorder {
-    fn new(scope: &Scope) -> Self {
+    fn new(scope: &Arc<Scope>) -> Self {
         let used = Arc::<Mutex<Used>>::default();
-        let root = Watched { inner: Inner::Root(scope.clone()), path: String::new(), used: Arc::clone(&used) };
+        let root = Watched { inner: Inner::Root(Arc::clone(scope)), path: String::new(), used: Arc::clone(&used) };
         Self { root: Value::from_object(root), used }
     }
 
@@ -217,7 +288,7 @@ struct Watched {
 }
 
 enum Inner {
-    Root(Scope),
+    Root(Arc<Scope>),
     Map(Value),
 }
 
@@ -264,12 +335,12 @@ mod tests {
 
     use super::*;
 
-    fn scope() -> Scope {
+    fn scope() -> Arc<Scope> {
         let paths = BTreeMap::from([("nologin", "/sbin/nologin")]);
-        Scope::from([
+        Arc::new(Scope::from([
             ("port".into(), Value::from(8080)),
             ("distro".into(), Value::from(BTreeMap::from([("paths", Value::from(paths))]))),
-        ])
+        ]))
     }
 
     fn render(text: &str) -> Result<Rendered, Box<Problem>> {
@@ -315,5 +386,43 @@ mod tests {
         let problem = render("{% if port %}").unwrap_err();
         assert!(problem.message.starts_with("syntax error"), "{}", problem.message);
         assert!(problem.place.unwrap().to_string().starts_with("x.toml:1:"));
+    }
+
+    #[test]
+    fn what_was_rendered_is_remembered_for_the_same_values_and_program() {
+        let source = |text: &str| Arc::new(Source { name: "a.j2".into(), path: None, text: text.into() });
+        let remember = |texts: BTreeMap<Digest, RenderedText>, program: &str| {
+            let templates = Templates::new(&Arc::new(Project::open(Path::new("/nowhere"))));
+            templates.remember(Texts::new(texts), Digest::of(program));
+            templates
+        };
+        let first = remember(BTreeMap::new(), "one");
+        let rendered = first.render("a.j2", &source("{{ port }}"), &scope()).unwrap();
+        let mut known = first.learned().unwrap();
+        let again = remember(known.clone(), "one");
+        assert_eq!(again.render("a.j2", &source("{{ port }}"), &scope()).unwrap(), rendered);
+        assert_eq!(again.learned(), None);
+        // What is remembered is what is returned, so that the following differ from it because they are rendered.
+        known.values_mut().for_each(|text| text.text = "remembered".into());
+        let render = |program, name, text, scope: &Arc<Scope>| {
+            remember(known.clone(), program).render(name, &source(text), scope).unwrap().text
+        };
+        assert_eq!(render("one", "a.j2", "{{ port }}", &scope()), "remembered");
+        assert_eq!(render("two", "a.j2", "{{ port }}", &scope()), "8080");
+        assert_eq!(render("one", "b.j2", "{{ port }}", &scope()), "8080");
+        assert_eq!(render("one", "a.j2", "{{ port }} ", &scope()), "8080 ");
+        let mut other = (*scope()).clone();
+        other.insert("port".into(), Value::from("8080"));
+        assert_eq!(render("one", "a.j2", "{{ port }}", &Arc::new(other)), "8080", "a text is no number");
+    }
+
+    #[test]
+    fn what_may_take_in_other_templates_is_not_remembered() {
+        let templates = Templates::new(&Arc::new(Project::open(Path::new("/nowhere"))));
+        templates.remember(Texts::default(), Digest::of("one"));
+        let text = "{# {% include 'x' %} #}".to_owned();
+        let source = Arc::new(Source { name: "a.j2".into(), path: None, text });
+        templates.render("a.j2", &source, &scope()).unwrap();
+        assert_eq!(templates.learned(), None);
     }
 }

@@ -1,8 +1,8 @@
 //! A project on disk, with the program's own files behind it.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, HashSet};
 use std::path::{Path, PathBuf};
-use std::sync::{Arc, OnceLock};
+use std::sync::{Arc, Mutex, OnceLock, PoisonError};
 
 use super::embedded::{self, Embedded, embedded_files};
 use super::problem::Problem;
@@ -59,6 +59,8 @@ pub struct Project {
     absolute: PathBuf,
     /// The same without symbolic links, once it was asked for.
     real: OnceLock<PathBuf>,
+    /// Folders that are known to lie inside the root.
+    inside: Mutex<HashSet<PathBuf>>,
     inputs: Inputs,
     /// What an earlier render read: the digest of a file that has not changed since need not be found out again.
     earlier: OnceLock<Earlier>,
@@ -94,7 +96,7 @@ pub struct FolderEntry {
     /// What is there.
     pub kind: FolderEntryKind,
     /// How messages name it.
-    pub name: String,
+    pub name: Arc<str>,
 }
 
 /// What stands in a file tree of a layer.
@@ -117,7 +119,14 @@ impl Project {
         let here = if root.as_os_str().is_empty() { Path::new(".") } else { root };
         let absolute = std::path::absolute(here).unwrap_or_else(|_| here.to_owned());
         let root = root.strip_prefix(".").unwrap_or(root).to_owned();
-        Self { root, absolute, real: OnceLock::new(), inputs: Inputs::new(), earlier: OnceLock::new() }
+        Self {
+            root,
+            absolute,
+            real: OnceLock::new(),
+            inside: Mutex::default(),
+            inputs: Inputs::new(),
+            earlier: OnceLock::new(),
+        }
     }
 
     /// Returns the root of the project, to join paths to; empty for the working directory.
@@ -189,8 +198,8 @@ impl Project {
             Folder::Local(folder) => {
                 let path = folder.join(relative);
                 let Some(stamp) = self.observe(&path)? else { return Ok(None) };
-                self.check_inside(&path)?;
-                check_text_file(&path)?;
+                self.check_inside(&path, &stamp)?;
+                check_text_file(&path, &stamp)?;
                 let bytes = fs::read(&path)?;
                 self.inputs.file(&self.absolute(&path), stamp, Digest::of(&bytes));
                 (shown(&path), Some(path), bytes)
@@ -215,7 +224,7 @@ impl Project {
             Folder::Local(folder) => {
                 let path = folder.join(relative);
                 let Some(stamp) = self.observe(&path)? else { return Ok(None) };
-                self.check_inside(&path)?;
+                self.check_inside(&path, &stamp)?;
                 // A link inside the project may stand for the file; what it leads to is an input as well.
                 let path = if stamp.kind() == Stamp::SYMLINK {
                     std::fs::canonicalize(&path).map_err(fs::Error::on("resolve", &path))?
@@ -240,7 +249,7 @@ impl Project {
         let Folder::Local(folder) = folder else { return Ok(None) };
         let path = folder.join(relative);
         let Some(stamp) = self.observe(&path)? else { return Ok(None) };
-        self.check_inside(&path)?;
+        self.check_inside(&path, &stamp)?;
         if stamp.is_directory() {
             self.observe_below(&path)?;
         }
@@ -316,6 +325,20 @@ impl Project {
     /// # Errors
     /// When it cannot be read, or holds something that is no file, directory or symbolic link.
     pub fn walk(&self, folder: &Folder, relative: &str) -> Result<Vec<FolderEntry>, SpecError> {
+        self.walk_except(folder, relative, &|_| false)
+    }
+
+    /// Does what [`Project::walk`] does, but does not look into the directories directly in `relative` whose name `skips`
+    /// is true for.
+    ///
+    /// # Errors
+    /// When it cannot be read, or holds something that is no file, directory or symbolic link.
+    pub fn walk_except(
+        &self,
+        folder: &Folder,
+        relative: &str,
+        skips: &dyn Fn(&[u8]) -> bool,
+    ) -> Result<Vec<FolderEntry>, SpecError> {
         match folder {
             Folder::Local(folder) => {
                 let root = folder.join(relative);
@@ -326,7 +349,7 @@ impl Project {
                             .rule("a layer's file tree is a real directory; symbolic links are not followed")
                             .into());
                     }
-                    Some(_) => self.check_inside(&root)?,
+                    Some(stamp) => self.check_inside(&root, &stamp)?,
                 }
                 let walk = Walk {
                     name: shown(&root),
@@ -334,6 +357,7 @@ impl Project {
                     root: fs::Folder::open(&root)?,
                     inputs: &self.inputs,
                     earlier: self.earlier.get(),
+                    skips,
                 };
                 walk.entries()
             }
@@ -342,7 +366,7 @@ impl Project {
                 let entry = |file: &'static Embedded| FolderEntry {
                     path: file.path.as_bytes()[prefix.len() + 1..].to_vec(),
                     kind: FolderEntryKind::Embedded(file),
-                    name: format!("builtin:{}", file.path),
+                    name: format!("builtin:{}", file.path).into(),
                 };
                 Ok(embedded_files(&prefix).iter().map(entry).collect())
             }
@@ -418,7 +442,15 @@ impl Project {
 
     /// Refuses a path that leads out of the project, by `..` or by symbolic links: a project of someone else must not
     /// read the files of whoever renders it.
-    fn check_inside(&self, path: &Path) -> Result<(), SpecError> {
+    ///
+    /// `stamp` is that of `path` itself.
+    fn check_inside(&self, path: &Path, stamp: &Stamp) -> Result<(), SpecError> {
+        let plain = stamp.kind() != Stamp::SYMLINK && path.file_name().is_some();
+        let folder = path.parent().filter(|_| plain);
+        let known = |folder: &Path| self.inside.lock().unwrap_or_else(PoisonError::into_inner).contains(folder);
+        if folder.is_some_and(known) {
+            return Ok(());
+        }
         let name = shown(path);
         let real = match path.canonicalize() {
             Err(error) if error.kind() == std::io::ErrorKind::NotFound => {
@@ -434,6 +466,9 @@ impl Project {
             }
         };
         if real.starts_with(root) {
+            if let Some(folder) = folder.filter(|_| real != *root) {
+                self.inside.lock().unwrap_or_else(PoisonError::into_inner).insert(folder.to_owned());
+            }
             return Ok(());
         }
         let root = if self.root.as_os_str().is_empty() { Path::new(".") } else { &self.root };
@@ -455,11 +490,16 @@ fn shown(path: &Path) -> String {
 }
 
 /// Refuses what cannot be read as a text: a folder, a pipe that would never end, a file too large to be meant.
-fn check_text_file(path: &Path) -> Result<(), SpecError> {
-    let metadata = std::fs::metadata(path).map_err(fs::Error::on("look at", path))?;
+fn check_text_file(path: &Path, stamp: &Stamp) -> Result<(), SpecError> {
+    let (is_file, size) = if stamp.kind() == Stamp::SYMLINK {
+        let metadata = std::fs::metadata(path).map_err(fs::Error::on("look at", path))?;
+        (metadata.is_file(), metadata.len())
+    } else {
+        (stamp.kind() == Stamp::REGULAR, stamp.size)
+    };
     let fault = match () {
-        () if !metadata.is_file() => "this is not a file".to_owned(),
-        () if metadata.len() > TEXT_MAX => format!("a text of {} bytes", metadata.len()),
+        () if !is_file => "this is not a file".to_owned(),
+        () if size > TEXT_MAX => format!("a text of {size} bytes"),
         () => return Ok(()),
     };
     Err(Problem::at(&Place::file(shown(path)), fault)

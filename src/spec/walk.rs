@@ -23,6 +23,8 @@ pub(super) struct Walk<'project> {
     pub(super) inputs: &'project Inputs,
     /// What an earlier render found, as far as it is still so.
     pub(super) earlier: Option<&'project Earlier>,
+    /// Tells which directories directly in the root are not looked into.
+    pub(super) skips: &'project dyn Fn(&[u8]) -> bool,
 }
 
 impl Walk<'_> {
@@ -50,6 +52,7 @@ impl Walk<'_> {
     ) -> Result<(), SpecError> {
         let folder = self.root.descend(path)?;
         let absolute = self.absolute.join(OsStr::from_bytes(path));
+        let is_root = path.is_empty();
         let children = self.children(&folder, &absolute)?;
         let mut files = Vec::with_capacity(children.len());
         let mut others = Vec::new();
@@ -71,6 +74,7 @@ impl Walk<'_> {
                     let target = folder.read_link(&child.name)?.into();
                     entries.push(self.entry(path, FolderEntryKind::Symlink(target)));
                 }
+                Stamp::DIRECTORY if is_root && (self.skips)(&child.name) => {}
                 Stamp::DIRECTORY => waiting.push(path),
                 _ => return Err(special_file(self.name_of(&path)).into()),
             }
@@ -97,7 +101,7 @@ impl Walk<'_> {
     }
 
     fn entry(&self, path: Vec<u8>, kind: FolderEntryKind) -> FolderEntry {
-        FolderEntry { name: self.name_of(&path), path, kind }
+        FolderEntry { name: self.name_of(&path).into(), path, kind }
     }
 
     /// Returns how messages name a path of the tree.

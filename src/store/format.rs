@@ -1,4 +1,4 @@
-//! The bytes of a record on disk.
+//! The bytes of records and rendered texts on disk.
 //!
 //! All numbers are little-endian; a text is its length (u32) and its bytes:
 //!
@@ -17,12 +17,23 @@
 //!               [mode u32, inode u64, size u64, modified and changed: i64 seconds and u32 nanoseconds each],
 //!               [digest: 32 bytes], [shared: u32]
 //! ```
+//!
+//! Texts are:
+//!
+//! ```text
+//! magic         8 bytes: "LFtexts1"
+//! count         u32; for each: key (32 bytes), text, count of names u32, names (texts)
+//! checksum      u32: CRC-32 of everything before it
+//! ```
 
-use super::{Directory, Entry, Listing, Record, Written};
+use std::collections::BTreeMap;
+
+use super::{Directory, Entry, Listing, Record, RenderedText, Written};
 use crate::digest::Digest;
 use crate::fs::{Stamp, Timestamp};
 
 const MAGIC: &[u8; 8] = b"LFrecord";
+const TEXTS_MAGIC: &[u8; 8] = b"LFtexts1";
 const VERSION: u32 = 1;
 /// What an entry takes besides its name, about: to reserve memory once.
 const ENTRY_SIZE: usize = 128;
@@ -117,6 +128,41 @@ pub(super) fn decode(bytes: &[u8]) -> Option<Record> {
     Some(Record { key, inputs: inputs?, outputs: outputs? })
 }
 
+/// Returns the bytes of rendered texts.
+pub(super) fn encode_texts(texts: &BTreeMap<Digest, RenderedText>) -> Vec<u8> {
+    let mut bytes = TEXTS_MAGIC.to_vec();
+    put_count(&mut bytes, texts.len());
+    for (key, text) in texts {
+        bytes.extend(key.as_bytes());
+        put_text(&mut bytes, text.text.as_bytes());
+        put_count(&mut bytes, text.used.len());
+        text.used.iter().for_each(|name| put_text(&mut bytes, name.as_bytes()));
+    }
+    let checksum = checksum(&bytes);
+    bytes.extend(checksum.to_le_bytes());
+    bytes
+}
+
+/// Returns the rendered texts that `bytes` hold, or nothing when they are damaged or of another version.
+pub(super) fn decode_texts(bytes: &[u8]) -> Option<BTreeMap<Digest, RenderedText>> {
+    let (body, sum) = bytes.split_last_chunk::<4>()?;
+    let mut reader = Reader { bytes: body };
+    if reader.array::<8>()? != *TEXTS_MAGIC || checksum(body) != u32::from_le_bytes(*sum) {
+        return None;
+    }
+    reader.all(|reader| {
+        let count = reader.count(40)?;
+        let texts = (0..count).map(|_| {
+            let key = Digest::from_bytes(reader.array()?);
+            let text = reader.string()?;
+            let count = reader.count(4)?;
+            let used = (0..count).map(|_| reader.string()).collect::<Option<_>>()?;
+            Some((key, RenderedText { text, used }))
+        });
+        texts.collect()
+    })
+}
+
 struct Reader<'bytes> {
     bytes: &'bytes [u8],
 }
@@ -139,6 +185,10 @@ impl<'bytes> Reader<'bytes> {
         Some(text)
     }
 
+    fn string(&mut self) -> Option<String> {
+        String::from_utf8(self.text()?.to_vec()).ok()
+    }
+
     /// Returns a count of things that take at least `size` bytes each, so that a wrong one reserves no memory.
     fn count(&mut self, size: usize) -> Option<usize> {
         let count = self.number()? as usize;
@@ -153,7 +203,7 @@ impl<'bytes> Reader<'bytes> {
     fn outputs(&mut self) -> Option<Vec<Written>> {
         let count = self.number()?;
         let outputs = (0..count).map(|_| {
-            let kind = String::from_utf8(self.text()?.to_vec()).ok()?;
+            let kind = self.string()?;
             Some(Written { kind, listing: self.listing()? })
         });
         outputs.collect()

@@ -4,12 +4,15 @@
 //! holds: an entry appears whole by rename; losing the whole folder at any moment costs time and nothing else.
 
 mod chunks;
+mod collect;
 mod format;
 mod images;
 mod inputs;
 mod listing;
 mod record;
+mod texts;
 
+use std::collections::BTreeMap;
 use std::io::Write;
 use std::os::unix::ffi::OsStrExt;
 use std::path::{Path, PathBuf};
@@ -19,10 +22,12 @@ use crate::digest::Digest;
 use crate::fs::{self, Folder, Stamp, Timestamp};
 
 pub use chunks::ChunkCache;
+pub use collect::{BucketUse, Collected};
 pub use images::StoredImage;
 pub use inputs::{InputFile, Inputs};
 pub use listing::{Directory, Entry, Listing};
 pub use record::{Earlier, Record, Written};
+pub use texts::{RenderedText, Texts};
 
 /// How far a file's time of change has to lie before a render to be trusted, in milliseconds: more than any clock tick.
 const TICK: u32 = 20;
@@ -34,8 +39,12 @@ const ABANDONED: i64 = 24 * 60 * 60;
 /// folder without reading each other's entries.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Bucket {
-    /// `records-1/HEX`: what the last render into a destination saw and wrote; HEX is the SHA-256 of its path.
+    /// `records-2/HEX`: what the last render into a destination saw and wrote; HEX is the SHA-256 of its path.
     Records,
+    /// `sources-2/HEX`: what the last check of a project read; HEX is the SHA-256 of the path of its root.
+    Sources,
+    /// `texts-2/HEX`: what a run rendered from templates; HEX is the SHA-256 of what the run worked on.
+    Texts,
     /// `archives-1/HEX`: a decompressed archive; HEX is the SHA-256 of the compressed one.
     Archives,
     /// `chunks-1/HEX`: a compressed chunk of an image.
@@ -45,9 +54,13 @@ enum Bucket {
 }
 
 impl Bucket {
+    const ALL: [Self; 6] = [Self::Records, Self::Sources, Self::Texts, Self::Archives, Self::Chunks, Self::Images];
+
     fn name(self) -> &'static str {
         match self {
-            Self::Records => "records-1",
+            Self::Records => "records-2",
+            Self::Sources => "sources-2",
+            Self::Texts => "texts-2",
             Self::Archives => "archives-1",
             Self::Chunks => "chunks-1",
             Self::Images => "images-1",
@@ -69,7 +82,7 @@ impl Store {
     /// # Errors
     /// When it cannot be created or written. [`Store::temporary`] stands in for it then.
     pub fn open(path: &Path) -> fs::Result<Self> {
-        for bucket in [Bucket::Records, Bucket::Archives, Bucket::Chunks, Bucket::Images] {
+        for bucket in Bucket::ALL {
             fs::create_directory(&path.join(bucket.name()))?;
         }
         let clock = path.join(format!(".clock.{}", unique()));
@@ -115,7 +128,22 @@ impl Store {
     /// Returns what the last render into `destination` left; nothing when there is none or it is damaged.
     /// `destination` is the real path, without links.
     pub fn record(&self, destination: &Path) -> Option<Record> {
-        format::decode(&fs::read(&self.record_path(destination)).ok()?)
+        self.read(Bucket::Records, destination)
+    }
+
+    /// Returns what the last check of the project at `root`, a real path, read; nothing when there was none or it is
+    /// damaged.
+    pub fn sources(&self, root: &Path) -> Option<Listing> {
+        Some(self.read(Bucket::Sources, root)?.inputs)
+    }
+
+    /// Keeps what a check of the project at `root` read.
+    ///
+    /// # Errors
+    /// When it cannot be written; what was there is still there then.
+    pub fn keep_sources(&self, root: &Path, inputs: Listing) -> fs::Result<()> {
+        let record = Record { key: None, inputs, outputs: Vec::new() };
+        self.keep(Bucket::Sources, root, &format::encode(&record))
     }
 
     /// Keeps `record` for the next render into `destination`.
@@ -123,10 +151,35 @@ impl Store {
     /// # Errors
     /// When it cannot be written; the one that was there is still there then.
     pub fn keep_record(&self, destination: &Path, record: &Record) -> fs::Result<()> {
+        self.keep(Bucket::Records, destination, &format::encode(record))
+    }
+
+    /// Returns the texts that the last run of what `of` names rendered; none when there was none or they are damaged.
+    pub fn texts(&self, of: &Path) -> Texts {
+        let known = fs::read(&self.entry(Bucket::Texts, of)).ok();
+        let known = known.and_then(|bytes| format::decode_texts(collect::without_owner(&bytes)?.0));
+        Texts::new(known.unwrap_or_default())
+    }
+
+    /// Keeps the rendered texts for the next run of what `of` names.
+    ///
+    /// # Errors
+    /// When they cannot be written; what was there is still there then.
+    pub fn keep_texts(&self, of: &Path, texts: &BTreeMap<Digest, RenderedText>) -> fs::Result<()> {
+        self.keep(Bucket::Texts, of, &format::encode_texts(texts))
+    }
+
+    fn read(&self, bucket: Bucket, of: &Path) -> Option<Record> {
+        let bytes = fs::read(&self.entry(bucket, of)).ok()?;
+        format::decode(collect::without_owner(&bytes)?.0)
+    }
+
+    fn keep(&self, bucket: Bucket, of: &Path, bytes: &[u8]) -> fs::Result<()> {
         let temporary = self.path.join(format!(".new.{}", unique()));
-        let written = fs::create(&temporary)
-            .and_then(|mut file| file.write_all(&format::encode(record)).map_err(fs::Error::on("write", &*temporary)));
-        let kept = written.and_then(|()| fs::rename(&temporary, &self.record_path(destination)));
+        let written = fs::create(&temporary).and_then(|mut file| {
+            file.write_all(&collect::with_owner(bytes, owner(bucket, of))).map_err(fs::Error::on("write", &*temporary))
+        });
+        let kept = written.and_then(|()| fs::rename(&temporary, &self.entry(bucket, of)));
         if kept.is_err() {
             // The first error is the one to report; what could not be written may not be removable either.
             fs::remove_file(&temporary).ok();
@@ -139,7 +192,7 @@ impl Store {
     /// # Errors
     /// When it is there and cannot be removed.
     pub fn forget_record(&self, destination: &Path) -> fs::Result<()> {
-        match fs::remove_file(&self.record_path(destination)) {
+        match fs::remove_file(&self.entry(Bucket::Records, destination)) {
             Err(error) if !error.is_not_found() => Err(error),
             _ => Ok(()),
         }
@@ -155,9 +208,9 @@ impl Store {
         ChunkCache::new(self.path.join(Bucket::Chunks.name()), self.path.clone(), limit)
     }
 
-    fn record_path(&self, destination: &Path) -> PathBuf {
-        let name = Digest::of(destination.as_os_str().as_bytes()).hex();
-        self.path.join(Bucket::Records.name()).join(name)
+    /// Returns where the entry for a path is kept.
+    fn entry(&self, bucket: Bucket, of: &Path) -> PathBuf {
+        self.path.join(bucket.name()).join(Digest::of(of.as_os_str().as_bytes()).hex())
     }
 }
 
@@ -167,6 +220,15 @@ impl Drop for Store {
             // It lies in a directory for temporary files; there is nobody to tell and nothing to mend.
             fs::remove_tree(&self.path).ok();
         }
+    }
+}
+
+/// Returns the path whose end is the end of an entry: the destination, or the root of the project.
+fn owner(bucket: Bucket, of: &Path) -> &Path {
+    match bucket {
+        // The root, the profile, the targets.
+        Bucket::Texts => of.parent().and_then(Path::parent).unwrap_or(of),
+        _ => of,
     }
 }
 

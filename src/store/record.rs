@@ -1,10 +1,10 @@
 //! What the last render into one destination saw and wrote.
 
-use std::collections::BTreeSet;
-use std::ffi::OsStr;
+use std::collections::{HashMap, HashSet};
 use std::os::unix::ffi::OsStrExt;
 use std::path::{Path, PathBuf};
 
+use super::listing::split;
 use super::{Entry, Listing};
 use crate::digest::Digest;
 use crate::fs::Stamp;
@@ -36,34 +36,36 @@ pub struct Written {
 #[derive(Debug)]
 pub struct Earlier {
     inputs: Listing,
-    /// The paths that are different now.
-    differing: BTreeSet<PathBuf>,
+    /// The names that are different now, by the directory they are in.
+    differing: HashMap<Vec<u8>, HashSet<Vec<u8>>>,
 }
 
 impl Earlier {
     /// Takes the inputs of a record with those of its paths that [`Listing::differences`] returns.
     pub fn new(inputs: Listing, differing: impl IntoIterator<Item = PathBuf>) -> Self {
-        Self { inputs, differing: differing.into_iter().collect() }
+        let mut names: HashMap<Vec<u8>, HashSet<Vec<u8>>> = HashMap::new();
+        for path in differing {
+            let (directory, name) = split(path.as_os_str().as_bytes());
+            names.entry(directory.to_vec()).or_default().insert(name.to_vec());
+        }
+        Self { inputs, differing: names }
     }
 
     /// Returns what stands at `path`, an absolute one, and the digest of its content where it was read. A path that was
     /// not there and still is not has no stamp.
     pub fn get(&self, path: &Path) -> Option<&Entry> {
         let entry = self.inputs.get(path.as_os_str().as_bytes())?;
-        self.is_same(path).then_some(entry)
+        let (directory, name) = split(path.as_os_str().as_bytes());
+        let differs = self.differing.get(directory).is_some_and(|names| names.contains(name));
+        (!differs).then_some(entry)
     }
 
     /// Returns the children of a directory that was listed, sorted by name, each with whether it is still the same.
     pub fn children(&self, directory: &Path) -> Option<impl Iterator<Item = (&Entry, bool)>> {
         self.get(directory)?.stamp.filter(Stamp::is_directory)?;
         let listed = self.inputs.directory(directory.as_os_str().as_bytes()).filter(|listed| listed.complete)?;
-        Some(listed.entries.iter().filter(|entry| entry.stamp.is_some()).map(move |entry| {
-            let same = self.differing.is_empty() || self.is_same(&directory.join(OsStr::from_bytes(&entry.name)));
-            (entry, same)
-        }))
-    }
-
-    fn is_same(&self, path: &Path) -> bool {
-        !self.differing.contains(path)
+        let differing = self.differing.get(directory.as_os_str().as_bytes());
+        let there = listed.entries.iter().filter(|entry| entry.stamp.is_some());
+        Some(there.map(move |entry| (entry, differing.is_none_or(|names| !names.contains(&*entry.name)))))
     }
 }

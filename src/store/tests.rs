@@ -232,3 +232,58 @@ fn abandoned_files_are_swept() {
     store.sweep().unwrap();
     assert!(!is_there());
 }
+
+#[test]
+fn rendered_texts_come_back_and_only_what_is_used_stays() {
+    let folder = tempfile::tempdir().unwrap();
+    let store = Store::open(folder.path()).unwrap();
+    let of = Path::new("/p/web");
+    let text = |text: &str| RenderedText { text: text.into(), used: ["port".to_owned()].into() };
+    let texts = store.texts(of);
+    assert_eq!(texts.get(&Digest::of("a")), None);
+    texts.add(Digest::of("a"), text("one"));
+    texts.add(Digest::of("b"), text(""));
+    store.keep_texts(of, &texts.learned().unwrap()).unwrap();
+    let texts = store.texts(of);
+    assert_eq!(texts.get(&Digest::of("a")), Some(text("one")));
+    assert_eq!(texts.learned(), Some(BTreeMap::from([(Digest::of("a"), text("one"))])), "the other was not asked for");
+    assert_eq!(texts.get(&Digest::of("b")), Some(text("")));
+    assert_eq!(texts.learned(), None);
+}
+
+#[test]
+fn damaged_texts_are_none() {
+    let text = RenderedText { text: "text".into(), used: ["port".to_owned()].into() };
+    let bytes = format::encode_texts(&BTreeMap::from([(Digest::of("a"), text)]));
+    assert!(format::decode_texts(&bytes).is_some());
+    for position in 0..bytes.len() {
+        let mut damaged = bytes.clone();
+        damaged[position] ^= 0x40;
+        assert_eq!(format::decode_texts(&damaged), None, "byte {position}");
+        assert_eq!(format::decode_texts(&bytes[..position]), None, "cut at {position}");
+    }
+}
+
+#[test]
+fn what_is_kept_for_folders_that_are_gone_is_removed() {
+    let folder = tempfile::tempdir().unwrap();
+    let store = Store::open(&folder.path().join("cache")).unwrap();
+    let (here, gone) = (folder.path().join("here"), folder.path().join("gone"));
+    fs::create_directory(&here).unwrap();
+    for owner in [&here, &gone] {
+        store.keep_record(owner, &record()).unwrap();
+        store.keep_sources(owner, Listing::new()).unwrap();
+        store.keep_texts(&owner.join("web/debian"), &BTreeMap::new()).unwrap();
+    }
+    fs::write_atomic(&store.archives().join("unpacked"), b"x").unwrap();
+    let collected = store.collect().unwrap();
+    assert_eq!((collected.removed, collected.freed > 0), (3, true));
+    assert_eq!(collected.left.iter().map(|left| left.entries).collect::<Vec<_>>(), [1, 1, 1, 1, 0, 0]);
+    assert_eq!((store.record(&here), store.record(&gone)), (Some(record()), None));
+    assert!(store.sources(&here).is_some());
+    assert_eq!(store.collect().unwrap().removed, 0);
+
+    store.keep_record(&gone, &record()).unwrap();
+    store.collect_some(&here).unwrap();
+    assert_eq!((store.record(&here), store.record(&gone)), (Some(record()), None));
+}

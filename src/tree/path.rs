@@ -6,6 +6,7 @@ use std::fmt;
 use std::os::unix::ffi::OsStrExt;
 use std::path::Path;
 use std::str::FromStr;
+use std::sync::Arc;
 
 use serde::{Serialize, Serializer};
 
@@ -20,7 +21,7 @@ const PATH_MAX: usize = 4095;
 /// empty, `.` or `..`, holds a zero byte or is longer than 255 bytes. Names need not be UTF-8. The order is that of the
 /// bytes, so that a directory stands before what is in it.
 #[derive(Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]
-pub struct TreePath(Box<[u8]>);
+pub struct TreePath(Arc<[u8]>);
 
 /// A text that is no path inside a tree.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
@@ -35,7 +36,7 @@ pub struct InvalidPath {
 impl TreePath {
     /// Returns the root.
     pub fn root() -> Self {
-        Self(Box::default())
+        Self(Arc::default())
     }
 
     /// Takes an absolute path as a person writes it, `/etc/nginx`. A single trailing slash is dropped.

@@ -231,7 +231,7 @@ fn a_full_disk_keeps_the_old_result() {
         huge.insert(path("/huge"), file(&"x".repeat(6 << 20), 0o644)).unwrap();
         let error = render(&huge).unwrap_err();
         assert!(std::error::Error::source(&error).unwrap().to_string().contains("No space left"), "{error}");
-        assert_eq!(names(&destination), [""; 0], "{below}: nothing stays of the first render");
+        assert_eq!(names(&disk), [""; 0], "{below}: nothing stays of the first render");
         render(&tree("one")).unwrap();
         render(&huge).unwrap_err();
         assert_eq!(snapshot(&destination), fresh(&tree("one")), "{below}");

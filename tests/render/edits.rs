@@ -160,7 +160,7 @@ fn a_store_that_may_not_be_written_only_warns() {
     let open = world.at("open");
     fs::create_dir(&open).unwrap();
     fs::set_permissions(&open, fs::Permissions::from_mode(0o777)).unwrap();
-    for folder in ["store/records-1", "store/archives-1", "store"] {
+    for folder in ["store/records-2", "store/archives-1", "store"] {
         fs::set_permissions(world.at(folder), fs::Permissions::from_mode(0o555)).unwrap();
     }
     let arguments = ["render", "--distro", "debian", "--dest", "../open/debian"];
@@ -175,7 +175,7 @@ fn a_store_that_may_not_be_written_only_warns() {
         assert!(said.text.contains("the cache folder cannot be used"), "{}", said.text);
         assert_eq!(said.text.contains("is up to date"), round == 1, "{}", said.text);
     }
-    for folder in ["store", "store/records-1", "store/archives-1"] {
+    for folder in ["store", "store/records-2", "store/archives-1"] {
         fs::set_permissions(world.at(folder), fs::Permissions::from_mode(0o755)).unwrap();
     }
 }
@@ -185,7 +185,7 @@ fn a_damaged_store_is_no_harm() {
     let world = World::with_site();
     world.render(&[]).ok();
     let expected = snapshot(&world.destination());
-    let records = world.store().join("records-1");
+    let records = world.store().join("records-2");
     let record = records.join(&names(&records)[0]);
     let good = fs::read(&record).unwrap();
     let mut numbers = Numbers(77);

@@ -121,7 +121,7 @@ fn what_cannot_be_read_is_named() {
     for name in unreadable {
         let world = World::with_site();
         world.render(&["--dest", "../open/before"]).ok();
-        for folder in ["open", "store", "store/records-1", "store/archives-1"] {
+        for folder in ["open", "store", "store/records-2", "store/sources-2", "store/texts-2", "store/archives-1"] {
             fs::set_permissions(world.at(folder), fs::Permissions::from_mode(0o777)).unwrap();
         }
         let place = world.project().join(name);

@@ -207,3 +207,51 @@ fn an_image_of_several_processes_has_to_say_which() {
     world.write("profiles/default.toml", format!("{several}\n[output.rootfs]\nprocess = \"wroker\"\n"));
     world.render(&[]).failed(3, &["wroker", "worker"]);
 }
+
+#[test]
+fn a_refused_render_leaves_no_folder_behind() {
+    let world = World::with_site();
+    world.write("layers/app/files/etc/app/app.conf.j2", "{{ nothing }}");
+    world.render(&[]).failed(3, &["`nothing` is not defined"]);
+    assert!(!world.project().join("out").exists());
+    fs::create_dir_all(world.project().join("out/default")).unwrap();
+    world.render(&[]).failed(3, &["`nothing` is not defined"]);
+    assert_eq!(names(&world.project().join("out")), ["default"], "what was there stays");
+    assert!(!world.destination().exists());
+}
+
+#[test]
+fn two_targets_with_one_folder_are_refused() {
+    let world = World::with_site();
+    let alpine = world.project().join("out/default/alpine");
+    fs::create_dir_all(&alpine).unwrap();
+    std::os::unix::fs::symlink("alpine", world.destination()).unwrap();
+    let words = ["`alpine` and `debian` have one destination", "out/default/debian", "symbolic link"];
+    world.run(&["render"]).failed(2, &words);
+    assert!(names(&alpine).is_empty());
+    world.render(&[]).ok();
+}
+
+#[test]
+fn what_a_kill_left_of_writing_the_lock_is_removed() {
+    let world = World::with_site();
+    // No process has a number above 2^22 (proc(5), pid_max).
+    world.write("profiles/.default.lock.4194999.new", "half a l");
+    world.render(&[]).ok();
+    assert_eq!(names(&world.project().join("profiles")), ["default.lock", "default.toml"]);
+}
+
+#[test]
+fn a_destination_that_is_refused_does_not_hold_up_the_others() {
+    let world = World::with_site();
+    world.run(&["render"]).ok();
+    let edited = world.project().join("out/default/alpine/rootfs/etc/issue");
+    fs::write(&edited, "by hand").unwrap();
+    world.write_site("two");
+    world
+        .run(&["render"])
+        .failed(1, &["out/default/alpine` was changed by hand", "rootfs/etc/issue", "wrote out/default/debian"]);
+    assert_eq!(fs::read_to_string(&edited).unwrap(), "by hand");
+    let rendered = fs::read_to_string(world.destination().join("rootfs/etc/app/copied")).unwrap();
+    assert_eq!(rendered, "copied two\n");
+}

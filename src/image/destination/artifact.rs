@@ -47,7 +47,8 @@ pub(super) struct Prepared<'commit> {
 enum Form<'commit> {
     Directory(Layout<'commit>),
     Bytes(&'commit [u8]),
-    Writer(&'commit (dyn Fn(&mut dyn Write) -> io::Result<()> + Sync)),
+    /// A function, and whether it reads files of the host.
+    Writer(&'commit (dyn Fn(&mut dyn Write) -> io::Result<()> + Sync), bool),
 }
 
 impl<'commit, 'run> Commit<'commit, 'run> {
@@ -87,12 +88,12 @@ impl<'commit, 'run> Commit<'commit, 'run> {
     /// When only files that are written by functions could be different, finds out what they hold before anything is
     /// prepared on disk.
     fn read_writers(&mut self) -> Result<()> {
-        let undecided = |one: &Prepared<'_>| matches!(one.form, Form::Writer(_)) && one.known_entry().is_some();
+        let undecided = |one: &Prepared<'_>| matches!(one.form, Form::Writer(..)) && one.known_entry().is_some();
         if !self.obsolete.is_empty() || self.artifacts.iter().any(|one| one.changed && !undecided(one)) {
             return Ok(());
         }
         for one in self.artifacts.iter_mut().filter(|one| undecided(one)) {
-            let Form::Writer(write) = &one.form else { continue };
+            let Form::Writer(write, _) = &one.form else { continue };
             let mut hasher = Hasher::new();
             write(&mut hasher).map_err(fs::Error::on("make", self.destination.path().join(one.name)))?;
             let (digest, size) = hasher.finish();
@@ -138,7 +139,7 @@ impl<'commit, 'run> Commit<'commit, 'run> {
         let wanted = self.artifacts.par_iter_mut().filter(|artifact| wanted(artifact));
         wanted.try_for_each(|artifact| artifact.write(&places))?;
         // Directories check what they copy; what a function reads can only be checked as a whole.
-        let by_function = |artifact: &Prepared<'_>| artifact.changed && matches!(artifact.form, Form::Writer(_));
+        let by_function = |artifact: &Prepared<'_>| artifact.changed && matches!(artifact.form, Form::Writer(_, true));
         if !self.artifacts.iter().any(by_function) {
             return Ok(());
         }
@@ -180,7 +181,8 @@ impl<'commit> Prepared<'commit> {
                 let entry = file_entry(name, Digest::of(bytes), bytes.len() as u64, seconds);
                 (Form::Bytes(bytes), Some(entry))
             }
-            Body::Writer(write) => (Form::Writer(*write), None),
+            Body::Writer(write) => (Form::Writer(*write, true), None),
+            Body::Text(write) => (Form::Writer(*write, false), None),
         };
         Self { name, kind, form, entry, known: None, changed: true }
     }
@@ -213,7 +215,7 @@ impl<'commit> Prepared<'commit> {
                 Ok(layout.write(new, self.name, old, inputs)?)
             }
             Form::Bytes(bytes) => Ok(write_file(new, self.name, seconds, |file| file.write_all(bytes))?),
-            Form::Writer(write) => {
+            Form::Writer(write, _) => {
                 let mut hasher = Hasher::new();
                 write_file(new, self.name, seconds, |file| {
                     let mut tee = Tee { file: BufWriter::with_capacity(1 << 17, file), hasher: &mut hasher };

@@ -55,6 +55,7 @@ impl<'run> Destination<'run> {
         certain.extend(others.iter().filter(untouched).map(|written| written.kind.clone()));
         let mut outputs = commit.written();
         outputs.extend(others);
+        self.made.keep();
         let record = Record { key: Some(rendered.key), inputs: rendered.inputs, outputs };
         Ok(Committed { destination: self, changed, record, certain, staged })
     }

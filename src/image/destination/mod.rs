@@ -68,6 +68,8 @@ pub enum Body<'run> {
     Bytes(&'run [u8]),
     /// A file with what the function writes. It may be called twice and has to write the same then.
     Writer(&'run (dyn Fn(&mut dyn Write) -> std::io::Result<()> + Sync)),
+    /// The same, when the function reads no file of the host.
+    Text(&'run (dyn Fn(&mut dyn Write) -> std::io::Result<()> + Sync)),
 }
 
 impl fmt::Debug for Body<'_> {
@@ -76,6 +78,7 @@ impl fmt::Debug for Body<'_> {
             Self::Directory(_) => "Directory",
             Self::Bytes(_) => "Bytes",
             Self::Writer(_) => "Writer",
+            Self::Text(_) => "Text",
         })
     }
 }
@@ -193,6 +196,8 @@ pub struct Destination<'run> {
     judgement: OnceLock<Judgement>,
     /// The inputs of the last render that are different now.
     differing: OnceLock<Vec<PathBuf>>,
+    /// The folders that were made for it; they go away unless something is committed.
+    made: MadeFolders,
 }
 
 impl<'run> Destination<'run> {
@@ -202,7 +207,7 @@ impl<'run> Destination<'run> {
     /// # Errors
     /// When it is no folder, is somebody else's (without force), or the file system refuses.
     pub fn lock(path: &Path, options: &'run Options<'run>) -> Result<Self> {
-        let (path, folder) = open_locked(path, options.reporter)?;
+        let (path, folder, made) = open_locked(path, options.reporter)?;
         stage::recover(&path, &folder, options)?;
         let mut record = options.store.record(&path);
         let names = fs::list(&path)?;
@@ -217,7 +222,7 @@ impl<'run> Destination<'run> {
             shown.extend((names.len() > 3).then(|| format!("{} more", names.len() - 3)));
             return Err(DestinationError::Foreign { path, names: shown.join(", ") });
         }
-        Ok(Self { path, folder, options, record, known, judgement: OnceLock::new(), differing: OnceLock::new() })
+        Ok(Self { path, folder, options, record, known, judgement: OnceLock::new(), differing: OnceLock::new(), made })
     }
 
     /// Returns the real path of the folder.
@@ -273,9 +278,42 @@ impl<'run> Destination<'run> {
     }
 }
 
-/// Opens and locks the folder that stands at `path` once the lock is held; returns its real path with it.
-fn open_locked(path: &Path, reporter: &dyn Reporter) -> Result<(PathBuf, Folder)> {
+/// Folders that were missing and were made, the deepest first. Those that are still empty are removed at the end of the
+/// value: a render that is refused leaves nothing behind.
+#[derive(Debug, Default)]
+struct MadeFolders(Vec<PathBuf>);
+
+impl MadeFolders {
+    /// Returns what creating the folder at `path` is going to make.
+    fn before(path: &Path) -> fs::Result<Self> {
+        let mut missing = Vec::new();
+        for folder in path.ancestors().filter(|folder| !folder.as_os_str().is_empty()) {
+            if fs::exists(folder).unwrap_or(true) {
+                break;
+            }
+            missing.push(std::path::absolute(folder).map_err(fs::Error::on("find", folder))?);
+        }
+        Ok(Self(missing))
+    }
+
+    /// Leaves all of them.
+    fn keep(&mut self) {
+        self.0.clear();
+    }
+}
+
+impl Drop for MadeFolders {
+    fn drop(&mut self) {
+        // What is not empty holds something of somebody else's, and so do those above it.
+        let _kept = self.0.iter().try_for_each(|folder| fs::remove_directory(folder));
+    }
+}
+
+/// Opens and locks the folder that stands at `path` once the lock is held; returns its real path with it, and what was
+/// made for it.
+fn open_locked(path: &Path, reporter: &dyn Reporter) -> Result<(PathBuf, Folder, MadeFolders)> {
     loop {
+        let made = MadeFolders::before(path)?;
         let path = real_path(path)?;
         let folder = Folder::open(&path)?;
         folder.lock(|| {
@@ -284,7 +322,7 @@ fn open_locked(path: &Path, reporter: &dyn Reporter) -> Result<(PathBuf, Folder)
         })?;
         // Whoever had the lock has put another folder in its place, most likely.
         match Folder::open(&path).and_then(|now| Ok(now.id()? == folder.id()?)) {
-            Ok(true) => return Ok((path, folder)),
+            Ok(true) => return Ok((path, folder, made)),
             Ok(false) => {}
             Err(error) if error.is_unreachable() => {}
             Err(error) => return Err(error.into()),

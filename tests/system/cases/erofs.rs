@@ -86,7 +86,8 @@ pub(super) fn fsck(world: &World) -> Outcome {
         };
         let mut inside = tools.program("fsck.erofs", &folder);
         inside.args(["--extract=/mnt/extracted", &format!("/mnt/{file}")]);
-        check(&mut inside, &folder.join("extracted"), true).map_err(|error| format!("1.8, {}: {error}", name(&options)))?;
+        check(&mut inside, &folder.join("extracted"), true)
+            .map_err(|error| format!("1.8, {}: {error}", name(&options)))?;
         if options.target_kernel <= OLD {
             // The fsck.erofs of Debian 12 makes a file of every hard link.
             let place = folder.join("extracted");

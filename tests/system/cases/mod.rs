@@ -9,6 +9,7 @@ mod extensions;
 mod owners;
 mod publish;
 mod readers;
+mod schedules;
 mod services;
 mod site;
 mod units;
@@ -26,6 +27,7 @@ pub(crate) const ALL: &[(&str, Case)] = &[
     ("ddi_as_veritysetup", ddi::as_veritysetup),
     ("ddi_signed_with_every_key", ddi::signed_with_every_key),
     ("graphs_are_read", drawings::graphs_are_read),
+    ("systemd_takes_schedules", schedules::systemd_agrees),
     ("the_manual_is_read", drawings::the_manual_is_read),
     ("erofs_images_in_the_kernel", erofs::kernel),
     ("erofs_images_and_fsck", erofs::fsck),
