@@ -74,6 +74,7 @@ pub mod distro;
 pub mod resolve;
 pub mod lock;
 pub mod image;
+pub mod publish;
 pub mod deploy;
 pub mod lint;
 pub mod plan;

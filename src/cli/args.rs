@@ -89,6 +89,8 @@ pub(super) enum Command {
     Verify(VerifyArguments),
     /// Sign an image, or sign it anew, in place
     Sign(SignArguments),
+    /// Add a version of an image to a folder that hosts update from
+    Publish(PublishArguments),
     /// Make keys that sign images
     Key(KeyArguments),
     /// Look after the cache folder
@@ -117,6 +119,7 @@ impl Command {
             | Self::Lint(_)
             | Self::Verify(_)
             | Self::Sign(_)
+            | Self::Publish(_)
             | Self::Key(_)
             | Self::Store(_)
             | Self::Schema(_)
@@ -480,6 +483,51 @@ Every block is checked before. The passphrase may be in LAYERFORGE_PASSPHRASE, t
 
 A command for --signer, here one that does what --key does:
 openssl smime -sign -binary -noattr -nosmimecap -outform der -signer CERT -inkey KEY";
+
+/// What a folder of versions is for.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub(super) enum PublishLayout {
+    /// DIR/NAME_VERSION.raw with SHA256SUMS, for systemd-sysupdate of other hosts
+    Sysupdate,
+    /// DIR/NAME.raw.v/NAME_VERSION.raw, of which this host takes the newest
+    V,
+}
+
+/// Arguments of `publish`.
+#[derive(Debug, Args)]
+#[command(after_help = PUBLISH_HELP)]
+pub(super) struct PublishArguments {
+    /// A sysext, confext or portable service: a file system or a disk image
+    #[arg(value_name = "IMAGE")]
+    pub(super) image: PathBuf,
+    /// The folder; it is made when it is missing
+    #[arg(long = "dir", value_name = "DIR")]
+    pub(super) directory: PathBuf,
+    /// What the folder is for
+    #[arg(long, value_name = "LAYOUT", value_enum, default_value = "sysupdate")]
+    pub(super) layout: PublishLayout,
+    /// The version; the one that the image gives itself by default
+    #[arg(long = "version", value_name = "VERSION")]
+    pub(super) image_version: Option<String>,
+    /// Remove versions older than the N newest
+    #[arg(long, value_name = "N")]
+    pub(super) keep: Option<std::num::NonZeroUsize>,
+    /// Write NAME.transfer, too: hosts find DIR at this URL, or absolute path
+    #[arg(long, value_name = "URL")]
+    pub(super) url: Option<String>,
+    /// Make it an optional feature with this title, NAME.feature, which hosts enable
+    #[arg(long, value_name = "TITLE", requires = "url")]
+    pub(super) feature: Option<String>,
+    /// A command that signs: SHA256SUMS on its input, a detached OpenPGP signature on its output
+    #[arg(long, value_name = "CMD")]
+    pub(super) gpg: Option<String>,
+}
+
+const PUBLISH_HELP: &str = "\
+A version that is there is never replaced. Whatever interrupts it, run it again.
+
+layerforge publish out/web/debian/sysext/web.raw --dir /srv/www/images \\
+    --url https://example.org/images --gpg 'gpg --detach-sign' --keep 5";
 
 /// Arguments of `key`.
 #[derive(Debug, Args)]

@@ -19,6 +19,7 @@ mod list;
 mod manual;
 mod plan;
 mod progress;
+mod publish;
 mod render;
 mod sign;
 mod store;
@@ -75,6 +76,7 @@ fn dispatch(arguments: &Arguments, terminal: &Terminal) -> Result<ExitCode, Erro
         Command::Init(command) => init::run(terminal, &arguments.global, command),
         Command::Key(arguments) => key::run(terminal, arguments),
         Command::Sign(arguments) => sign::run(terminal, arguments),
+        Command::Publish(arguments) => publish::run(&session, arguments),
         Command::Store(arguments) => store::run(&session, arguments),
         Command::Schema(arguments) => generate::schema(terminal, arguments.kind),
         Command::Completions(arguments) => generate::completions(terminal, arguments.shell),

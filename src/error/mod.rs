@@ -12,6 +12,7 @@ use crate::image::read::OpenError;
 use crate::image::signature::SignatureError;
 use crate::image::{DestinationError, ManifestError};
 use crate::lock::LockError;
+use crate::publish::PublishError;
 use crate::spec::SpecError;
 
 /// A command that failed.
@@ -64,6 +65,9 @@ pub enum Error {
     /// An image cannot be read.
     #[error(transparent)]
     Open(#[from] OpenError),
+    /// A version cannot be published.
+    #[error(transparent)]
+    Publish(#[from] PublishError),
     /// An image is not what it says.
     #[error("`{path}` cannot be trusted: {reason}")]
     Unverified {
@@ -99,7 +103,8 @@ impl Error {
             Self::Build(_) | Self::Destination(_) | Self::Manifest { .. } | Self::File(_) => 1,
             Self::Signature { .. } | Self::Sign { .. } | Self::Open(_) => 1,
             Self::Unverified { .. } => 5,
-            Self::Usage { .. } => 2,
+            Self::Usage { .. } | Self::Publish(PublishError::Url(_) | PublishError::Title(_)) => 2,
+            Self::Publish(_) => 1,
             Self::Spec(SpecError::Problems(_)) => 3,
             Self::Spec(SpecError::File(_)) => 1,
             Self::Lock(LockError::File(_)) => 1,

@@ -3,6 +3,7 @@
 use super::subject::{Class, Subject};
 use super::table::Report;
 use super::unit::{self, Assignment};
+use crate::publish::Version;
 
 /// A file of such a folder.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -53,8 +54,7 @@ pub(super) fn versions(subject: &Subject<'_>, report: &mut Report) {
         let stem = file.name.split(".raw").next().unwrap_or_default();
         let found = patterns.iter().find_map(|pattern| version(pattern, &file.name));
         let Some(version) = found.or_else(|| stem.split_once('_').map(|(_, version)| version)) else { continue };
-        let clean = |letter: char| letter.is_ascii_alphanumeric() || ".~^-".contains(letter);
-        if version.is_empty() || !version.chars().all(clean) {
+        if version.parse::<Version>().is_err() {
             report.whole(format!("`{}` has the version `{version}`", file.name));
         }
     }

@@ -2,8 +2,22 @@
 
 use crate::session::{Session, transcript};
 
-const COMMANDS: [&str; 13] =
-    ["render", "check", "plan", "why", "list", "diff", "graph", "init", "sign", "key", "schema", "completions", "man"];
+const COMMANDS: [&str; 14] = [
+    "render",
+    "check",
+    "plan",
+    "why",
+    "list",
+    "diff",
+    "graph",
+    "init",
+    "sign",
+    "publish",
+    "key",
+    "schema",
+    "completions",
+    "man",
+];
 
 #[test]
 fn every_command_explains_itself() {

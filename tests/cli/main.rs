@@ -6,6 +6,7 @@
 
 mod commands;
 mod keys;
+mod publish;
 mod images;
 mod session;
 mod start;

@@ -14,7 +14,7 @@ use layerforge::resolve::{Library, Recipe, Request, resolve};
 use layerforge::spec::{Project, SpecError};
 
 use crate::Outcome;
-use crate::base;
+use crate::base::{self, Base};
 use crate::command::{explain, program, run};
 use crate::containers::Containers;
 use crate::docker::Docker;
@@ -91,13 +91,18 @@ impl World {
 
     fn engines(&self) -> Outcome<&Engines> {
         get_or_make(&self.engines, || {
-            let base = base::debian(&self.cache, RELEASE)?;
+            let base = self.base()?;
             let docker = Docker::find_or_start(&self.scratch.path)?;
             docker.import(&base)?;
             let containers = Containers::set_up(&self.scratch.path)?;
             containers.import(&base)?;
             Ok(Engines { docker, containers })
         })
+    }
+
+    /// Returns the base image.
+    pub(crate) fn base(&self) -> Outcome<Base> {
+        base::debian(&self.cache, RELEASE)
     }
 
     /// Returns an unpacked Debian of the given suite.

@@ -10,6 +10,7 @@
 //! Both are the same in every run.
 
 mod certificate;
+mod command;
 mod der;
 mod generate;
 mod key;
@@ -21,6 +22,7 @@ mod signer;
 mod tests;
 
 pub use certificate::Certificate;
+pub use command::run_command;
 pub use generate::{Generated, generate};
 pub use key::{KeyType, Passphrase, SigningKey};
 pub use pkcs7::{Pkcs7, SignerId};

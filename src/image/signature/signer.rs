@@ -1,13 +1,7 @@
 //! Who signs: a key that is here, or a command that reaches one elsewhere.
 
-use std::io::{Read as _, Write as _};
-use std::process::{Command, Stdio};
-
-use super::{Certificate, Result, SignatureError, SignatureRecord, SigningKey, pkcs7};
+use super::{Certificate, Result, SignatureError, SignatureRecord, SigningKey, pkcs7, run_command};
 use crate::digest::Digest;
-
-/// A longer signature than this is none.
-const MOST_OUTPUT: u64 = 64 << 10;
 
 /// Signs root hashes in the name of a certificate.
 #[derive(Debug, Clone)]
@@ -63,31 +57,10 @@ impl Signer {
     }
 }
 
-/// Runs a line of the shell. What it says on its standard error is for whoever runs it: it may ask for a PIN.
+/// Asks a command for a signature, DER.
 fn run(command: &str, input: &[u8]) -> Result<Vec<u8>> {
     let failed = |reason: String| SignatureError::Command { command: command.to_owned(), reason };
-    let mut process = Command::new("sh");
-    process.args(["-c", command]).stdin(Stdio::piped()).stdout(Stdio::piped());
-    let mut child = process.spawn().map_err(|error| failed(format!("cannot be started: {error}")))?;
-    if let Some(mut standard_input) = child.stdin.take() {
-        // A command that does not read fails by what it gives.
-        standard_input.write_all(input).ok();
-    }
-    let mut output = Vec::new();
-    let read = child.stdout.take().map(|stream| stream.take(MOST_OUTPUT + 1).read_to_end(&mut output));
-    if output.len() as u64 > MOST_OUTPUT {
-        child.kill().ok();
-    }
-    let status = child.wait().map_err(|error| failed(format!("was lost: {error}")))?;
-    if output.len() as u64 > MOST_OUTPUT {
-        return Err(failed(format!("gave more than {MOST_OUTPUT} bytes: expected a signature as DER")));
-    }
-    if let Some(Err(error)) = read {
-        return Err(failed(format!("could not be read from: {error}")));
-    }
-    if !status.success() {
-        return Err(failed(format!("ended with {status}")));
-    }
+    let output = run_command(command, input).map_err(failed)?;
     if output.starts_with(b"-----BEGIN") || output.starts_with(b"MIME") {
         return Err(failed("gave text: expected DER (`-outform DER` with openssl)".into()));
     }

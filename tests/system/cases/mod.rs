@@ -7,6 +7,7 @@ mod erofs;
 mod exposure;
 mod extensions;
 mod owners;
+mod publish;
 mod readers;
 mod schedules;
 mod services;
@@ -52,4 +53,6 @@ pub(crate) const ALL: &[(&str, Case)] = &[
     ("extensions_are_merged_by_debian_12", extensions::are_merged_by_debian_12),
     ("extensions_are_portable", extensions::are_portable),
     ("extensions_are_signed", extensions::are_signed),
+    ("versions_are_ordered", publish::versions_are_ordered),
+    ("versions_are_fetched", publish::versions_are_fetched),
 ];

@@ -16,7 +16,7 @@ use crate::world::World;
 fn source(world: &World, folder: &Path) -> Outcome<PathBuf> {
     let tree = folder.join("tree");
     run(program("mkdir").arg(&tree))?;
-    run(program("tar").args(["--numeric-owner", "-xpf"]).arg(&world.base.archive).arg("-C").arg(&tree))?;
+    run(program("tar").args(["--numeric-owner", "-xpf"]).arg(world.base()?.archive).arg("-C").arg(&tree))?;
     let wide = tree.join("usr/share/wide");
     fs::create_dir(&wide).map_err(explain("make a directory"))?;
     for index in 0..20_000 {

@@ -33,6 +33,7 @@ pub(crate) const DEBIAN_13: Suite = Suite {
         "dmsetup",
         "erofs-utils",
         "gdisk",
+        "gpg",
         "kmod",
         "openssl",
         "squashfs-tools",
