@@ -2,6 +2,7 @@
 //!
 //! ```text
 //! layerforge render --distro alpine          rootfs/ and a Dockerfile, ready for  COPY rootfs/ /
+//! layerforge render --output sysext          sysext/NAME.raw, ready for  systemd-sysext merge
 //! ```
 //!
 //! # The flow: one function per arrow, no arrow back
@@ -17,8 +18,9 @@
 //!                       Plan
 //!                        │ build                      trees of layers, laid over each other
 //!                        ▼
-//!                      Stacked ──deploy──▶ Dockerfile
-//!                        │ image                      rootfs/, archives, manifest
+//!                      Stacked ──deploy──▶ Dockerfile, units
+//!                        │ image                      rootfs/, archives, file systems, disk images, manifest
+//!                        │ lint                       refuses what would not work
 //!                        ▼
 //!                    Destination                      switched in one step, or untouched
 //! ```
@@ -58,6 +60,11 @@
 //!   it has, without setuid and setgid bits; whatever has another owner, such a bit, an attribute, or is a device goes into
 //!   `rootfs.tar` as well, which the Dockerfile adds after the COPY. A directory that only leads somewhere has the mode
 //!   that the distribution gives it, because a COPY changes existing directories.
+//! * **Images are made from trees, never from directories.** What an extension carries, subtracting a base and completing a
+//!   portable service are functions on trees (`image::extension`); EROFS, GPT and dm-verity are ours and stream from where
+//!   contents are. An image is kept in the store under the digest of its tree and settings, and copied into destinations.
+//! * **Units carry numbers, not names.** A service of an extension runs as the uid that its files have, because a merge
+//!   neither makes accounts nor can change them; `PREFIX-files.service` makes what a late merge missed.
 //! * **Unchanged is cheap.** A render writes down the stamp of everything it read, listed or looked for, and of everything
 //!   it wrote. When all of it is as it was, nothing is parsed. A stamp that is too young to be trusted is never equal.
 //!   After an edit, what a file holds is known by its stamp, and what a template renders to by the digest of its text and of
