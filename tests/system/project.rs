@@ -24,6 +24,9 @@ pub(crate) const TRIXIE: Host = Host { release: "trixie", systemd: "257" };
 /// Debian 12, the oldest that layerforge writes images for.
 pub(crate) const BOOKWORM: Host = Host { release: "bookworm", systemd: "252" };
 
+/// Keys of an image that is a directory.
+pub(crate) const DIRECTORY: &str = "format = 'directory'";
+
 /// A rendered image that lint has nothing against.
 pub(crate) struct Image {
     /// The directory or file.
@@ -54,7 +57,11 @@ impl Project {
 
     /// Renders the image `name` as [`Self::render`] does, for another host.
     pub(crate) fn render_for(&self, host: Host, kind: &str, name: &str, keys: &str) -> Outcome<Image> {
-        let output = format!("[output.{kind}]\nsystemd = {}\n{keys}\n", host.systemd);
+        let mut output = format!("[output.{kind}]\nsystemd = {}\n{keys}\n", host.systemd);
+        if keys == DIRECTORY && kind != "sysext" {
+            // A directory holds nothing that is not root's.
+            output += &format!("[file.'/etc/{name}/note']\nowner = 'root'\n");
+        }
         self.write(name, &["judged"], host, &output)?;
         self.make(name, kind, host, &[])
     }

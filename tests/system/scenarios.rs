@@ -177,7 +177,7 @@ fn becomes_active(unit: &str) -> String {
 /// Lets systemd find the partitions of an image, in a container: the kernel makes their nodes, of its own accord in no other
 /// file system than this.
 pub(crate) fn with_partitions(script: &str) -> String {
-    format!("mount -t devtmpfs devtmpfs /dev\n{script}\numount /dev\n")
+    format!("mount -t devtmpfs devtmpfs /dev\n{script}\numount --lazy /dev\n")
 }
 
 /// Returns the name of an image, given that of its file.

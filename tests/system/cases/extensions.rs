@@ -13,7 +13,7 @@ use crate::damage::{Part, damage, start_of};
 use crate::machine::Machine;
 use crate::machine::tree::{DEBIAN_12, DEBIAN_13, TESTING};
 use crate::peer::sysext;
-use crate::project::{BOOKWORM, Image, Project, TRIXIE, tool};
+use crate::project::{BOOKWORM, DIRECTORY, Image, Project, TRIXIE, tool};
 use crate::scenarios::{
     confext_merges, portable_does_not_start, portable_is_refused, portable_runs, signed_only, signed_sysext_works,
     sysext_is_refused, sysext_merges, sysext_works, trusting, with_partitions,
@@ -23,10 +23,10 @@ use crate::world::World;
 
 /// Ways to write a sysext, by the name of the image: keys of its output.
 const WAYS: [(&str, &str); 9] = [
-    ("directory", "format = 'directory'"),
+    ("directory", DIRECTORY),
     ("none", "compression = 'none'"),
     ("fast", "compression = 'fast'"),
-    ("default", ""),
+    ("usual", ""),
     ("small", "compression = 'small'"),
     ("older-fast", "compression = 'fast'\nkernel = '5.15'"),
     ("older", "kernel = '6.1'"),
@@ -52,7 +52,7 @@ pub(super) fn are_merged(world: &World) -> Outcome {
         let image = project.render("sysext", name, keys)?.path;
         machine = judge(machine, &image, |image| with_partitions(&sysext_works(image)))?;
     }
-    for (name, keys) in [("settings", "format = 'directory'"), ("options", ""), ("choices", "filesystem = 'squashfs'")] {
+    for (name, keys) in [("settings", DIRECTORY), ("options", ""), ("choices", "filesystem = 'squashfs'")] {
         machine = judge(machine, &project.render("confext", name, keys)?.path, confext_merges)?;
     }
     machine.run_in_container().map(drop)
@@ -63,7 +63,7 @@ pub(super) fn are_portable(world: &World) -> Outcome {
     let tree = world.tree(&DEBIAN_13)?;
     let project = Project::unpack(world, "portable")?;
     let mut machine = world.machine("portable", &tree)?;
-    for (name, keys) in [("folder", "format = 'directory'"), ("packed", ""), ("squashed", "filesystem = 'squashfs'")] {
+    for (name, keys) in [("folder", DIRECTORY), ("packed", ""), ("squashed", "filesystem = 'squashfs'")] {
         machine = judge(machine, &project.render("portable", name, keys)?.path, |image| portable_runs(image, &[], ""))?;
     }
     let disk = project.render("portable", "disk", UNSIGNED[0].1)?.path;
@@ -86,7 +86,7 @@ pub(super) fn are_merged_by_debian_12(world: &World) -> Outcome {
     let tree = world.tree(&DEBIAN_12)?;
     let project = Project::unpack(world, "debian-12")?;
     let mut machine = world.machine("debian-12", &tree)?;
-    for (name, keys) in [("older", ""), ("oldest", "format = 'directory'"), ("squashed", "filesystem = 'squashfs'")] {
+    for (name, keys) in [("older", ""), ("oldest", DIRECTORY), ("squashed", "filesystem = 'squashfs'")] {
         machine = judge(machine, &project.render_for(BOOKWORM, "sysext", name, keys)?.path, sysext_works)?;
     }
     let service = project.render_for(BOOKWORM, "portable", "carried", "")?.path;
@@ -99,7 +99,7 @@ pub(super) fn are_taken_by_testing(world: &World) -> Outcome {
     let tree = world.tree(&TESTING)?;
     let project = Project::unpack(world, "testing")?;
     let mut machine = world.machine("testing", &tree)?;
-    for (name, keys) in [("directory", "format = 'directory'"), ("default", ""), ("squashed", "filesystem = 'squashfs'")] {
+    for (name, keys) in [("directory", DIRECTORY), ("usual", ""), ("squashed", "filesystem = 'squashfs'")] {
         machine = judge(machine, &project.render("sysext", name, keys)?.path, sysext_works)?;
     }
     machine = judge(machine, &project.render("confext", "settings", "")?.path, confext_merges)?;
