@@ -117,8 +117,10 @@ pub(crate) fn portable_does_not_start(image: &str) -> String {
     format!(
         r#"portablectl attach /images/{image} {name}
 systemctl start {name}.service || true
-timeout 60 sh -c 'until systemctl is-failed --quiet {name}.service; do sleep 0.2; done'
-systemctl show --property=ExecMainStatus --value {name}.service | grep -x 226
+# It is started again and again, each time in vain.
+timeout 60 sh -c 'until systemctl show --property=ExecMainStatus --value {name}.service | grep -x 226; do sleep 0.2; done'
+test ! -e /var/lib/{name}/note
+systemctl stop {name}.service
 portablectl detach /images/{image} {name}
 "#
     )
