@@ -110,11 +110,15 @@ pub(super) fn portable<'tree>(
     let options = unit_options(Flavour::Portable, &output.image);
     let mut tree = stacked.tree.clone();
     put(&mut tree, deploy::units(recipe, &options)?, recipe.profile.epoch)?;
-    for path in deploy::mount_points(recipe, &options)? {
-        if tree.lookup(&path).is_none() {
+    let mounts = deploy::mount_points(recipe, &options)?;
+    for path in &mounts {
+        if tree.lookup(path).is_none() {
             let meta = Meta::root_owned(0o755, recipe.profile.epoch);
-            tree.insert(path, Node { kind: Kind::directory(), meta })?;
+            tree.insert(path.clone(), Node { kind: Kind::directory(), meta })?;
         }
+    }
+    if output.image.format == ImageFormat::Directory {
+        image::yield_mount_points(&mut tree, &mounts);
     }
     let release = ReleaseFile::os_release(fields(recipe, &output.image));
     let whole = image::portable(&tree, &release, &output.prefixes, programs(recipe))?;

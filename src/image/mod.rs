@@ -27,7 +27,7 @@ pub use directory::{DirectoryError, Layout, Old, carried_by_copy};
 pub use elf::Elf;
 pub use extension::{
     Carried, ExtensionClass, FactoryEntry, NeededProgram, PortableError, ReleaseFields, ReleaseFile, Subtracted, Whole,
-    confext, portable, subtract, sysext,
+    confext, portable, subtract, sysext, yield_mount_points,
 };
 pub use file::{Makers, WriteImageError, write_image};
 pub use manifest::{GENERATOR, Manifest, ManifestEntry, ManifestError, ManifestFile, ManifestHead};

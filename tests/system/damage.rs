@@ -51,8 +51,8 @@ fn in_signature(bytes: &[u8], start: usize) -> Outcome<usize> {
     Ok(start + end - 24)
 }
 
-/// Returns where a partition starts, in bytes.
-fn start_of(image: &Path, part: Part) -> Outcome<usize> {
+/// Returns where a partition of an image starts, in bytes.
+pub(crate) fn start_of(image: &Path, part: Part) -> Outcome<usize> {
     let number = match part {
         Part::Data => "1",
         Part::Hashes => "2",

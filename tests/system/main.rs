@@ -16,6 +16,7 @@ mod damage;
 mod docker;
 mod machine;
 mod peer;
+mod project;
 mod scenarios;
 mod verify;
 mod world;

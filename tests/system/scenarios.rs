@@ -1,7 +1,8 @@
 //! What is asked of images in a machine, as scripts that do not care who made them.
 //!
 //! An image called NAME lies in `/images`, as `NAME.raw` or as a directory. Its content is known:
-//! - a sysext has `/usr/share/NAME/note`, and `NAME.service`, which starts when the extension is merged;
+//! - a sysext has `/usr/share/NAME/note`, and `NAME.service`, which starts when the extension is merged; one of layerforge
+//!   also has what [`sysext_works`] says;
 //! - a confext has `/etc/NAME/note`;
 //! - a portable image has `NAME.service`, which writes a file `note` into its state directory, called NAME, and stays.
 //!
@@ -12,10 +13,35 @@ pub(crate) fn sysext_merges(image: &str) -> String {
     merge(image, "", "true")
 }
 
-/// A signed sysext is merged as [`sysext_merges`] says where only signed ones may be, by way of dm-verity.
-pub(crate) fn signed_sysext_merges(image: &str) -> String {
+/// A sysext of layerforge is merged as [`sysext_merges`] says. Its service has written a note into its state directory,
+/// as the user `app`, who is there by then, as is the note in `/etc`, which belongs to that user.
+pub(crate) fn sysext_works(image: &str) -> String {
+    let name = name_of(image);
+    format!("test ! -e /etc/{name}\n{}{}", merge(image, "", &works(name)), without_state(name))
+}
+
+/// A signed sysext works as [`sysext_works`] says where only signed ones may be merged, by way of dm-verity.
+pub(crate) fn signed_sysext_works(image: &str) -> String {
+    let name = name_of(image);
     let policy = "--image-policy=root=signed+absent:usr=signed+absent";
-    format!("{NO_VERITY}\n{}", merge(image, policy, "dmsetup status --target verity | grep -w V"))
+    let look = format!("dmsetup status --target verity | grep -w V\n{}", works(name));
+    format!("{NO_VERITY}\n{}{}", merge(image, policy, &look), without_state(name))
+}
+
+/// Looks for what the service of a merged sysext of layerforge needs and makes.
+fn works(name: &str) -> String {
+    format!(
+        r#"getent passwd 65532 | grep '^app:'
+timeout 60 sh -c 'until grep -x "note of {name}" /var/lib/{name}/note; do sleep 0.1; done'
+stat -c '%u %g %a' /var/lib/{name} | grep -x '65532 65532 750'
+grep -x 'note of {name}' /etc/{name}/note
+stat -c '%u %g %a' /etc/{name}/note | grep -x '65532 65532 640'"#
+    )
+}
+
+/// Removes what a sysext of layerforge leaves on purpose.
+fn without_state(name: &str) -> String {
+    format!("rm -r /var/lib/{name} /etc/{name}\n")
 }
 
 /// Merges a sysext with the given options, and looks for something else while it is merged.
@@ -39,6 +65,9 @@ systemd-sysext unmerge
 test ! -e /usr/share/{name}
 rm -r /var/lib/extensions/{file}
 systemctl daemon-reload
+# What has done its work counts as running until it is stopped.
+systemctl stop '{name}*'
+refused systemctl cat {name}.service
 "#,
         active = becomes_active(&format!("{name}.service"))
     )
@@ -88,8 +117,10 @@ pub(crate) fn portable_does_not_start(image: &str) -> String {
     format!(
         r#"portablectl attach /images/{image} {name}
 systemctl start {name}.service || true
-timeout 60 sh -c 'until systemctl is-failed --quiet {name}.service; do sleep 0.2; done'
-systemctl show --property=ExecMainStatus --value {name}.service | grep -x 226
+# It is started again and again, each time in vain.
+timeout 60 sh -c 'until systemctl show --property=ExecMainStatus --value {name}.service | grep -x 226; do sleep 0.2; done'
+test ! -e /var/lib/{name}/note
+systemctl stop {name}.service
 portablectl detach /images/{image} {name}
 "#
     )
@@ -143,6 +174,12 @@ fn becomes_active(unit: &str) -> String {
         "timeout 60 sh -c 'until systemctl is-active --quiet {unit}; do sleep 0.1; done' || \
          {{ systemctl status --no-pager --full {unit}; exit 1; }}"
     )
+}
+
+/// Lets systemd find the partitions of an image, in a container: the kernel makes their nodes, of its own accord in no other
+/// file system than this.
+pub(crate) fn with_partitions(script: &str) -> String {
+    format!("mount -t devtmpfs devtmpfs /dev\n{script}\numount --lazy /dev\n")
 }
 
 /// Returns the name of an image, given that of its file.

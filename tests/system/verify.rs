@@ -12,11 +12,16 @@ use crate::command::explain;
 
 /// Compares the root filesystem at `root` with the `manifest.json` of a rendered folder.
 pub(crate) fn matches_manifest(rendered: &Path, root: &Path) -> Outcome {
-    let text = fs::read_to_string(rendered.join("manifest.json")).map_err(explain("read manifest.json"))?;
-    let manifest: Value = serde_json::from_str(&text).map_err(explain("understand manifest.json"))?;
-    let entries = manifest["entries"].as_array().ok_or("manifest.json has no entries")?;
+    matches_entries(&rendered.join("manifest.json"), root)
+}
+
+/// Compares the root filesystem at `root` with a manifest, wherever it stands.
+pub(crate) fn matches_entries(manifest: &Path, root: &Path) -> Outcome {
+    let text = fs::read_to_string(manifest).map_err(explain("read a manifest"))?;
+    let manifest: Value = serde_json::from_str(&text).map_err(explain("understand a manifest"))?;
+    let entries = manifest["entries"].as_array().ok_or("the manifest has no entries")?;
     if entries.len() < 5 {
-        return Err(format!("manifest.json has {} entries only", entries.len()));
+        return Err(format!("the manifest has {} entries only", entries.len()));
     }
     let mut differences = Vec::new();
     for entry in entries {

@@ -15,6 +15,6 @@ mod subtract;
 mod tests;
 
 pub use carry::{Carried, FactoryEntry, confext, sysext};
-pub use portable::{NeededProgram, PortableError, Whole, portable};
+pub use portable::{NeededProgram, PortableError, Whole, portable, yield_mount_points};
 pub use release::{ExtensionClass, ReleaseFields, ReleaseFile};
 pub use subtract::{Subtracted, subtract};

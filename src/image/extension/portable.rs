@@ -3,6 +3,7 @@
 use std::io::Read;
 
 use super::release::{ReleaseFile, quoted};
+use crate::image::directory::carried_by_copy;
 use crate::image::elf::Elf;
 use crate::tree::{Content, Kind, Meta, Node, Tree, TreeError, TreePath};
 
@@ -69,6 +70,22 @@ pub fn portable<'run>(
     }
     missing.dedup();
     Ok(Whole { tree, missing })
+}
+
+/// Gives directories at and below `mounts` to root where a copy of whoever copies the tree would not keep their owner and
+/// mode. systemd mounts those of the host over them, with the owner and mode that the units name.
+pub fn yield_mount_points(tree: &mut Tree, mounts: &[TreePath]) {
+    let is_covered = |path: &TreePath| mounts.iter().any(|mount| path == mount || path.is_below(mount));
+    let covered: Vec<TreePath> = tree
+        .iter()
+        .filter(|(path, node)| node.kind.is_directory() && is_covered(path) && !carried_by_copy(node))
+        .map(|(path, _)| path.clone())
+        .collect();
+    for path in covered {
+        if let Some(node) = tree.get_mut(&path) {
+            node.meta = Meta::root_owned(0o755, node.meta.mtime);
+        }
+    }
 }
 
 /// A tree that cannot be made a portable service.

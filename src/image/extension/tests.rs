@@ -150,6 +150,23 @@ fn a_portable_tree_has_what_systemd_mounts_over() {
 }
 
 #[test]
+fn a_directory_may_have_mount_points_of_any_owner() {
+    let mut found = tree(&["/tmp/", "/var/lib/app/uploads/", "/var/lib/app/file", "/var/lib/other/"]);
+    let owned = |mode| Meta { uid: 65532, gid: 65532, ..Meta::root_owned(mode, 7) };
+    for at in ["/var/lib/app", "/var/lib/app/uploads", "/var/lib/app/file", "/var/lib/other"] {
+        found.get_mut(&path(at)).unwrap().meta = owned(0o750);
+    }
+    found.get_mut(&path("/tmp")).unwrap().meta.mode = 0o1777;
+    yield_mount_points(&mut found, &[path("/var/lib/app"), path("/tmp")]);
+    let meta = |at: &str| found.get(&path(at)).unwrap().meta.clone();
+    assert_eq!(meta("/var/lib/app"), Meta::root_owned(0o755, 7));
+    assert_eq!(meta("/var/lib/app/uploads"), Meta::root_owned(0o755, 7));
+    assert_eq!(meta("/tmp"), Meta::root_owned(0o1777, 7), "a copy keeps it");
+    assert_eq!(meta("/var/lib/app/file"), owned(0o750), "nothing says what becomes of a file");
+    assert_eq!(meta("/var/lib/other"), owned(0o750));
+}
+
+#[test]
 fn an_os_release_of_the_tree_keeps_what_it_says() {
     let distro = debian();
     let mut tree = tree(&["/usr/lib/os-release", "/etc/os-release -> ../usr/lib/os-release"]);

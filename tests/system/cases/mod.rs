@@ -51,6 +51,8 @@ pub(crate) const ALL: &[(&str, Case)] = &[
     ("discourse_is_configured", services::discourse),
     ("extensions_are_merged", extensions::are_merged),
     ("extensions_are_merged_by_debian_12", extensions::are_merged_by_debian_12),
+    ("extensions_are_taken_by_testing", extensions::are_taken_by_testing),
+    ("extensions_are_their_manifests", extensions::are_their_manifests),
     ("extensions_are_portable", extensions::are_portable),
     ("extensions_are_signed", extensions::are_signed),
     ("versions_are_ordered", publish::versions_are_ordered),

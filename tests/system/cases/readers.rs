@@ -10,13 +10,13 @@ use layerforge::tree::{Kind, Tree, diff, scan};
 
 use crate::Outcome;
 use crate::command::{explain, program, run};
+use crate::machine::tree::DEBIAN_13;
 use crate::world::World;
 
-/// Makes a tree of the base image without what squashfs through the library cannot hold, and with a wide directory.
+/// Makes a tree of Debian without what squashfs through the library cannot hold, and with a wide directory.
 fn source(world: &World, folder: &Path) -> Outcome<PathBuf> {
     let tree = folder.join("tree");
-    run(program("mkdir").arg(&tree))?;
-    run(program("tar").args(["--numeric-owner", "-xpf"]).arg(world.base()?.archive).arg("-C").arg(&tree))?;
+    run(program("cp").arg("--archive").arg(world.tree(&DEBIAN_13)?.root()).arg(&tree))?;
     let wide = tree.join("usr/share/wide");
     fs::create_dir(&wide).map_err(explain("make a directory"))?;
     for index in 0..20_000 {

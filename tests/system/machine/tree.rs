@@ -58,7 +58,7 @@ pub(crate) const TESTING: Suite = Suite {
     name: "debian-testing",
     suite: "testing",
     variant: "minbase",
-    packages: &["cryptsetup-bin", "openssl", "systemd-repart"],
+    packages: &["cryptsetup-bin", "dbus", "openssl", "systemd-container", "systemd-repart", "systemd-sysv"],
 };
 
 /// The kernel that virtual machines boot, a shell for its first process, and the emulator: not that of the host, because

@@ -15,7 +15,7 @@ use crate::Outcome;
 use crate::command::{explain, program, run};
 
 /// How long a virtual machine may take, with all its scripts.
-const PATIENCE: Duration = Duration::from_secs(600);
+const PATIENCE: Duration = Duration::from_secs(1200);
 
 /// The room that the results of all scripts have.
 const RESULTS: u64 = 32 << 20;
