@@ -61,7 +61,12 @@ fn copy_libraries(target: &Path) -> Result<()> {
     for name in names {
         done(Command::new("cp").arg("-a").arg(name).arg(target))?;
         let size = said(Command::new("du").args(["--summarize", "--block-size=1"]).arg(target))?;
-        if size.split_whitespace().next().and_then(|bytes| bytes.parse::<u64>().ok()).is_some_and(|bytes| bytes >= ENOUGH) {
+        if size
+            .split_whitespace()
+            .next()
+            .and_then(|bytes| bytes.parse::<u64>().ok())
+            .is_some_and(|bytes| bytes >= ENOUGH)
+        {
             return Ok(());
         }
     }

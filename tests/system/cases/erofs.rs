@@ -8,7 +8,9 @@ use std::path::{Path, PathBuf};
 
 use layerforge::image::erofs::{self, Codec, Compression, Options, Profile};
 use layerforge::spec::KernelVersion;
-use layerforge::tree::{Aspect, Change, Content, DeviceNumber, Kind, Meta, Node, Tree, TreePath, diff, diff_without_times, scan};
+use layerforge::tree::{
+    Aspect, Change, Content, DeviceNumber, Kind, Meta, Node, Tree, TreePath, diff, diff_without_times, scan,
+};
 
 use crate::Outcome;
 use crate::command::{explain, program, run};

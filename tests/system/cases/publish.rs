@@ -10,8 +10,8 @@ use layerforge::publish::compare;
 use super::site::contains;
 use crate::Outcome;
 use crate::command::{explain, program, run};
-use crate::machine::tree::DEBIAN_13;
-use crate::peer::{FOR_DEBIAN_13, Peer};
+use crate::machine::tree::{DEBIAN_13, Tree};
+use crate::peer;
 use crate::world::World;
 
 /// Parts that versions are made of, to be put together in every way.
@@ -76,11 +76,10 @@ pub(super) fn versions_are_fetched(world: &World) -> Outcome {
     let gpg = Keyring::make(world.folder("gnupg")?)?;
     let sign = format!("gpg --homedir {} --batch --quiet --detach-sign", gpg.home.display());
     for version in ["1.9", "1.10"] {
-        let peer = Peer::new(&tree, world.folder(&format!("fetched/{version}"))?);
-        let release = |name: &str| format!("{FOR_DEBIAN_13}SYSEXT_IMAGE_VERSION={version}\n# {name}\n");
-        let fetched = peer.erofs(&peer.sysext("fetched", &release("fetched"))?, &[])?;
-        let optional = peer.erofs(&peer.sysext("optional", &release("optional"))?, &[])?;
-        let local = peer.erofs(&peer.sysext("local", &release("local"))?, &[])?;
+        let folder = world.folder(&format!("fetched/{version}"))?;
+        let fetched = image(&tree, &folder, "fetched", version)?;
+        let optional = image(&tree, &folder, "optional", version)?;
+        let local = image(&tree, &folder, "local", version)?;
         run(publish(&fetched, &www).args(["--gpg", &sign, "--url", "file:///www"]))?;
         run(publish(&optional, &www).args(["--gpg", &sign, "--url", "/www", "--feature", "100 % optional"]))?;
         run(publish(&local, &host).args(["--layout", "v"]))?;
@@ -103,6 +102,20 @@ pub(super) fn versions_are_fetched(world: &World) -> Outcome {
     contains(transcript.output("fetched"), "Good signature from")?;
     contains(transcript.output("enabled"), "100 % optional")?;
     contains(transcript.output("changed"), "BAD signature from")
+}
+
+/// Makes the image of a sysext that says its version. Files of a few bytes are more than systemd-pull can take.
+fn image(tools: &Tree, folder: &Path, name: &str, version: &str) -> Outcome<PathBuf> {
+    let tree = peer::sysext(folder, name)?;
+    let release = tree.join(format!("usr/lib/extension-release.d/extension-release.{name}"));
+    let text = fs::read_to_string(&release).map_err(explain("read the release file"))?;
+    fs::write(&release, format!("{text}SYSEXT_IMAGE_VERSION={version}\n"))
+        .map_err(explain("write the release file"))?;
+    fs::write(tree.join(format!("usr/share/{name}/filler")), "filler\n".repeat(5000))
+        .map_err(explain("fill the image"))?;
+    let mut command = tools.program("mkfs.erofs", folder);
+    run(command.args(["--quiet", "--all-root", "-T1", &format!("/mnt/{name}.raw"), &format!("/mnt/{name}")]))?;
+    Ok(folder.join(format!("{name}.raw")))
 }
 
 const LAYERFORGE: &str = env!("CARGO_BIN_EXE_layerforge");
