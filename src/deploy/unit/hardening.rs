@@ -4,19 +4,19 @@
 //! `RemoveIPC=` removes what other units of the same user share, and `PrivateIPC=` with a `/dev/shm` of its own leaves
 //! nothing to remove; `PrivatePIDs=` makes the program process 1, which ignores signals that it does not handle.
 
+use super::Flavour;
 use super::directories::Directories;
 use super::program::Program;
 use super::text::UnitText;
 use crate::spec::Need;
 
 /// Directives that no need changes.
-const ALWAYS: [(&str, &str); 20] = [
+const ALWAYS: [(&str, &str); 19] = [
     ("NoNewPrivileges", "yes"),
     ("UMask", "0077"),
     ("ProtectSystem", "strict"),
     ("PrivateTmp", "yes"),
     ("PrivateMounts", "yes"),
-    ("PrivateIPC", "yes"),
     ("ProtectHostname", "yes"),
     ("ProtectKernelTunables", "yes"),
     ("ProtectKernelModules", "yes"),
@@ -39,6 +39,11 @@ pub(super) fn write(unit: &mut UnitText, program: &Program<'_>, directories: &Di
     let needs = |need| program.needs.contains(&need);
     for (key, value) in ALWAYS {
         unit.set(key, value);
+    }
+    if program.options.flavour == Flavour::Sysext {
+        // The process that becomes a portable service opens its image first, and for dm-verity waits at a semaphore for
+        // the host's udev, which cannot see it in a namespace: the service would never start.
+        unit.set("PrivateIPC", "yes");
     }
     capabilities(unit, program);
     unit.set("ProtectHome", protect_home(program));

@@ -27,3 +27,12 @@ fn shipped_profiles() {
         }
     }
 }
+
+#[test]
+fn a_portable_service_can_open_an_image_with_verity() {
+    let has_namespace = |flavour| {
+        let files = units(&recipe("redis", "debian"), &options(flavour, 257, "redis")).unwrap();
+        listing(&files).contains("PrivateIPC=")
+    };
+    assert!(has_namespace(Flavour::Sysext) && !has_namespace(Flavour::Portable));
+}
