@@ -85,6 +85,7 @@ pub mod publish;
 pub mod deploy;
 pub mod lint;
 pub mod plan;
+pub mod sandbox;
 pub mod build;
 pub mod error;
 pub mod engine;

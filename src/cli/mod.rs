@@ -36,6 +36,7 @@ use clap::Parser;
 use crate::engine::{Selection, read_setting, read_settings};
 use crate::error::Error;
 use crate::resolve::Setting;
+use crate::sandbox;
 use crate::spec::{Project, Scalar};
 use crate::store::Store;
 
@@ -44,6 +45,10 @@ use terminal::Terminal;
 
 /// Runs the program with the arguments and environment of the process.
 pub fn run() -> ExitCode {
+    if std::env::args_os().nth(1).is_some_and(|argument| argument == sandbox::KEEPER) {
+        // Started by this program itself: with one thread, and nothing to do with a person.
+        return ExitCode::from(sandbox::keep());
+    }
     let arguments = Arguments::parse();
     let terminal = Terminal::new(&arguments.global);
     log(arguments.global.verbose);
