@@ -133,10 +133,11 @@ fn nothing_of_the_host_is_seen() {
         fs::write(&secret, "secret").unwrap();
         let outside = secret.to_str().unwrap();
         root.run(&format!("test ! -e {outside}; test ! -e /../{outside}; test ! -e /proc/1/root{outside}"));
-        assert_eq!(root.says("ls /proc/1/root /proc/1/fd /proc/1/exe 2>/dev/null | head -3"), "");
-        assert_eq!(root.says("ls -d /proc/[0-9]* | wc -l | tr -d ' '; ls -A /sys /tmp; ls /run"), "4\nlock\n/sys:\n\n/tmp:".replace("lock\n", "").as_str().to_owned() + "\nlock");
+        root.run("for link in root exe cwd fd/0 fd/1; do ! readlink /proc/1/$link; done; ! ls /proc/1/root/");
+        assert_eq!(root.says("cd /proc; set -- [0-9]*; echo $1 $#"), "1 2");
+        assert_eq!(root.says("ls -A /sys /tmp /run"), "/run:\nlock\n\n/sys:\n\n/tmp:");
         assert_eq!(root.says("ls -m /dev"), "fd, full, null, ptmx, pts, random, shm, stderr, stdin, stdout, tty, urandom,\nzero");
-        assert_eq!(root.says("cat /proc/self/mountinfo | cut -d' ' -f5 | sort | head -30").contains("/home"), false);
+        assert!(!root.says("cut -d' ' -f5 /proc/self/mountinfo").lines().any(|point| point.starts_with("/home")));
     });
 }
 

@@ -173,6 +173,7 @@ impl Default for Limits {
 pub struct Command {
     program: OsString,
     arguments: Vec<OsString>,
+    #[serde(with = "pairs")]
     environment: BTreeMap<OsString, OsString>,
     directory: OsString,
 }
@@ -221,6 +222,27 @@ impl Command {
 
     fn shown(&self) -> String {
         self.program.to_string_lossy().into_owned()
+    }
+}
+
+/// Keys of JSON are texts; names of variables are bytes.
+mod pairs {
+    use std::collections::BTreeMap;
+    use std::ffi::OsString;
+
+    use serde::{Deserialize, Deserializer, Serializer};
+
+    pub(super) fn serialize<S: Serializer>(
+        variables: &BTreeMap<OsString, OsString>,
+        serializer: S,
+    ) -> Result<S::Ok, S::Error> {
+        serializer.collect_seq(variables)
+    }
+
+    pub(super) fn deserialize<'text, D: Deserializer<'text>>(
+        deserializer: D,
+    ) -> Result<BTreeMap<OsString, OsString>, D::Error> {
+        Ok(Vec::deserialize(deserializer)?.into_iter().collect())
     }
 }
 

@@ -10,7 +10,7 @@ use std::path::{Path, PathBuf};
 
 use rustix::fs::{AtFlags, CWD, Mode, OFlags, StatVfsMountFlags, Timestamps};
 use rustix::mount::{
-    MountFlags, MountPropagationFlags, MoveMountFlags, OpenTreeFlags, UnmountFlags, mount, mount_bind_recursive,
+    FsMountFlags, FsOpenFlags, MountAttrFlags, MountFlags, MountPropagationFlags, MoveMountFlags, OpenTreeFlags, UnmountFlags, fsconfig_create, fsmount, fsopen, mount, mount_bind_recursive,
     mount_change, mount_remount, move_mount, open_tree, unmount,
 };
 use rustix::process::{chdir, pivot_root};
@@ -36,6 +36,8 @@ const MEMORY: &str = "size=25%,nr_inodes=200k";
 pub(super) struct Mounts {
     /// Copies of mounts of the host, which can be put anywhere without its paths.
     devices: Vec<(PathBuf, OwnedFd)>,
+    /// A new `/proc`; the kernel allows it only while the old one can be seen whole.
+    processes: OwnedFd,
     binds: Vec<(Bind, bool, OwnedFd)>,
     services: bool,
     /// What is mounted, in that order.
@@ -62,6 +64,7 @@ impl Mounts {
         });
         let mounts = Self {
             devices: devices.collect::<Result<_, _>>()?,
+            processes: new_proc().map_err(Fault::in_setup("mount /proc"))?,
             binds: binds.collect::<Result<_, _>>()?,
             services: request.services,
             mounted: Vec::new(),
@@ -76,8 +79,10 @@ impl Mounts {
     /// # Errors
     /// When the kernel refuses, or something else stands where a directory is needed.
     pub(super) fn make(&mut self) -> Result<(), Fault> {
-        // Reading is enough; in a namespace of root's the kernel's settings could be written else.
-        self.file_system("proc", "/proc", PLAIN | MountFlags::NOEXEC | MountFlags::RDONLY, "")?;
+        let proc = Path::new("/proc");
+        self.directory(proc)?;
+        attach(&self.processes, proc)?;
+        self.mounted.push(proc.to_owned());
         self.file_system("tmpfs", "/sys", PLAIN | MountFlags::NOEXEC | MountFlags::RDONLY, "size=4k,mode=0555")?;
         self.devices()?;
         self.file_system("tmpfs", "/run", PLAIN, &format!("{MEMORY},mode=0755"))?;
@@ -219,6 +224,18 @@ fn tried(what: &str, path: &Path) -> String {
 fn copy_of(path: &Path) -> Result<OwnedFd, Fault> {
     let flags = OpenTreeFlags::OPEN_TREE_CLONE | OpenTreeFlags::OPEN_TREE_CLOEXEC | OpenTreeFlags::AT_RECURSIVE;
     open_tree(CWD, path, flags).map_err(Fault::in_setup(tried("bind", path)))
+}
+
+/// Makes a file system of the processes of this namespace. Reading is enough: where the caller is root, the settings of
+/// the kernel could be written else.
+fn new_proc() -> rustix::io::Result<OwnedFd> {
+    let context = fsopen("proc", FsOpenFlags::FSOPEN_CLOEXEC)?;
+    fsconfig_create(&context)?;
+    let attributes = MountAttrFlags::MOUNT_ATTR_RDONLY
+        | MountAttrFlags::MOUNT_ATTR_NOSUID
+        | MountAttrFlags::MOUNT_ATTR_NODEV
+        | MountAttrFlags::MOUNT_ATTR_NOEXEC;
+    fsmount(&context, FsMountFlags::FSMOUNT_CLOEXEC, attributes)
 }
 
 fn attach(copy: &OwnedFd, path: &Path) -> Result<(), Fault> {

@@ -26,6 +26,36 @@ pub(crate) fn debian(cache: &Path, release: &str) -> Outcome<Base> {
     Ok(Base { archive })
 }
 
+/// Returns the archive of a Debian 13 whose packages, all required ones and `packages`, are unpacked but not configured.
+pub(crate) fn unpacked_debian(cache: &Path, name: &str, packages: &str) -> Outcome<PathBuf> {
+    let archive = cache.join(format!("debian-unpacked-{name}.tar"));
+    if is_fresh(&archive) {
+        return Ok(archive);
+    }
+    let (root, unfinished) = (cache.join("unfinished-root"), cache.join("unfinished.tar"));
+    if root.exists() {
+        fs::remove_dir_all(&root).map_err(explain("remove what another run left"))?;
+    }
+    let keep = "--extract-hook=mkdir \"$1\"/packages && cp \"$1\"/var/cache/apt/archives/*.deb \"$1\"/packages/";
+    let mut options = vec!["--variant=extract", "--include=?priority(required)", "--include=?essential", "--include=apt", keep];
+    let include = format!("--include={packages}");
+    if !packages.is_empty() {
+        options.push(&include);
+    }
+    bootstrap("trixie", &root, &options)?;
+    // mmdebstrap has unpacked the files, to have a dpkg; this writes its database and runs the scripts before unpacking.
+    let script = "mkdir -p \"$1/var/lib/dpkg/info\" \"$1/var/lib/dpkg/updates\" \"$1/var/lib/dpkg/triggers\"
+        touch \"$1/var/lib/dpkg/status\"; mount -t proc proc \"$1/proc\"
+        chroot \"$1\" sh -euc 'dpkg --unpack --force-depends --force-unsafe-io /packages/*.deb'
+        umount \"$1/proc\"; rm -r \"$1/packages\"; tar --create --numeric-owner --xattrs --directory \"$1\" --file \"$2\" .";
+    let mut command = program("unshare");
+    command.args(["--mount", "--net", "sh", "-euc", script, "sh"]).arg(&root).arg(&unfinished);
+    run(command.env("PATH", "/usr/sbin:/usr/bin:/sbin:/bin").env("DEBIAN_FRONTEND", "noninteractive"))?;
+    fs::remove_dir_all(&root).map_err(explain("remove the unpacked root"))?;
+    fs::rename(&unfinished, &archive).map_err(explain(format!("write {}", archive.display())))?;
+    Ok(archive)
+}
+
 /// Tells whether `path` is there and was made recently enough to be used again.
 pub(crate) fn is_fresh(path: &Path) -> bool {
     let age = fs::metadata(path).and_then(|metadata| metadata.modified()).ok().and_then(|time| time.elapsed().ok());

@@ -140,6 +140,11 @@ impl World {
         Ok(Rendered { folder, recipe: recipe(project, profile, RELEASE)? })
     }
 
+    /// Returns the folder for what is used again by later runs.
+    pub(crate) fn cache(&self) -> &Path {
+        &self.cache
+    }
+
     /// Returns a new folder for a case.
     pub(crate) fn folder(&self, name: &str) -> Outcome<PathBuf> {
         let folder = self.scratch.path.join(name);

@@ -9,6 +9,7 @@ mod extensions;
 mod owners;
 mod publish;
 mod readers;
+pub(crate) mod sandbox;
 mod schedules;
 mod services;
 mod site;
@@ -49,6 +50,8 @@ pub(crate) const ALL: &[(&str, Case)] = &[
     ("squashfs_elsewhere", readers::squashfs_elsewhere),
     ("redis_keeps_its_data", services::redis),
     ("discourse_is_configured", services::discourse),
+    ("scripts_run_alike_in_a_minimal_system", sandbox::minimal),
+    ("scripts_run_alike_with_services", sandbox::services),
     ("extensions_are_merged", extensions::are_merged),
     ("extensions_are_merged_by_debian_12", extensions::are_merged_by_debian_12),
     ("extensions_are_taken_by_testing", extensions::are_taken_by_testing),
