@@ -104,9 +104,10 @@ fn owner(ran: &Ran, path: &str) -> Option<(u32, u32)> {
 #[test]
 fn a_command_runs_as_root_with_a_clean_environment() {
     each(|root| {
-        let said = root.says("id -u; id -g; pwd; umask; hostname 2>/dev/null || uname -n; env | sort | grep -v ^PWD; cat");
+        let said =
+            root.says("id -u; id -g; pwd; umask; hostname 2>/dev/null || uname -n; env | sort | grep -v ^PWD; cat");
         let expected = "0\n0\n/\n0022\nlocalhost\nHOME=/root\nLC_ALL=C.UTF-8\n\
-            PATH=/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin\nRUNLEVEL=1\nSYSTEMD_IGNORE_CHROOT=0\n\
+            PATH=/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin\n\
             SYSTEMD_OFFLINE=1\nTERM=dumb";
         assert_eq!(said, expected);
     });
@@ -136,7 +137,10 @@ fn nothing_of_the_host_is_seen() {
         root.run("for link in root exe cwd fd/0 fd/1; do ! readlink /proc/1/$link; done; ! ls /proc/1/root/");
         assert_eq!(root.says("cd /proc; set -- [0-9]*; echo $1 $#"), "1 2");
         assert_eq!(root.says("ls -A /sys /tmp /run"), "/run:\nlock\n\n/sys:\n\n/tmp:");
-        assert_eq!(root.says("ls -m /dev"), "fd, full, null, ptmx, pts, random, shm, stderr, stdin, stdout, tty, urandom,\nzero");
+        assert_eq!(
+            root.says("ls -m /dev"),
+            "fd, full, null, ptmx, pts, random, shm, stderr, stdin, stdout, tty, urandom,\nzero"
+        );
         assert!(!root.says("cut -d' ' -f5 /proc/self/mountinfo").lines().any(|point| point.starts_with("/home")));
     });
 }
@@ -145,7 +149,8 @@ fn nothing_of_the_host_is_seen() {
 fn there_is_no_network() {
     each(|root| {
         assert_eq!(root.says("tail -n +3 /proc/net/dev | cut -d: -f1 | tr -d ' '"), "lo");
-        let script = "import socket\ntry:\n socket.create_connection(('192.0.2.1', 80), 2)\nexcept OSError as e: print(e.errno)";
+        let script =
+            "import socket\ntry:\n socket.create_connection(('192.0.2.1', 80), 2)\nexcept OSError as e: print(e.errno)";
         let ran = root.sandbox().run(&python(script)).unwrap();
         assert_eq!(ran.log.text().trim(), libc_errno("ENETUNREACH"));
         // Unix sockets of the host without a path are in its network namespace.
@@ -184,11 +189,13 @@ fn nothing_outside_is_written() {
              ! mount -t tmpfs none /tmp 2>/dev/null
              ! mount -o remount,rw /usr 2>/dev/null
              ! umount /usr 2>/dev/null
+             ! chmod 600 /dev/null 2>/dev/null
              ! unshare -m true 2>/dev/null
              ! unshare -U true 2>/dev/null
              ! chroot / true 2>/dev/null",
         );
         assert!(!Path::new("/usr/layerforge-test").exists());
+        assert_eq!(fs::metadata("/dev/null").unwrap().permissions().mode() & 0o777, 0o666);
     });
 }
 
@@ -237,8 +244,15 @@ fn owners_follow_files() {
             ("/data/target", (11, 12)),
             ("/data/two", (5, 6)),
         ];
-        let expected: BTreeMap<String, (u32, u32)> =
-            expected.iter().map(|(path, owner)| (TreePath::from_absolute(path.as_bytes()).map(|path| format!("{path:?}").replace('"', "")).unwrap(), *owner)).collect();
+        let expected: BTreeMap<String, (u32, u32)> = expected
+            .iter()
+            .map(|(path, owner)| {
+                (
+                    TreePath::from_absolute(path.as_bytes()).map(|path| format!("{path:?}").replace('"', "")).unwrap(),
+                    *owner,
+                )
+            })
+            .collect();
         assert_eq!(owners(&ran.facts), expected, "{:?}", root.privilege);
         // On disk, all is the caller's.
         let caller = rustix::process::geteuid().as_raw();
@@ -340,7 +354,8 @@ fn devices_are_written_down() {
         assert_eq!(fact(&ran.facts, "/data/disk").unwrap().mode, 0o644);
         assert!(fs::metadata(root.path("data/disk")).unwrap().is_file());
         if root.privilege == Privilege::Single {
-            let ran = root.sandbox().facts(ran.facts).run(&shell("cd /data; stat -c '%F %t:%T %g' renamed disk")).unwrap();
+            let ran =
+                root.sandbox().facts(ran.facts).run(&shell("cd /data; stat -c '%F %t:%T %g' renamed disk")).unwrap();
             assert_eq!(ran.log.text(), "character special file 1:3 6\nblock special file 8:12c 0\n");
         }
     });
@@ -377,7 +392,11 @@ fn facts_go_in_and_come_out() {
         ];
         let mut facts: Vec<Fact> = facts;
         facts.sort_by(|one, other| one.path.cmp(&other.path));
-        let ran = root.sandbox().facts(facts.clone()).run(&shell("cd /data; stat -c %u:%g:%a file also linked link")).unwrap();
+        let ran = root
+            .sandbox()
+            .facts(facts.clone())
+            .run(&shell("cd /data; stat -c %u:%g:%a file also linked link"))
+            .unwrap();
         assert_eq!(ran.log.text(), "1:2:4755\n3:4:640\n3:4:640\n5:6:777\n", "{:?}", root.privilege);
         assert_eq!(ran.facts, facts, "{:?}", root.privilege);
         // And once more, from what is on disk now.
@@ -460,7 +479,8 @@ fn what_is_left_running_is_ended() {
 
 /// Tells whether a process of this machine has a word among its arguments.
 fn runs(word: &str) -> bool {
-    let processes = fs::read_dir("/proc").unwrap().filter_map(|entry| fs::read(entry.unwrap().path().join("cmdline")).ok());
+    let processes =
+        fs::read_dir("/proc").unwrap().filter_map(|entry| fs::read(entry.unwrap().path().join("cmdline")).ok());
     processes.into_iter().any(|line| line.split(|byte| *byte == 0).any(|argument| argument == word.as_bytes()))
 }
 
@@ -471,9 +491,12 @@ fn binds_are_seen_and_leave_nothing() {
         fs::create_dir(&outside).unwrap();
         fs::write(outside.join("file"), "seen").unwrap();
         let before = fs::metadata(root.path("")).unwrap().mtime_nsec();
-        let sandbox = root.sandbox().bind(&outside, Path::new("/mnt/deep/outside")).bind_writable(&outside, Path::new("/mnt/rw"));
+        let sandbox =
+            root.sandbox().bind(&outside, Path::new("/mnt/deep/outside")).bind_writable(&outside, Path::new("/mnt/rw"));
         let sandbox = sandbox.bind(&outside.join("file"), Path::new("/etc/file"));
-        let ran = sandbox.run(&shell("cat /mnt/deep/outside/file /etc/file; ! touch /mnt/deep/outside/x; echo > /mnt/rw/x")).unwrap();
+        let ran = sandbox
+            .run(&shell("cat /mnt/deep/outside/file /etc/file; ! touch /mnt/deep/outside/x; echo > /mnt/rw/x"))
+            .unwrap();
         assert!(ran.log.text().starts_with("seenseen"), "{}", ran.log.text());
         assert_eq!(ran.status, Status::Exited(0));
         assert!(outside.join("x").exists());
@@ -523,7 +546,8 @@ fn services_are_not_started() {
         assert!(!root.path("usr/sbin/policy-rc.d").exists() && !root.path("usr/bin").exists());
         assert_eq!(fs::read_to_string(root.path("usr/sbin/start-stop-daemon")).unwrap(), "real");
         assert_eq!(fs::metadata(root.path("var/lib")).unwrap().mtime(), before);
-        let ran = sandbox.services(true).run(&Command::new("/usr/bin/sh").argument("-c").argument("policy-rc.d")).unwrap();
+        let ran =
+            sandbox.services(true).run(&Command::new("/usr/bin/sh").argument("-c").argument("policy-rc.d")).unwrap();
         assert_eq!(ran.status, Status::Exited(127));
     });
 }
@@ -531,7 +555,8 @@ fn services_are_not_started() {
 #[test]
 fn unusable_roots_are_refused() {
     each(|root| {
-        let error = |path: &Path| Sandbox::new(path).privilege(root.privilege).run(&shell("true")).unwrap_err().to_string();
+        let error =
+            |path: &Path| Sandbox::new(path).privilege(root.privilege).run(&shell("true")).unwrap_err().to_string();
         assert!(error(Path::new("/")).contains("it is the root of this system"));
         assert!(error(&root.path("nothing")).contains("cannot find the root"));
         fs::write(root.path("file"), "").unwrap();
@@ -549,7 +574,9 @@ fn foreign_programs_are_named() {
         program.resize(64, 0);
         fs::write(root.path("data/foreign"), program).unwrap();
         fs::set_permissions(root.path("data/foreign"), fs::Permissions::from_mode(0o755)).unwrap();
-        if fs::read_dir("/proc/sys/fs/binfmt_misc").is_ok_and(|mut entries| entries.any(|entry| entry.unwrap().file_name() == "qemu-s390x")) {
+        if fs::read_dir("/proc/sys/fs/binfmt_misc")
+            .is_ok_and(|mut entries| entries.any(|entry| entry.unwrap().file_name() == "qemu-s390x"))
+        {
             return;
         }
         let error = root.sandbox().run(&Command::new("/data/foreign")).unwrap_err();
@@ -563,9 +590,14 @@ fn nothing_outlives_the_caller() {
     if let Ok(root) = std::env::var("LAYERFORGE_DOOMED") {
         let privilege = privileges()[0];
         let program = std::env::var(PROGRAM).unwrap_or_else(|_| env!("CARGO_BIN_EXE_layerforge").into());
-        let sandbox = Sandbox::new(&root).program(program).privilege(privilege).bind(Path::new("/usr"), Path::new("/usr"));
+        let sandbox =
+            Sandbox::new(&root).program(program).privilege(privilege).bind(Path::new("/usr"), Path::new("/usr"));
         let word = std::env::var("LAYERFORGE_WORD").unwrap();
-        sandbox.run(&shell(&format!("sleep {word} & setsid sleep {word}"))).unwrap();
+        sandbox
+            .run(&shell(&format!(
+                "echo > /data/x; mkdir -m 700 /data/d; chown 5:5 /data/x /data/d; sleep {word} & setsid sleep {word}"
+            )))
+            .unwrap();
         return;
     }
     each(|root| {
@@ -584,6 +616,11 @@ fn nothing_outlives_the_caller() {
         wait_until(|| !runs(&word));
         let mounts = fs::read_to_string("/proc/self/mounts").unwrap();
         assert!(!mounts.contains(root.folder.path().to_str().unwrap()));
+        root.sandbox().take_back().unwrap();
+        let caller = rustix::process::geteuid().as_raw();
+        for path in ["data/x", "data/d"] {
+            assert_eq!(fs::metadata(root.path(path)).unwrap().uid(), caller, "{path} {:?}", root.privilege);
+        }
     });
 }
 
@@ -595,6 +632,31 @@ fn wait_until(happened: impl Fn() -> bool) {
         std::thread::sleep(Duration::from_millis(50));
     }
     panic!("not within 30 s");
+}
+
+#[test]
+fn a_machine_without_user_namespaces_is_named() {
+    if std::env::var("LAYERFORGE_NAMESPACES").is_ok() {
+        let error = Root::new(Privilege::Single).sandbox().run(&shell("true")).unwrap_err();
+        assert!(matches!(error, SandboxError::Setup { .. }), "{error}");
+        assert!(error.hint().unwrap().contains("sysctl user.max_user_namespaces"), "{error}");
+        return;
+    }
+    let output = std::process::Command::new("unshare")
+        .args([
+            "--user",
+            "--map-root-user",
+            "sh",
+            "-euc",
+            "echo 0 > /proc/sys/user/max_user_namespaces; exec \"$@\"",
+            "sh",
+        ])
+        .arg(std::env::current_exe().unwrap())
+        .args(["--exact", "a_machine_without_user_namespaces_is_named"])
+        .env("LAYERFORGE_NAMESPACES", "none")
+        .output()
+        .unwrap();
+    assert!(output.status.success(), "{}", String::from_utf8_lossy(&[output.stdout, output.stderr].concat()));
 }
 
 #[test]

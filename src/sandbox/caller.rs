@@ -74,8 +74,9 @@ fn tool(name: &str) -> Result<PathBuf, SandboxError> {
     let found = places.into_iter().find(|path| path.is_file());
     found.ok_or_else(|| SandboxError::Lacking {
         what: format!("`{name}` is not installed, which gives a user its subordinate ids"),
-        hint: "install the package `uidmap` (on Fedora and Arch `shadow-utils` and `shadow`), or use no subordinate ids"
-            .into(),
+        hint:
+            "install the package `uidmap` (on Fedora and Arch `shadow-utils` and `shadow`), or use no subordinate ids"
+                .into(),
     })
 }
 

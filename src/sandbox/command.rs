@@ -12,14 +12,14 @@ use std::process::{Command as Program, Stdio};
 
 use rustix::fs::Mode;
 use rustix::net::{
-    RecvAncillaryBuffer, RecvAncillaryMessage, RecvFlags, SendAncillaryBuffer, SendAncillaryMessage, SendFlags, recvmsg,
-    sendmsg,
+    RecvAncillaryBuffer, RecvAncillaryMessage, RecvFlags, SendAncillaryBuffer, SendAncillaryMessage, SendFlags,
+    recvmsg, sendmsg,
 };
 use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
 use rustix::thread::CapabilitySet;
 
 use super::message::{self, Fault, Request, Stage};
-use super::{filter, services, system};
+use super::{Command, filter, services, system};
 
 /// What root of a sandbox may do: to files what it likes, and to become somebody else. Nothing of it reaches beyond the
 /// user namespace.
@@ -37,45 +37,57 @@ const KEPT: CapabilitySet = CapabilitySet::CHOWN
 /// The most open files; programs that close all that could be open take long when it is a million.
 const FILES: u64 = 4096;
 
-/// Becomes the command of a request. Sends first the listener of its filter to `channel`, then a fault if there is one.
-pub(super) fn become_command(request: &Request, channel: &UnixStream, priority: i32) -> ! {
-    let fault = prepare(request, channel, priority).err().unwrap_or_else(|| execute(request));
-    // The first process takes the end of the channel for success; there is no other way to tell it.
-    let sent = message::send(channel, &fault);
-    system::exit(if sent.is_ok() { 126 } else { 125 })
+/// What a new process becomes.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Execution<'run> {
+    /// The command.
+    pub(super) command: &'run Command,
+    /// What the sandbox is.
+    pub(super) request: &'run Request,
+    /// The priority (nice(2)) that the command has.
+    pub(super) priority: i32,
 }
 
-fn prepare(request: &Request, channel: &UnixStream, priority: i32) -> Result<(), Fault> {
-    rustix::process::setsid().map_err(Fault::in_setup("make a session"))?;
-    rustix::process::umask(Mode::from_raw_mode(0o022));
-    rustix::process::setpriority_process(None, priority).map_err(Fault::in_setup("set the priority"))?;
-    rustix::process::chdir(request.command.directory.as_os_str()).map_err(Fault::on(
-        Stage::Execute,
-        format!("enter {}", request.command.directory.to_string_lossy()),
-    ))?;
-    limit(Resource::Core, 0).map_err(Fault::in_setup("limit core files"))?;
-    limit(Resource::Nofile, FILES).map_err(Fault::in_setup("limit open files"))?;
-    limit(Resource::Nproc, u64::from(request.limits.processes)).map_err(Fault::in_setup("limit processes"))?;
-    system::close_from(3, false).map_err(Fault::in_setup("close files"))?;
-    drop_capabilities().map_err(Fault::in_setup("drop capabilities"))?;
-    rustix::thread::set_no_new_privs(true).map_err(Fault::in_setup("give up new privileges"))?;
-    let listener = system::install_filter(&filter::program(request.privilege)).map_err(Fault::in_setup("install a filter"))?;
-    send_file(channel, &listener).map_err(Fault::in_setup("hand over the filter"))
-}
-
-fn execute(request: &Request) -> Fault {
-    let command = &request.command;
-    let output = match io::stderr().as_fd().try_clone_to_owned() {
-        Ok(output) => output,
-        Err(error) => return Fault::in_setup("open the log")(error),
-    };
-    let mut program = Program::new(&command.program);
-    program.args(&command.arguments).env_clear();
-    if !request.services {
-        program.envs(services::ENVIRONMENT);
+impl Execution<'_> {
+    /// Becomes the command. Sends first the listener of its filter to `channel`, then a fault if there is one.
+    pub(super) fn become_command(self, channel: &UnixStream) -> ! {
+        let fault = self.prepare(channel).err().unwrap_or_else(|| self.execute());
+        // The first process takes the end of the channel for success; there is no other way to tell it.
+        let sent = message::send(channel, &fault);
+        system::exit(if sent.is_ok() { 126 } else { 125 })
     }
-    program.envs(&command.environment).stdin(Stdio::null()).stdout(output);
-    Fault::on(Stage::Execute, "execute the command")(program.exec())
+
+    fn prepare(self, channel: &UnixStream) -> Result<(), Fault> {
+        rustix::process::setsid().map_err(Fault::in_setup("make a session"))?;
+        rustix::process::umask(Mode::from_raw_mode(0o022));
+        rustix::process::setpriority_process(None, self.priority).map_err(Fault::in_setup("set the priority"))?;
+        rustix::process::chdir(self.command.directory.as_os_str())
+            .map_err(Fault::on(Stage::Execute, format!("enter {}", self.command.directory.to_string_lossy())))?;
+        limit(Resource::Core, 0).map_err(Fault::in_setup("limit core files"))?;
+        limit(Resource::Nofile, FILES).map_err(Fault::in_setup("limit open files"))?;
+        limit(Resource::Nproc, u64::from(self.request.limits.processes)).map_err(Fault::in_setup("limit processes"))?;
+        system::close_from(3, false).map_err(Fault::in_setup("close files"))?;
+        drop_capabilities().map_err(Fault::in_setup("drop capabilities"))?;
+        rustix::thread::set_no_new_privs(true).map_err(Fault::in_setup("give up new privileges"))?;
+        let listener = system::install_filter(&filter::program(self.request.privilege))
+            .map_err(Fault::in_setup("install a filter"))?;
+        send_file(channel, &listener).map_err(Fault::in_setup("hand over the filter"))
+    }
+
+    fn execute(self) -> Fault {
+        let command = self.command;
+        let output = match io::stderr().as_fd().try_clone_to_owned() {
+            Ok(output) => output,
+            Err(error) => return Fault::in_setup("open the log")(error),
+        };
+        let mut program = Program::new(&command.program);
+        program.args(&command.arguments).env_clear();
+        if !self.request.services {
+            program.envs(services::ENVIRONMENT);
+        }
+        program.envs(&command.environment).stdin(Stdio::null()).stdout(output);
+        Fault::on(Stage::Execute, "execute the command")(program.exec())
+    }
 }
 
 /// Sets the limit, or leaves a lower one.
@@ -115,7 +127,8 @@ pub(super) fn receive_listener(mut channel: &UnixStream) -> Result<OwnedFd, Faul
     let mut space = [MaybeUninit::uninit(); rustix::cmsg_space!(ScmRights(1))];
     let mut ancillary = RecvAncillaryBuffer::new(&mut space);
     let mut first = [0];
-    recvmsg(channel, &mut [IoSliceMut::new(&mut first)], &mut ancillary, RecvFlags::CMSG_CLOEXEC).map_err(Fault::in_setup("hand over the filter"))?;
+    recvmsg(channel, &mut [IoSliceMut::new(&mut first)], &mut ancillary, RecvFlags::CMSG_CLOEXEC)
+        .map_err(Fault::in_setup("hand over the filter"))?;
     for message in ancillary.drain() {
         if let RecvAncillaryMessage::ScmRights(mut files) = message
             && let Some(listener) = files.next()

@@ -57,12 +57,8 @@ pub(super) fn program(privilege: Privilege) -> Vec<sock_filter> {
         Privilege::Root | Privilege::Subordinate => ALLOW,
         Privilege::Single => libc::SECCOMP_RET_KILL_PROCESS,
     };
-    let mut program = vec![
-        load(ARCHITECTURE_OFFSET),
-        jump(libc::BPF_JEQ, ARCHITECTURE, 1, 0),
-        answer(foreign),
-        load(NUMBER_OFFSET),
-    ];
+    let mut program =
+        vec![load(ARCHITECTURE_OFFSET), jump(libc::BPF_JEQ, ARCHITECTURE, 1, 0), answer(foreign), load(NUMBER_OFFSET)];
     if cfg!(target_arch = "x86_64") {
         program.extend([jump(libc::BPF_JGE, X32, 0, 1), answer(fail(libc::ENOSYS))]);
     }

@@ -13,10 +13,11 @@ use rustix::io::Errno;
 use rustix::process::{DumpableBehavior, Pid, PidfdFlags, Resource, Rlimit, Signal, WaitOptions, WaitStatus};
 use rustix::thread::{Gid, Uid};
 
+use super::command::{Execution, receive_listener};
 use super::message::{self, Fault, Outcome, Request, Stage};
 use super::mounts::Mounts;
 use super::supervisor::{Records, Supervisor};
-use super::{Privilege, Status, command, machine, owners, system};
+use super::{Command, Privilege, Status, machine, owners, system};
 
 /// How often processes are counted.
 const TICK: Duration = Duration::from_millis(100);
@@ -43,17 +44,21 @@ fn attempt(request: &Request, ready: OwnedFd, priority: i32) -> Result<Outcome, 
     let handlers = machine::handlers();
     let mut records = Records::default();
     let mut mounts = Mounts::enter(request)?;
-    owners::apply(&request.facts, request.privilege, &mut records)?;
-    mounts.make()?;
-    machine::check(&request.command, request.privilege, &handlers)?;
-    let end = start(request, priority, &mut records)?;
+    let end = match &request.command {
+        Some(command) => {
+            let prepared = owners::apply(&request.facts, request.privilege, &mut records)
+                .and_then(|()| mounts.make())
+                .and_then(|()| machine::check(command, request.privilege, &handlers));
+            prepared.and_then(|()| start(request, command, priority, &mut records))
+        }
+        None => Ok(End::Ended(Status::Exited(0))),
+    };
     end_all();
     mounts.undo()?;
-    match end {
-        End::Ended(status) => {
-            let facts = owners::gather(request.privilege, &records)?;
-            Ok(Outcome::Ran { status, facts })
-        }
+    // However it ended: what is left on disk has to be the caller's.
+    let facts = owners::gather(request.privilege, &records);
+    match end? {
+        End::Ended(status) => Ok(Outcome::Ran { status, facts: facts? }),
         End::TimedOut => Ok(Outcome::TimedOut(request.limits.time)),
         End::TooManyProcesses => Ok(Outcome::TooManyProcesses(request.limits.processes)),
     }
@@ -61,7 +66,8 @@ fn attempt(request: &Request, ready: OwnedFd, priority: i32) -> Result<Outcome, 
 
 /// Becomes root of the user namespace, and a process that no other of it can look into.
 fn become_root(privilege: Privilege, ready: OwnedFd) -> Result<(), Fault> {
-    rustix::process::set_parent_process_death_signal(Some(Signal::KILL)).map_err(Fault::in_setup("follow the keeper"))?;
+    rustix::process::set_parent_process_death_signal(Some(Signal::KILL))
+        .map_err(Fault::in_setup("follow the keeper"))?;
     let mut byte = [0];
     if rustix::io::read(&ready, &mut byte).map_err(Fault::in_setup("wait for ids"))? == 0 {
         // The keeper has failed or was killed, and told so itself if it could.
@@ -73,8 +79,10 @@ fn become_root(privilege: Privilege, ready: OwnedFd) -> Result<(), Fault> {
     rustix::thread::set_thread_res_gid(Gid::ROOT, Gid::ROOT, Gid::ROOT).map_err(Fault::in_setup("become root"))?;
     rustix::thread::set_thread_res_uid(Uid::ROOT, Uid::ROOT, Uid::ROOT).map_err(Fault::in_setup("become root"))?;
     // Another set of ids forgets what follows.
-    rustix::process::set_parent_process_death_signal(Some(Signal::KILL)).map_err(Fault::in_setup("follow the keeper"))?;
-    rustix::process::set_dumpable_behavior(DumpableBehavior::NotDumpable).map_err(Fault::in_setup("hide the first process"))?;
+    rustix::process::set_parent_process_death_signal(Some(Signal::KILL))
+        .map_err(Fault::in_setup("follow the keeper"))?;
+    rustix::process::set_dumpable_behavior(DumpableBehavior::NotDumpable)
+        .map_err(Fault::in_setup("hide the first process"))?;
     rustix::process::umask(rustix::fs::Mode::empty());
     // Every recorded inode is kept open.
     let files = rustix::process::getrlimit(Resource::Nofile).maximum;
@@ -91,14 +99,15 @@ enum End {
     TooManyProcesses,
 }
 
-fn start(request: &Request, priority: i32, records: &mut Records) -> Result<End, Fault> {
+fn start(request: &Request, command: &Command, priority: i32, records: &mut Records) -> Result<End, Fault> {
     let (channel, other) = UnixStream::pair().map_err(Fault::in_setup("make a socket"))?;
     let Some(process) = system::fork_into(0).map_err(Fault::in_setup("start a process"))? else {
         drop(channel);
-        command::become_command(request, &other, priority);
+        let execution = Execution { command, request, priority };
+        execution.become_command(&other);
     };
     drop(other);
-    let listener = command::receive_listener(&channel)?;
+    let listener = receive_listener(&channel)?;
     let process = i32::try_from(process).ok().and_then(Pid::from_raw);
     let process = process.ok_or_else(|| Fault::new(Stage::Setup, "start a process", "it has no number"))?;
     let descriptor =
@@ -108,7 +117,7 @@ fn start(request: &Request, priority: i32, records: &mut Records) -> Result<End,
         descriptor,
         channel: Some(channel),
         supervisor: Supervisor::new(listener, records),
-        deadline: Instant::now() + request.limits.time,
+        deadline: Instant::now().checked_add(request.limits.time),
         processes: request.limits.processes,
     };
     watch.run()
@@ -121,7 +130,8 @@ struct Watch<'run> {
     /// Ends when the command is executed; a fault arrives when it cannot be.
     channel: Option<UnixStream>,
     supervisor: Supervisor<'run>,
-    deadline: Instant,
+    /// `None` when it lies farther than clocks reach.
+    deadline: Option<Instant>,
     processes: u32,
 }
 
@@ -140,7 +150,7 @@ impl Watch<'_> {
                 return Ok(End::Ended(status));
             }
             let now = Instant::now();
-            if now >= self.deadline {
+            if self.deadline.is_some_and(|deadline| now >= deadline) {
                 return Ok(End::TimedOut);
             }
             if now >= next_count {

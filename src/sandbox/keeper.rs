@@ -104,10 +104,9 @@ impl Drop for Guard {
         // It has ended already when all went well.
         rustix::process::pidfd_send_signal(&self.descriptor, Signal::KILL).ok();
         // Its end is reported when all others of its namespace have ended.
-        while matches!(
-            rustix::process::waitpid(Some(self.process), WaitOptions::empty()),
-            Err(rustix::io::Errno::INTR)
-        ) {}
+        while matches!(rustix::process::waitpid(Some(self.process), WaitOptions::empty()), Err(rustix::io::Errno::INTR))
+        {
+        }
     }
 }
 

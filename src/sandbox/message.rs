@@ -32,8 +32,8 @@ pub(super) struct Request {
     pub(super) facts: Vec<Fact>,
     /// Whether services may be started.
     pub(super) services: bool,
-    /// What to run.
-    pub(super) command: Command,
+    /// What to run; nothing when only owners are to be taken back.
+    pub(super) command: Option<Command>,
     /// How long and how much.
     pub(super) limits: Limits,
 }
@@ -156,11 +156,8 @@ mod tests {
 
     #[test]
     fn bytes_arrive_as_they_are() {
-        let bind = Bind {
-            source: OsString::from_vec(b"/\xff\0\n".to_vec()),
-            target: OsString::from("/ä"),
-            writable: true,
-        };
+        let bind =
+            Bind { source: OsString::from_vec(b"/\xff\0\n".to_vec()), target: OsString::from("/ä"), writable: true };
         let mut bytes = Vec::new();
         send(&mut bytes, &bind).unwrap();
         assert_eq!(receive::<Bind>(&bytes[..]).unwrap(), bind);

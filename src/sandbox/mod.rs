@@ -30,6 +30,9 @@
 //! that it is root; access lists that name users cannot be set. A new file in a directory with setgid gets the group of
 //! the directory if it was made after the directory got it, by the time that file systems write down.
 //!
+//! A `struct stat` that is read by a program for another architecture of the same processor (32-bit x86) has another
+//! form; such programs are refused with one id.
+//!
 //! # Time and place
 //!
 //! fsync(2) and its kin do nothing: a root is thrown away when the machine dies. `/run` and `/tmp` are empty and forgotten,

@@ -10,8 +10,9 @@ use std::path::{Path, PathBuf};
 
 use rustix::fs::{AtFlags, CWD, Mode, OFlags, StatVfsMountFlags, Timestamps};
 use rustix::mount::{
-    FsMountFlags, FsOpenFlags, MountAttrFlags, MountFlags, MountPropagationFlags, MoveMountFlags, OpenTreeFlags, UnmountFlags, fsconfig_create, fsmount, fsopen, mount, mount_bind_recursive,
-    mount_change, mount_remount, move_mount, open_tree, unmount,
+    FsMountFlags, FsOpenFlags, MountAttrFlags, MountFlags, MountPropagationFlags, MoveMountFlags, OpenTreeFlags,
+    UnmountFlags, fsconfig_create, fsmount, fsopen, mount, mount_bind_recursive, mount_change, mount_remount,
+    move_mount, open_tree, unmount,
 };
 use rustix::process::{chdir, pivot_root};
 
@@ -102,6 +103,8 @@ impl Mounts {
         for (path, copy) in std::mem::take(&mut self.devices) {
             make_file(&path)?;
             attach(&copy, &path)?;
+            // The device can be written all the same, but its mode is the host's.
+            remount(&path, MountFlags::RDONLY | MountFlags::NOSUID | MountFlags::NOEXEC)?;
             self.mounted.push(path);
         }
         for (target, name) in LINKS {

@@ -152,8 +152,16 @@ impl Walk<'_> {
         let (kind, permissions) = (mode & libc::S_IFMT, mode & 0o7777);
         let inode = Inode::of(&status);
         let record = self.records.get(inode);
+        if self.privilege == Privilege::Single && (status.stx_uid, status.stx_gid) != (0, 0) {
+            return Err(Fault::new(
+                Stage::Gather,
+                format!("look at {}", shown(path)),
+                "it does not belong to the caller",
+            ));
+        }
         let (owner, since) = self.owner(&status, inode, inherited);
-        let mut xattrs = if matches!(kind, libc::S_IFREG | libc::S_IFDIR) { attributes(path)? } else { BTreeMap::new() };
+        let mut xattrs =
+            if matches!(kind, libc::S_IFREG | libc::S_IFDIR) { attributes(path)? } else { BTreeMap::new() };
         let disk_xattrs = !xattrs.is_empty();
         for (name, value) in record.into_iter().flat_map(|record| &record.xattrs) {
             xattrs.insert(name.clone(), value.clone());

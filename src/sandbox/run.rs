@@ -4,9 +4,9 @@
 //! sandbox has ended.
 
 use std::io::{self, Read};
-use std::process::{Child, ChildStderr, Stdio};
 use std::os::unix::process::CommandExt;
 use std::path::Path;
+use std::process::{Child, ChildStderr, Stdio};
 use std::thread;
 
 use super::caller::Subordinate;
@@ -22,13 +22,24 @@ impl Sandbox {
     /// than the limits allow. That the command itself fails is not an error here ([`Self::run_well`]).
     pub fn run(&self, command: &Command) -> Result<Ran, SandboxError> {
         let privilege = self.privilege.unwrap_or_else(Privilege::best);
-        match self.run_with(privilege, command) {
-            // What is written down of subordinate ids is not always what newuidmap says; nobody asked for them.
-            Err(Refused::Ids(_)) if self.privilege.is_none() && privilege == Privilege::Subordinate => {
-                Ok(self.run_with(Privilege::Single, command)?)
+        match self.run_with(privilege, Some(command)) {
+            // What is written down of subordinate ids is not always what newuidmap says, and root of a container may
+            // have no ids to give; nobody asked for them.
+            Err(Refused::Ids(_)) if self.privilege.is_none() && privilege != Privilege::Single => {
+                Ok(self.run_with(Privilege::Single, Some(command))?)
             }
             result => Ok(result?),
         }
+    }
+
+    /// Gives everything in the root back to the caller, and lets it read everything: what a run leaves that was killed, and
+    /// could not do so itself, may belong to subordinate ids.
+    ///
+    /// # Errors
+    /// As [`Self::run`].
+    pub fn take_back(&self) -> Result<(), SandboxError> {
+        let privilege = self.privilege.unwrap_or_else(Privilege::best);
+        self.run_with(privilege, None).map(drop).map_err(SandboxError::from)
     }
 
     /// Runs `command` and takes an exit code other than 0 for an error, which shows the end of the log.
@@ -43,10 +54,11 @@ impl Sandbox {
         Err(SandboxError::Failed { command: command.shown(), status: ran.status, log: Box::new(ran.log) })
     }
 
-    fn run_with(&self, privilege: Privilege, command: &Command) -> Result<Ran, Refused> {
+    fn run_with(&self, privilege: Privilege, command: Option<&Command>) -> Result<Ran, Refused> {
         let request = self.request(privilege, command)?;
         let mut keeper = self.start_keeper()?;
-        let (Some(input), Some(output), Some(errors)) = (keeper.stdin.take(), keeper.stdout.take(), keeper.stderr.take())
+        let (Some(input), Some(output), Some(errors)) =
+            (keeper.stdin.take(), keeper.stdout.take(), keeper.stderr.take())
         else {
             return Err(broken("the keeper has no pipes", Log::new(0)).into());
         };
@@ -58,11 +70,9 @@ impl Sandbox {
             (outcome, log.join().unwrap_or_else(|_| Log::new(0)))
         });
         let ended = wait(&mut keeper)?;
-        let stopped = |reason: String, log: Log| SandboxError::Stopped {
-            command: command.shown(),
-            reason,
-            log: Box::new(log),
-        };
+        let shown = command.map_or_else(|| "take owners back".to_owned(), Command::shown);
+        let stopped =
+            |reason: String, log: Log| SandboxError::Stopped { command: shown.clone(), reason, log: Box::new(log) };
         match outcome {
             Ok(Outcome::Ran { status, facts }) => Ok(Ran { status, log, facts, privilege }),
             Ok(Outcome::TimedOut(limit)) => Err(stopped(format!("it ran for more than {limit:?}"), log).into()),
@@ -71,14 +81,14 @@ impl Sandbox {
             }
             Ok(Outcome::Failed(fault)) => {
                 let of_ids = fault.stage == Stage::Ids;
-                let error = SandboxError::from_fault(fault, &command.shown(), privilege);
+                let error = SandboxError::from_fault(fault, &shown, privilege);
                 Err(if of_ids { Refused::Ids(error) } else { error.into() })
             }
             Err(error) => Err(broken(&format!("{error}; the first process {ended}"), log).into()),
         }
     }
 
-    fn request(&self, privilege: Privilege, command: &Command) -> Result<Request, SandboxError> {
+    fn request(&self, privilege: Privilege, command: Option<&Command>) -> Result<Request, SandboxError> {
         let root = self.root.canonicalize().map_err(fs::Error::on("find the root", &self.root))?;
         let unusable = |reason: &str| SandboxError::Root { path: root.clone(), reason: reason.into() };
         if !fs::lstat(&root)?.is_dir() {
@@ -98,7 +108,7 @@ impl Sandbox {
             binds: self.binds.clone(),
             facts: self.facts.clone(),
             services: self.services,
-            command: command.clone(),
+            command: command.cloned(),
             limits: self.limits,
         })
     }

@@ -28,8 +28,7 @@ pub(super) const STUBS: [Stub; 2] = [
 ];
 
 /// What programs that are not asked know from the environment.
-pub(super) const ENVIRONMENT: [(&str, &str); 3] =
-    [("SYSTEMD_OFFLINE", "1"), ("SYSTEMD_IGNORE_CHROOT", "0"), ("RUNLEVEL", "1")];
+pub(super) const ENVIRONMENT: [(&str, &str); 1] = [("SYSTEMD_OFFLINE", "1")];
 
 impl Stub {
     /// Returns the name of its file.
@@ -40,6 +39,10 @@ impl Stub {
     /// Tells whether it belongs into the root that this process is in.
     pub(super) fn is_wanted(&self, path: &Path) -> bool {
         // The directory is that of a Debian system, or there is nobody who would ask.
-        if self.always { path.parent().is_some_and(Path::is_dir) && Path::new("/var/lib/dpkg").is_dir() } else { path.is_file() }
+        if self.always {
+            path.parent().is_some_and(Path::is_dir) && Path::new("/var/lib/dpkg").is_dir()
+        } else {
+            path.is_file()
+        }
     }
 }

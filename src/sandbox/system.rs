@@ -138,9 +138,8 @@ pub(super) fn next_question(listener: impl AsFd) -> io::Result<Option<Question>>
     // SAFETY: all bytes zero is a value of this plain structure, and what the kernel asks for.
     let mut notification: seccomp_notif = unsafe { mem::zeroed() };
     // SAFETY: SECCOMP_IOCTL_NOTIF_RECV writes one seccomp_notif.
-    let answer = unsafe {
-        libc::ioctl(listener.as_fd().as_raw_fd(), libc::SECCOMP_IOCTL_NOTIF_RECV, &raw mut notification)
-    };
+    let answer =
+        unsafe { libc::ioctl(listener.as_fd().as_raw_fd(), libc::SECCOMP_IOCTL_NOTIF_RECV, &raw mut notification) };
     match check(c_long::from(answer)) {
         Ok(_) => Ok(Some(Question {
             id: notification.id,
@@ -175,9 +174,8 @@ pub(super) fn answer(listener: impl AsFd, question: &Question, answer: Answer) -
     };
     let response = seccomp_notif_resp { id: question.id, val: 0, error, flags };
     // SAFETY: SECCOMP_IOCTL_NOTIF_SEND reads one seccomp_notif_resp.
-    let sent = unsafe {
-        libc::ioctl(listener.as_fd().as_raw_fd(), libc::SECCOMP_IOCTL_NOTIF_SEND, &raw const response)
-    };
+    let sent =
+        unsafe { libc::ioctl(listener.as_fd().as_raw_fd(), libc::SECCOMP_IOCTL_NOTIF_SEND, &raw const response) };
     match check(c_long::from(sent)) {
         Err(error) if error.raw_os_error() != Some(libc::ENOENT) => Err(error),
         _ => Ok(()),
@@ -199,7 +197,8 @@ pub(super) fn read_text(thread: u32, address: u64, limit: usize) -> io::Result<V
         let local = libc::iovec { iov_base: page.as_mut_ptr().cast(), iov_len: length };
         let remote = libc::iovec { iov_base: place as *mut libc::c_void, iov_len: length };
         // SAFETY: `local` is a live buffer of at least `length` bytes; `remote` is only an address to the kernel.
-        let count = unsafe { libc::process_vm_readv(thread as libc::pid_t, &raw const local, 1, &raw const remote, 1, 0) };
+        let count =
+            unsafe { libc::process_vm_readv(thread as libc::pid_t, &raw const local, 1, &raw const remote, 1, 0) };
         let count = usize::try_from(count).map_err(|_| io::Error::last_os_error())?;
         match page[..count].iter().position(|byte| *byte == 0) {
             Some(end) => {

@@ -104,7 +104,9 @@ impl<'run> Supervisor<'run> {
             return Ok(Answer::Continue);
         }
         // What cannot be looked at fails in the same way when the kernel does it.
-        let Ok(inode) = spot.place(question.thread).and_then(|place| place.inode()) else { return Ok(Answer::Continue) };
+        let Ok(inode) = spot.place(question.thread).and_then(|place| place.inode()) else {
+            return Ok(Answer::Continue);
+        };
         let Some(record) = self.records.get(inode) else { return Ok(Answer::Continue) };
         self.check(question)?;
         fill(record.file.as_fd(), record.owner.unwrap_or_default(), record.device)?;

@@ -22,7 +22,8 @@ pub(crate) const AGAIN: &str = "run-in-a-sandbox";
 const NOBODY: u32 = 65534;
 
 /// Packages whose scripts make users, set owners, capabilities and modes, and ask for services.
-const PACKAGES: &str = "systemd,dbus,openssh-server,cron,nginx-light,sudo,iputils-ping,exim4-daemon-light,man-db,rsyslog";
+const PACKAGES: &str =
+    "systemd,dbus,openssh-server,cron,nginx-light,sudo,iputils-ping,exim4-daemon-light,man-db,rsyslog";
 
 /// A minimal Debian 13 is configured alike whoever does it.
 pub(crate) fn minimal(world: &World) -> Outcome {
@@ -46,7 +47,8 @@ fn alike(world: &World, name: &str, packages: &str) -> Outcome {
     let [one, two] = ["chroot", "chroot-again"].map(|name| in_a_chroot(&archive, &folder.join(name)));
     let (truth, again) = (one?, two?);
     // What two runs of the same make differently is nobody's property.
-    let unsteady: Vec<&String> = truth.keys().chain(again.keys()).filter(|path| truth.get(*path) != again.get(*path)).collect();
+    let unsteady: Vec<&String> =
+        truth.keys().chain(again.keys()).filter(|path| truth.get(*path) != again.get(*path)).collect();
 
     for privilege in [Privilege::Root, Privilege::Subordinate, Privilege::Single] {
         let root = folder.join(format!("{privilege:?}"));
@@ -68,7 +70,8 @@ fn alike(world: &World, name: &str, packages: &str) -> Outcome {
 /// Tells whether a path is about the run, not about what was configured.
 fn is_of_the_run(path: &str) -> bool {
     // The chroot's own mounts and locks; a cache of ldconfig's that holds numbers of inodes.
-    let about = ["/proc", "/sys", "/dev", "/run", "/tmp", "/var/log", "/var/cache/ldconfig", "/var/lib/dpkg/triggers/Lock"];
+    let about =
+        ["/proc", "/sys", "/dev", "/run", "/tmp", "/var/log", "/var/cache/ldconfig", "/var/lib/dpkg/triggers/Lock"];
     about.iter().any(|about| Path::new(path).starts_with(about))
 }
 
@@ -93,7 +96,7 @@ fn in_a_chroot(archive: &Path, root: &Path) -> Outcome<BTreeMap<String, Seen>> {
     command.args(["--mount", "--pid", "--fork", "--net", "--ipc", "--uts", "--kill-child", "sh", "-euc", script, "sh"]);
     command.arg(root).args(configure()).env_clear().current_dir("/");
     command.envs([("PATH", "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"), ("HOME", "/root")]);
-    command.envs([("LC_ALL", "C.UTF-8"), ("TERM", "dumb"), ("SYSTEMD_OFFLINE", "1"), ("RUNLEVEL", "1")]);
+    command.envs([("LC_ALL", "C.UTF-8"), ("TERM", "dumb"), ("SYSTEMD_OFFLINE", "1")]);
     run(command.envs(SETTINGS))?;
     fs::remove_file(&policy).map_err(explain("remove policy-rc.d"))?;
     let seen = look(root)?;
@@ -101,16 +104,14 @@ fn in_a_chroot(archive: &Path, root: &Path) -> Outcome<BTreeMap<String, Seen>> {
     Ok(seen)
 }
 
-const SETTINGS: [(&str, &str); 3] =
-    [("DEBIAN_FRONTEND", "noninteractive"), ("DEBCONF_NONINTERACTIVE_SEEN", "true"), ("SOURCE_DATE_EPOCH", "1700000000")];
+const SETTINGS: [(&str, &str); 3] = [
+    ("DEBIAN_FRONTEND", "noninteractive"),
+    ("DEBCONF_NONINTERACTIVE_SEEN", "true"),
+    ("SOURCE_DATE_EPOCH", "1700000000"),
+];
 
 /// Configures in a sandbox, as the user that has that privilege.
-fn in_a_sandbox(
-    archive: &Path,
-    root: &Path,
-    privilege: Privilege,
-    folder: &Path,
-) -> Outcome<BTreeMap<String, Seen>> {
+fn in_a_sandbox(archive: &Path, root: &Path, privilege: Privilege, folder: &Path) -> Outcome<BTreeMap<String, Seen>> {
     unpack(archive, root)?;
     let user = if privilege == Privilege::Root { 0 } else { NOBODY };
     let facts = facts_of(&look(root)?)?;
@@ -122,7 +123,12 @@ fn in_a_sandbox(
     let mut command = program("unshare");
     command.args(["--mount", "sh", "-euc", script, "sh"]).arg(folder.join("tests")).arg(AGAIN);
     command.arg(root).arg(folder.join("layerforge")).arg(format!("{privilege:?}"));
-    command.env("IDS", &ids).env("USER", user.to_string()).current_dir("/").stdin(Stdio::piped()).stdout(Stdio::piped());
+    command
+        .env("IDS", &ids)
+        .env("USER", user.to_string())
+        .current_dir("/")
+        .stdin(Stdio::piped())
+        .stdout(Stdio::piped());
     let mut child = command.spawn().map_err(explain("run the tests again"))?;
     let mut input = child.stdin.take().ok_or("no input")?;
     serde_json::to_writer(&mut input, &facts).map_err(explain("write facts"))?;
@@ -175,7 +181,14 @@ pub(crate) fn run_as_told(arguments: &[String]) -> Outcome {
 fn unpack(archive: &Path, root: &Path) -> Outcome {
     fs::create_dir(root).map_err(explain("make a root"))?;
     let mut command = program("tar");
-    command.args(["--extract", "--numeric-owner", "--same-owner", "--same-permissions", "--xattrs", "--xattrs-include=*"]);
+    command.args([
+        "--extract",
+        "--numeric-owner",
+        "--same-owner",
+        "--same-permissions",
+        "--xattrs",
+        "--xattrs-include=*",
+    ]);
     run(command.arg("--directory").arg(root).arg("--file").arg(archive)).map(drop)
 }
 
@@ -240,7 +253,8 @@ fn look_at(path: &Path) -> Outcome<Seen> {
     } else {
         ('p', String::new())
     };
-    let device = matches!(letter, 'c' | 'b').then(|| (rustix::fs::major(status.rdev()), rustix::fs::minor(status.rdev())));
+    let device =
+        matches!(letter, 'c' | 'b').then(|| (rustix::fs::major(status.rdev()), rustix::fs::minor(status.rdev())));
     let mut value = [0; 64];
     let capability = match rustix::fs::lgetxattr(path, "security.capability", &mut value) {
         Ok(length) => Some(value[..length].to_vec()),
@@ -252,8 +266,9 @@ fn look_at(path: &Path) -> Outcome<Seen> {
 
 /// Returns what an unprivileged user could not unpack.
 fn facts_of(seen: &BTreeMap<String, Seen>) -> Outcome<Vec<Fact>> {
-    let special =
-        seen.iter().filter(|(_, seen)| seen.uid != 0 || seen.gid != 0 || seen.device.is_some() || seen.capability.is_some());
+    let special = seen
+        .iter()
+        .filter(|(_, seen)| seen.uid != 0 || seen.gid != 0 || seen.device.is_some() || seen.capability.is_some());
     let facts = special.map(|(path, seen)| {
         let device = seen.device.map(|(major, minor)| Device { block: seen.kind == 'b', major, minor });
         let path = TreePath::from_absolute(Path::new(path).as_os_str().as_bytes()).map_err(explain("name a path"))?;
