@@ -44,8 +44,6 @@ pub(super) struct Execution<'run> {
     pub(super) command: &'run Command,
     /// What the sandbox is.
     pub(super) request: &'run Request,
-    /// The priority (nice(2)) that the command has.
-    pub(super) priority: i32,
 }
 
 impl Execution<'_> {
@@ -60,12 +58,10 @@ impl Execution<'_> {
     fn prepare(self, channel: &UnixStream) -> Result<(), Fault> {
         rustix::process::setsid().map_err(Fault::in_setup("make a session"))?;
         rustix::process::umask(Mode::from_raw_mode(0o022));
-        rustix::process::setpriority_process(None, self.priority).map_err(Fault::in_setup("set the priority"))?;
         rustix::process::chdir(self.command.directory.as_os_str())
             .map_err(Fault::on(Stage::Execute, format!("enter {}", self.command.directory.to_string_lossy())))?;
         limit(Resource::Core, 0).map_err(Fault::in_setup("limit core files"))?;
         limit(Resource::Nofile, FILES).map_err(Fault::in_setup("limit open files"))?;
-        limit(Resource::Nproc, u64::from(self.request.limits.processes)).map_err(Fault::in_setup("limit processes"))?;
         system::close_from(3, false).map_err(Fault::in_setup("close files"))?;
         drop_capabilities().map_err(Fault::in_setup("drop capabilities"))?;
         rustix::thread::set_no_new_privs(true).map_err(Fault::in_setup("give up new privileges"))?;

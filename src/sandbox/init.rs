@@ -19,13 +19,13 @@ use super::mounts::Mounts;
 use super::supervisor::{Records, Supervisor};
 use super::{Command, Privilege, Status, machine, owners, system};
 
-/// How often processes are counted.
+/// How often processes that nobody waits for are looked for.
 const TICK: Duration = Duration::from_millis(100);
 
 /// Does what the request says and tells how it went; returns the exit code of the process. `ready` gives a byte when this
-/// process has its ids, and ends when the keeper has; `priority` is that of the command.
-pub(super) fn run(request: &Request, ready: OwnedFd, priority: i32) -> i32 {
-    let outcome = attempt(request, ready, priority).unwrap_or_else(Outcome::Failed);
+/// process has its ids, and ends when the keeper has.
+pub(super) fn run(request: &Request, ready: OwnedFd) -> i32 {
+    let outcome = attempt(request, ready).unwrap_or_else(Outcome::Failed);
     i32::from(tell(&outcome).is_err())
 }
 
@@ -39,7 +39,7 @@ pub(super) fn tell(outcome: &Outcome) -> io::Result<()> {
     target.flush()
 }
 
-fn attempt(request: &Request, ready: OwnedFd, priority: i32) -> Result<Outcome, Fault> {
+fn attempt(request: &Request, ready: OwnedFd) -> Result<Outcome, Fault> {
     become_root(request.privilege, ready)?;
     let handlers = machine::handlers();
     let mut records = Records::default();
@@ -49,7 +49,7 @@ fn attempt(request: &Request, ready: OwnedFd, priority: i32) -> Result<Outcome, 
             let prepared = owners::apply(&request.facts, request.privilege, &mut records)
                 .and_then(|()| mounts.make())
                 .and_then(|()| machine::check(command, request.privilege, &handlers));
-            prepared.and_then(|()| start(request, command, priority, &mut records))
+            prepared.and_then(|()| start(request, command, &mut records))
         }
         None => Ok(End::Ended(Status::Exited(0))),
     };
@@ -99,11 +99,11 @@ enum End {
     TooManyProcesses,
 }
 
-fn start(request: &Request, command: &Command, priority: i32, records: &mut Records) -> Result<End, Fault> {
+fn start(request: &Request, command: &Command, records: &mut Records) -> Result<End, Fault> {
     let (channel, other) = UnixStream::pair().map_err(Fault::in_setup("make a socket"))?;
     let Some(process) = system::fork_into(0).map_err(Fault::in_setup("start a process"))? else {
         drop(channel);
-        let execution = Execution { command, request, priority };
+        let execution = Execution { command, request };
         execution.become_command(&other);
     };
     drop(other);
@@ -116,9 +116,8 @@ fn start(request: &Request, command: &Command, priority: i32, records: &mut Reco
         process,
         descriptor,
         channel: Some(channel),
-        supervisor: Supervisor::new(listener, records),
+        supervisor: Supervisor::new(listener, records, request.limits.processes),
         deadline: Instant::now().checked_add(request.limits.time),
-        processes: request.limits.processes,
     };
     watch.run()
 }
@@ -132,12 +131,10 @@ struct Watch<'run> {
     supervisor: Supervisor<'run>,
     /// `None` when it lies farther than clocks reach.
     deadline: Option<Instant>,
-    processes: u32,
 }
 
 impl Watch<'_> {
     fn run(mut self) -> Result<End, Fault> {
-        let mut next_count = Instant::now() + TICK;
         loop {
             let (asked, told) = self.wait()?;
             if asked {
@@ -153,11 +150,8 @@ impl Watch<'_> {
             if self.deadline.is_some_and(|deadline| now >= deadline) {
                 return Ok(End::TimedOut);
             }
-            if now >= next_count {
-                next_count = now + TICK;
-                if count_processes()? > self.processes {
-                    return Ok(End::TooManyProcesses);
-                }
+            if self.supervisor.refused_a_process() {
+                return Ok(End::TooManyProcesses);
             }
         }
     }
@@ -204,14 +198,6 @@ fn how(status: WaitStatus) -> Status {
         Some(signal) => Status::Killed(signal),
         None => Status::Exited(status.exit_status().unwrap_or(-1)),
     }
-}
-
-fn count_processes() -> Result<u32, Fault> {
-    let names = crate::fs::list(std::path::Path::new("/proc"))
-        .map_err(|error| Fault::new(Stage::Setup, "count processes", error.to_string()))?;
-    let count = names.iter().filter(|name| name.to_string_lossy().starts_with(|letter: char| letter.is_ascii_digit()));
-    // This process is not the command's.
-    Ok(u32::try_from(count.count()).unwrap_or(u32::MAX).saturating_sub(1))
 }
 
 /// Kills what the command has left behind and waits for its end.

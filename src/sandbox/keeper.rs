@@ -43,16 +43,11 @@ pub fn run() -> u8 {
 fn keep(request: &Request) -> Result<(), Fault> {
     // What a shell or a careless library has left open is not for the sandbox.
     system::close_from(3, true).map_err(Fault::in_setup("close files"))?;
-    // Root's processes are not counted by the kernel: who counts them instead must not have to wait for all of them.
-    let priority = rustix::process::getpriority_process(None).unwrap_or(0);
-    if request.privilege == Privilege::Root {
-        rustix::process::setpriority_process(None, priority.saturating_sub(10)).ok();
-    }
     let (ready, start) = pipe()?;
     let forked = system::fork_into(NAMESPACES).map_err(Fault::on(Stage::Namespaces, "make namespaces"))?;
     let Some(init) = forked else {
         drop(start);
-        system::exit(init::run(request, ready, priority));
+        system::exit(init::run(request, ready));
     };
     drop(ready);
     let guard = Guard::new(init)?;

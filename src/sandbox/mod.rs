@@ -159,7 +159,7 @@ impl Sandbox {
 pub struct Limits {
     /// How long it may run.
     pub time: Duration,
-    /// How many processes there may be at a time. Root's threads are not counted.
+    /// How many processes and threads there may be at a time.
     pub processes: u32,
     /// How many bytes of what it writes are kept.
     pub log: usize,
