@@ -590,7 +590,8 @@ fn foreign_programs_are_named() {
 #[test]
 fn nothing_outlives_the_caller() {
     if let Ok(root) = std::env::var("LAYERFORGE_DOOMED") {
-        let privilege = privileges()[0];
+        let wanted = std::env::var("LAYERFORGE_DOOMED_AS").unwrap();
+        let privilege = privileges().into_iter().find(|privilege| format!("{privilege:?}") == wanted).unwrap();
         let program = std::env::var(PROGRAM).unwrap_or_else(|_| env!("CARGO_BIN_EXE_layerforge").into());
         let sandbox =
             Sandbox::new(&root).program(program).privilege(privilege).bind(Path::new("/usr"), Path::new("/usr"));
@@ -607,6 +608,7 @@ fn nothing_outlives_the_caller() {
         let mut child = std::process::Command::new(std::env::current_exe().unwrap())
             .args(["--exact", "nothing_outlives_the_caller"])
             .env("LAYERFORGE_DOOMED", root.path(""))
+            .env("LAYERFORGE_DOOMED_AS", format!("{:?}", root.privilege))
             .env("LAYERFORGE_WORD", &word)
             .stdout(std::process::Stdio::null())
             .stderr(std::process::Stdio::null())

@@ -1,7 +1,8 @@
 //! What was asked for and not done, by inode.
 //!
 //! Comes in: open files, owners and devices. Goes out: the record of an inode. Always holds: an inode with a record is open
-//! here, so that its number is not given to another one as long as the record stands.
+//! here, so that its number is not given to another one as long as the record stands. Where no more files can be opened
+//! (`ulimit -H -n`), changes of owners fail with `EMFILE`: there are no wrong records.
 
 use std::collections::HashMap;
 use std::io;
