@@ -91,7 +91,7 @@ fn in_a_chroot(archive: &Path, root: &Path) -> Outcome<BTreeMap<String, Seen>> {
         for name in null zero full random urandom tty; do touch \"$1/dev/$name\"; mount --bind /dev/$name \"$1/dev/$name\"; done
         ln -s /proc/self/fd \"$1/dev/fd\"; ln -s /proc/self/fd/0 \"$1/dev/stdin\"; ln -s /proc/self/fd/1 \"$1/dev/stdout\"
         ln -s /proc/self/fd/2 \"$1/dev/stderr\"
-        exec chroot \"$@\"";
+        echo localhost > /proc/sys/kernel/hostname; exec chroot \"$@\"";
     let mut command = program("unshare");
     command.args(["--mount", "--pid", "--fork", "--net", "--ipc", "--uts", "--kill-child", "sh", "-euc", script, "sh"]);
     command.arg(root).args(configure()).env_clear().current_dir("/");
