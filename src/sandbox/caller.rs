@@ -117,7 +117,7 @@ mod tests {
 
     #[test]
     fn reads_ranges() {
-        let text = "other:100000:65536\nbuild:10:10\n\nbuild:0:70000\nbuild:200000:65535\n1000:4294900000:90000\nx:a:b";
+        let text = "other:100000:65536\nbuild:10:10\n\nbuild:0:70000\nbuild:200000:65535\n1000:4294960000:90000\nx:a:b";
         assert_eq!(first_range(text, ["build", "1000"]), Some(200_000));
         assert_eq!(first_range(text, ["other", "77"]), Some(100_000));
         assert_eq!(first_range(text, ["nobody", "65534"]), None);

@@ -1,6 +1,6 @@
 //! The first process of a sandbox.
 //!
-//! Comes in: a request, in new namespaces. Goes out: an [`Outcome`] on the standard output. Always holds: when it ends, the
+//! Comes in: a request, in new namespaces. Goes out: an [`Outcome`] on the socket that is the standard input. Always holds: when it ends, the
 //! kernel kills every other process of the sandbox; the outcome is written when no other is left.
 
 use std::io::{self, Write};
@@ -34,7 +34,7 @@ pub(super) fn run(request: &Request, ready: OwnedFd) -> i32 {
 /// # Errors
 /// When the caller is gone.
 pub(super) fn tell(outcome: &Outcome) -> io::Result<()> {
-    let mut target = io::BufWriter::new(std::fs::File::from(io::stdout().as_fd().try_clone_to_owned()?));
+    let mut target = io::BufWriter::new(std::fs::File::from(io::stdin().as_fd().try_clone_to_owned()?));
     message::send(&mut target, outcome)?;
     target.flush()
 }

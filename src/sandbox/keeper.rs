@@ -1,7 +1,7 @@
 //! The process that stands between the caller and the sandbox.
 //!
 //! Comes in: a request on its standard input. Goes out: a process in new namespaces that has the ids it is meant to have,
-//! and a [`Fault`] on its standard output when that cannot be. Always holds: it has one thread; when the caller is gone, so
+//! and a [`Fault`] back on the same socket when that cannot be. Always holds: it has one thread; when the caller is gone, so
 //! is the sandbox.
 
 use std::io;

@@ -1,6 +1,6 @@
 //! What the program and the processes of a sandbox tell each other.
 //!
-//! Comes in: a [`Request`] on the standard input of the first process. Goes out: one [`Outcome`] on its standard output.
+//! Comes in: a [`Request`] on the socket that is the standard input of the keeper. Goes out: one [`Outcome`] on it.
 //! Always holds: names and paths arrive as the bytes they are, UTF-8 or not; a message has a length that is told first
 //! and bounded.
 

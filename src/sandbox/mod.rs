@@ -14,8 +14,8 @@
 //!          └─ command
 //! ```
 //!
-//! The caller talks to the keeper through its standard input, which ends when the caller dies, and hears of the outcome
-//! from init through its standard output; its standard error is the log.
+//! The caller talks to the keeper through a socket that is its standard input and ends when the caller dies, and hears of
+//! the outcome from init through the same socket; the standard error is the log.
 //!
 //! # Owners
 //!

@@ -4,6 +4,8 @@
 //! sandbox has ended.
 
 use std::io::{self, Read};
+use std::os::fd::OwnedFd;
+use std::os::unix::net::UnixStream;
 use std::os::unix::process::CommandExt;
 use std::path::Path;
 use std::process::{Child, ChildStderr, Stdio};
@@ -56,17 +58,15 @@ impl Sandbox {
 
     fn run_with(&self, privilege: Privilege, command: Option<&Command>) -> Result<Ran, Refused> {
         let request = self.request(privilege, command)?;
-        let mut keeper = self.start_keeper()?;
-        let (Some(input), Some(output), Some(errors)) =
-            (keeper.stdin.take(), keeper.stdout.take(), keeper.stderr.take())
-        else {
-            return Err(broken("the keeper has no pipes", Log::new(0)).into());
+        let (mut keeper, channel) = self.start_keeper()?;
+        let Some(errors) = keeper.stderr.take() else {
+            return Err(broken("the keeper has no log", Log::new(0)).into());
         };
         let (outcome, log) = thread::scope(|scope| {
             let log = scope.spawn(|| read_log(errors, self.limits.log));
-            let outcome = message::send(&input, &request).and_then(|()| message::receive::<Outcome>(output));
+            let outcome = message::send(&channel, &request).and_then(|()| message::receive::<Outcome>(&channel));
             // From here on the keeper takes the end of its input for the end of the caller.
-            drop(input);
+            drop(channel);
             (outcome, log.join().unwrap_or_else(|_| Log::new(0)))
         });
         let ended = wait(&mut keeper)?;
@@ -113,13 +113,14 @@ impl Sandbox {
         })
     }
 
-    fn start_keeper(&self) -> Result<Child, SandboxError> {
+    fn start_keeper(&self) -> Result<(Child, UnixStream), SandboxError> {
+        let (channel, other) = UnixStream::pair().map_err(fs::Error::on("make a socket for", KEEPER))?;
         let mut keeper = std::process::Command::new(&self.program);
         keeper.arg0("layerforge").arg(KEEPER).env_clear().current_dir("/");
         // A terminal's interrupt is the caller's affair: what it makes of it reaches the keeper through its input.
-        keeper.process_group(0).stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::piped());
+        keeper.process_group(0).stdin(OwnedFd::from(other)).stdout(Stdio::null()).stderr(Stdio::piped());
         let child = keeper.spawn().map_err(fs::Error::on("execute", &self.program))?;
-        Ok(child)
+        Ok((child, channel))
     }
 }
 
