@@ -62,6 +62,9 @@ impl Execution<'_> {
             .map_err(Fault::on(Stage::Execute, format!("enter {}", self.command.directory.to_string_lossy())))?;
         limit(Resource::Core, 0).map_err(Fault::in_setup("limit core files"))?;
         limit(Resource::Nofile, FILES).map_err(Fault::in_setup("limit open files"))?;
+        // One for the first process, one that makes it too many.
+        let processes = u64::from(self.request.limits.processes) + 2;
+        limit(Resource::Nproc, processes).map_err(Fault::in_setup("limit processes"))?;
         system::close_from(3, false).map_err(Fault::in_setup("close files"))?;
         drop_capabilities().map_err(Fault::in_setup("drop capabilities"))?;
         rustix::thread::set_no_new_privs(true).map_err(Fault::in_setup("give up new privileges"))?;

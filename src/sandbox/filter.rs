@@ -40,7 +40,7 @@ const fn fail(errno: i32) -> u32 {
 #[derive(Debug, Clone, Copy)]
 enum When {
     Always,
-    /// When any of these bits of an argument is set; else the supervisor is asked.
+    /// When any of these bits of an argument is set.
     AnyOf(u32, u32),
     /// When the type in a mode, which is this argument, is a device.
     Device(u32),
@@ -76,7 +76,7 @@ fn block(Rule(_, when, action): Rule) -> Vec<sock_filter> {
     match when {
         When::Always => vec![answer(action)],
         When::AnyOf(argument, bits) => {
-            vec![load_argument(argument), jump(libc::BPF_JSET, bits, 0, 1), answer(action), answer(ASK)]
+            vec![load_argument(argument), jump(libc::BPF_JSET, bits, 0, 1), answer(action), answer(ALLOW)]
         }
         When::Device(argument) => vec![
             load_argument(argument),
@@ -103,9 +103,6 @@ fn rules(privilege: Privilege) -> Vec<Rule> {
     // what goes through io_uring never meets a filter.
     rules.extend(UNKNOWN.iter().map(|call| Rule(*call, When::Always, fail(libc::ENOSYS))));
     rules.push(Rule(libc::SYS_clone, When::AnyOf(0, NAMESPACE_FLAGS), fail(libc::EPERM)));
-    // The kernel does not count root's processes; so somebody else does, everybody's.
-    #[cfg(target_arch = "x86_64")]
-    rules.extend([libc::SYS_fork, libc::SYS_vfork].map(|call| Rule(call, When::Always, ASK)));
     rules
 }
 
@@ -290,9 +287,7 @@ mod tests {
             let user = libc::CLONE_NEWUSER as u64 | libc::SIGCHLD as u64;
             assert_eq!(native(privilege, libc::SYS_clone, [user, 0, 0, 0, 0, 0]), fail(libc::EPERM));
             let thread = (libc::CLONE_VM | libc::CLONE_THREAD | libc::CLONE_SIGHAND) as u64;
-            assert_eq!(native(privilege, libc::SYS_clone, [thread, 0, 0, 0, 0, 0]), ASK);
-            #[cfg(target_arch = "x86_64")]
-            assert_eq!([libc::SYS_fork, libc::SYS_vfork].map(|call| native(privilege, call, [0; 6])), [ASK; 2]);
+            assert_eq!(native(privilege, libc::SYS_clone, [thread, 0, 0, 0, 0, 0]), ALLOW);
         }
     }
 

@@ -19,7 +19,7 @@ use super::mounts::Mounts;
 use super::supervisor::{Records, Supervisor};
 use super::{Command, Privilege, Status, machine, owners, system};
 
-/// How often processes that nobody waits for are looked for.
+/// How often processes are counted.
 const TICK: Duration = Duration::from_millis(100);
 
 /// Does what the request says and tells how it went; returns the exit code of the process. `ready` gives a byte when this
@@ -43,6 +43,7 @@ fn attempt(request: &Request, ready: OwnedFd) -> Result<Outcome, Fault> {
     become_root(request.privilege, ready)?;
     let handlers = machine::handlers();
     let mut records = Records::default();
+    limit_process_numbers(request.limits.processes);
     let mut mounts = Mounts::enter(request)?;
     let end = match &request.command {
         Some(command) => {
@@ -116,7 +117,8 @@ fn start(request: &Request, command: &Command, records: &mut Records) -> Result<
         process,
         descriptor,
         channel: Some(channel),
-        supervisor: Supervisor::new(listener, records, request.limits.processes),
+        supervisor: Supervisor::new(listener, records),
+        processes: request.limits.processes,
         deadline: Instant::now().checked_add(request.limits.time),
     };
     watch.run()
@@ -129,12 +131,14 @@ struct Watch<'run> {
     /// Ends when the command is executed; a fault arrives when it cannot be.
     channel: Option<UnixStream>,
     supervisor: Supervisor<'run>,
+    processes: u32,
     /// `None` when it lies farther than clocks reach.
     deadline: Option<Instant>,
 }
 
 impl Watch<'_> {
     fn run(mut self) -> Result<End, Fault> {
+        let mut next_count = Instant::now() + TICK;
         loop {
             let (asked, told) = self.wait()?;
             if asked {
@@ -150,8 +154,11 @@ impl Watch<'_> {
             if self.deadline.is_some_and(|deadline| now >= deadline) {
                 return Ok(End::TimedOut);
             }
-            if self.supervisor.refused_a_process() {
-                return Ok(End::TooManyProcesses);
+            if now >= next_count {
+                next_count = now + TICK;
+                if count_processes()? >= self.processes {
+                    return Ok(End::TooManyProcesses);
+                }
             }
         }
     }
@@ -198,6 +205,33 @@ fn how(status: WaitStatus) -> Status {
         Some(signal) => Status::Killed(signal),
         None => Status::Exited(status.exit_status().unwrap_or(-1)),
     }
+}
+
+/// Bounds the numbers of processes in this namespace, which bounds root's processes: those the kernel does not count.
+/// Where the kernel cannot (before Linux 6.14 the setting is the whole machine's), there is only the count of [`Watch`].
+fn limit_process_numbers(processes: u32) {
+    /// Lower numbers are refused by the kernel, and not given out twice.
+    const RESERVED: u32 = 301;
+    let release = rustix::system::uname().release().to_string_lossy().into_owned();
+    let mut numbers =
+        release.split(|letter: char| !letter.is_ascii_digit()).map(|part| part.parse::<u32>().unwrap_or(0));
+    let version = (numbers.next().unwrap_or(0), numbers.next().unwrap_or(0));
+    if version < (6, 14) {
+        return;
+    }
+    let path = std::path::Path::new("/proc/sys/kernel/pid_max");
+    if let Ok(mut file) = crate::fs::edit(path) {
+        // In a container the setting can be read-only.
+        file.write_all(processes.saturating_add(RESERVED).to_string().as_bytes()).ok();
+    }
+}
+
+fn count_processes() -> Result<u32, Fault> {
+    let names = crate::fs::list(std::path::Path::new("/proc"))
+        .map_err(|error| Fault::new(Stage::Setup, "count processes", error.to_string()))?;
+    let count = names.iter().filter(|name| name.to_str().is_some_and(|name| name.parse::<u32>().is_ok()));
+    // This process is not the command's.
+    Ok(u32::try_from(count.count()).unwrap_or(u32::MAX).saturating_sub(1))
 }
 
 /// Kills what the command has left behind and waits for its end.

@@ -159,7 +159,8 @@ impl Sandbox {
 pub struct Limits {
     /// How long it may run.
     pub time: Duration,
-    /// How many processes and threads there may be at a time.
+    /// How many processes there may be at a time. They are counted ten times a second; the kernel itself does not let there be
+    /// many more, but for root before Linux 6.14.
     pub processes: u32,
     /// How many bytes of what it writes are kept.
     pub log: usize,

@@ -21,8 +21,6 @@ pub(super) enum Call {
     MakeDevice(Node),
     /// Another user or group for the caller.
     Identity,
-    /// Another process or thread.
-    Start,
     /// Something that the filter does not ask for.
     Other,
 }
@@ -68,9 +66,6 @@ impl Call {
             libc::SYS_stat => Self::Stat { spot: here(first), buffer: second },
             #[cfg(target_arch = "x86_64")]
             libc::SYS_lstat => Self::Stat { spot: here(first).without_following(), buffer: second },
-            libc::SYS_clone => Self::Start,
-            #[cfg(target_arch = "x86_64")]
-            libc::SYS_fork | libc::SYS_vfork => Self::Start,
             call if IDENTITY.contains(&call) => Self::Identity,
             _ => Self::Other,
         }

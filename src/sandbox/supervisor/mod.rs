@@ -9,7 +9,6 @@
 
 mod call;
 mod place;
-mod processes;
 mod records;
 
 use std::io;
@@ -19,7 +18,6 @@ use rustix::fs::{CWD, Mode};
 
 use call::{Call, Node};
 use place::Spot;
-use processes::Processes;
 
 use super::Device;
 use super::system::{self, Answer, Question};
@@ -31,19 +29,13 @@ pub(super) use records::{Inode, Owner, Records};
 pub(super) struct Supervisor<'run> {
     listener: OwnedFd,
     records: &'run mut Records,
-    processes: Processes,
 }
 
 impl<'run> Supervisor<'run> {
-    /// Takes what [`system::install_filter`] returned, and how many processes and threads there may be.
-    pub(super) fn new(listener: OwnedFd, records: &'run mut Records, limit: u32) -> Self {
+    /// Takes what [`system::install_filter`] returned.
+    pub(super) fn new(listener: OwnedFd, records: &'run mut Records) -> Self {
         system::answer_quickly(&listener);
-        Self { listener, records, processes: Processes::new(limit) }
-    }
-
-    /// Tells whether more processes were asked for than there may be.
-    pub(super) fn refused_a_process(&self) -> bool {
-        self.processes.refused()
+        Self { listener, records }
     }
 
     /// Returns what becomes readable when a call waits.
@@ -87,8 +79,6 @@ impl<'run> Supervisor<'run> {
                 system::write_value(question.thread, buffer, &status)
             }),
             Call::MakeDevice(node) => self.make_device(question, &node),
-            Call::Start if !self.processes.start()? => Ok(Answer::Failed(libc::EAGAIN)),
-            Call::Start => Ok(Answer::Continue),
             Call::Identity => Ok(Answer::Done),
             Call::Other => Ok(Answer::Continue),
         }
