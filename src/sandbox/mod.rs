@@ -33,6 +33,9 @@
 //! A `struct stat` that is read by a program for another architecture of the same processor (32-bit x86) has another
 //! form; such programs are refused with one id.
 //!
+//! A signal that arrives before init has taken a question makes the call end with `EINTR` where its handler is not one that
+//! restarts calls. The window is short, and nothing that every script does is asked for (forks are not).
+//!
 //! # Time and place
 //!
 //! fsync(2) and its kin do nothing: a root is thrown away when the machine dies. `/run` and `/tmp` are empty and forgotten,
