@@ -200,7 +200,7 @@ fn architecture(tree: &Tree) -> Result<Option<Architecture>, BuildError> {
             _ => None,
         })
         .collect();
-    let read = |content: &&Content| Elf::read(content).map(|elf| elf.and_then(|elf| elf.machine)).transpose();
+    let read = |content: &&Content| Elf::read(content).map(|elf| elf.and_then(|elf| elf.architecture())).transpose();
     let found = files.par_iter().filter_map(read).find_first(|_| true);
     found.transpose().map_err(|source| BuildError::Archive { name: "the programs of an extension".into(), source })
 }

@@ -6,9 +6,9 @@ use clap::{ArgAction, ArgGroup, Args, Parser, Subcommand, ValueEnum};
 
 use crate::distro::Architecture;
 use crate::image::signature::KeyType;
-use crate::lint::{Class, Scope};
+use crate::lint::Class;
 use crate::plan::{ImageWish, OutputKind};
-use crate::spec::{ImageCompression, ImageFormat, Verity};
+use crate::spec::{ImageCompression, ImageFormat, Scope, Verity};
 
 /// Renders one declarative description of a Linux userland into every shape it is deployed in.
 #[derive(Debug, Parser)]
@@ -639,6 +639,15 @@ macro_rules! value_enum {
     };
 }
 
+value_enum!(
+    Class,
+    Sysext = "sysext",
+    Confext = "confext",
+    Portable = "portable",
+    Oci = "oci",
+    Publish = "publish"
+);
+value_enum!(Scope, System = "system", Initrd = "initrd", Portable = "portable");
 value_enum!(ImageFormat, Directory = "directory", Raw = "raw", Ddi = "ddi");
 value_enum!(ImageCompression, None = "none", Fast = "fast", Default = "default", Small = "small");
 value_enum!(Verity, None = "none", Hash = "hash", Signed = "signed", Defer = "defer");

@@ -1,7 +1,8 @@
 //! DD: discoverable disk images (UAPI.2, UAPI.3).
 
 use super::content::is_bare_usr;
-use super::subject::{Class, Scope, Subject};
+use super::subject::{Class, Subject};
+use crate::spec::Scope;
 use super::table::Report;
 use crate::image::ddi::Fault;
 use crate::image::gpt::PartitionRole;

@@ -11,6 +11,7 @@ use crate::image::gpt::{
 };
 use crate::image::read::{FileSystem, FileSystemKind, Format};
 use crate::image::signature::{Certificate, Passphrase, SignatureRecord, Signer, SigningKey};
+use crate::spec::Scope;
 use crate::tree::{Content, DeviceNumber, Kind, Meta, Node, Tree};
 
 /// Everything that a subject is made of.
