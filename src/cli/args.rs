@@ -639,14 +639,7 @@ macro_rules! value_enum {
     };
 }
 
-value_enum!(
-    Class,
-    Sysext = "sysext",
-    Confext = "confext",
-    Portable = "portable",
-    Oci = "oci",
-    Publish = "publish"
-);
+value_enum!(Class, Sysext = "sysext", Confext = "confext", Portable = "portable", Oci = "oci", Publish = "publish");
 value_enum!(Scope, System = "system", Initrd = "initrd", Portable = "portable");
 value_enum!(ImageFormat, Directory = "directory", Raw = "raw", Ddi = "ddi");
 value_enum!(ImageCompression, None = "none", Fast = "fast", Default = "default", Small = "small");
