@@ -385,10 +385,10 @@ pub(super) struct LintArguments {
     /// What it is meant for; found out from what is in it when nothing is said
     #[arg(long, value_enum, value_name = "CLASS")]
     pub(super) class: Option<Class>,
-    /// The oldest systemd that must take it
-    #[arg(long, value_name = "VERSION", default_value_t = 252)]
-    pub(super) target_systemd: u32,
-    /// The oldest kernel that must mount it, such as 6.1
+    /// The oldest systemd that must take it; that of the release that it names when nothing is said, or else 252
+    #[arg(long, value_name = "VERSION")]
+    pub(super) target_systemd: Option<u32>,
+    /// The oldest kernel that must mount it, such as 6.1; that of the release that it names when nothing is said
     #[arg(long, value_name = "VERSION", value_parser = kernel)]
     pub(super) target_kernel: Option<(u32, u32)>,
     /// Where an extension is merged
