@@ -15,6 +15,7 @@
 
 mod config;
 mod descriptor;
+pub mod layer;
 mod layout;
 mod manifest;
 
