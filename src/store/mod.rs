@@ -8,6 +8,7 @@ mod collect;
 mod format;
 mod images;
 mod inputs;
+mod layers;
 mod listing;
 mod record;
 mod texts;
@@ -25,6 +26,7 @@ pub use chunks::ChunkCache;
 pub use collect::{BucketUse, Collected};
 pub use images::StoredImage;
 pub use inputs::{InputFile, Inputs};
+pub use layers::{MadeLayer, StoredLayer};
 pub use listing::{Directory, Entry, Listing};
 pub use record::{Earlier, Record, Written};
 pub use texts::{RenderedText, Texts};
@@ -51,10 +53,24 @@ enum Bucket {
     Chunks,
     /// `images-1/KEY.DIGEST`: an image; KEY is the digest of what decides about it, DIGEST that of its bytes.
     Images,
+    /// `layers-1/KEY.DIGEST`: a layer of a container image; KEY is the digest of what decides about it, DIGEST that of its
+    /// bytes.
+    Layers,
+    /// `diffs-1/HEX`: the digest of the archive that a tree is; HEX is the digest of the tree.
+    Diffs,
 }
 
 impl Bucket {
-    const ALL: [Self; 6] = [Self::Records, Self::Sources, Self::Texts, Self::Archives, Self::Chunks, Self::Images];
+    const ALL: [Self; 8] = [
+        Self::Records,
+        Self::Sources,
+        Self::Texts,
+        Self::Archives,
+        Self::Chunks,
+        Self::Images,
+        Self::Layers,
+        Self::Diffs,
+    ];
 
     fn name(self) -> &'static str {
         match self {
@@ -64,6 +80,8 @@ impl Bucket {
             Self::Archives => "archives-1",
             Self::Chunks => "chunks-1",
             Self::Images => "images-1",
+            Self::Layers => "layers-1",
+            Self::Diffs => "diffs-1",
         }
     }
 }

@@ -20,6 +20,10 @@ use crate::digest::Digest;
 use crate::image::tar::{WriteTarError, write_tar};
 use crate::tree::Tree;
 
+/// The form of the archives; one that is changed gets another number, so that what was kept before is not taken for the
+/// same.
+pub const ARCHIVER: &str = "layer archive 1";
+
 /// A layer that was written.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct WrittenLayer {
