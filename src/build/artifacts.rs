@@ -6,7 +6,7 @@ use std::io::{self, Write};
 
 use super::contents::contents;
 use super::images::{self, Means};
-use super::{BuildError, Stacked, manifest};
+use super::{BuildError, Stacked, manifest, oci};
 use crate::deploy::{self, ImageTree};
 use crate::digest::Hasher;
 use crate::image::{Manifest, ManifestFile, carried_by_copy, write_tar, write_tar_selected};
@@ -98,6 +98,7 @@ pub fn artifacts<'tree>(
                     products.push(images::write(kind, recipe, stacked, output, contents, means)?);
                 }
             }
+            Step::Oci(output) => products.push(oci::oci(recipe, stacked, output, means)?),
         }
     }
     Ok(products)

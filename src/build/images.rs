@@ -4,6 +4,7 @@ use std::borrow::Cow;
 
 use super::artifacts::{Artifact, Body, Product, Remark};
 use super::contents::Contents;
+use super::oci::Neutrals;
 use super::{BuildError, Stacked, manifest};
 use crate::digest::{Digest, Hasher};
 use crate::distro::Architecture;
@@ -24,6 +25,8 @@ pub struct Means<'run> {
     pub store: &'run Store,
     /// Who signs, when a signature is asked for.
     pub signer: Option<&'run Signer>,
+    /// What of each layer is the same for every distro; only container images need to know.
+    pub neutrals: &'run Neutrals,
 }
 
 /// How many bytes of compressed chunks are kept.

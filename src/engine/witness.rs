@@ -23,8 +23,8 @@ pub(super) fn witness(folder: &Path) -> Vec<Witness> {
 /// # Errors
 /// When it cannot be read, or is damaged.
 pub(super) fn manifest_in(folder: &Path) -> Result<Option<(PathBuf, Manifest)>, Error> {
-    // What an image carries is not the tree of the profile.
-    first_manifest(folder, |name| image_kind(name).is_none())
+    // What an extension carries is not the tree of the profile; a container image carries all of it.
+    first_manifest(folder, |name| kind_of(name).is_some_and(|kind| !kind.is_image()))
 }
 
 /// Returns the manifest of one output in a folder that layerforge rendered, with its path; nothing when there is none.
@@ -42,7 +42,7 @@ fn first_manifest(folder: &Path, wanted: impl Fn(&str) -> bool) -> Result<Option
         Err(error) => return Err(error.into()),
     };
     let names = names.iter().filter_map(|name| name.to_str());
-    let mut names: Vec<&str> = names.filter(|name| is_manifest_name(name) && wanted(name)).collect();
+    let mut names: Vec<&str> = names.filter(|name| wanted(name)).collect();
     // Those that describe the whole tree describe the same one; that of a rootfs is looked at first.
     names.sort_by_key(|name| *name != MANIFEST);
     for name in names {
@@ -88,12 +88,17 @@ fn kind_of(name: &str) -> Option<OutputKind> {
     if [".tar", ".tar.gz", ".tar.zst"].iter().any(|ending| described.ends_with(ending)) {
         return Some(OutputKind::Tar);
     }
-    OutputKind::ALL.into_iter().find(|kind| kind.is_image() && kind.as_str() == described)
+    OutputKind::ALL.into_iter().find(|kind| has_folder(*kind) && kind.as_str() == described)
 }
 
 /// Returns the kind of the image whose manifest has this name.
 fn image_kind(name: &str) -> Option<OutputKind> {
-    kind_of(name).filter(|kind| kind.is_image())
+    kind_of(name).filter(|kind| has_folder(*kind))
+}
+
+/// Tells whether an output has a folder of its own, and a manifest beside that.
+fn has_folder(kind: OutputKind) -> bool {
+    kind.is_image() || kind == OutputKind::Oci
 }
 
 fn read(folder: &Path, name: &str) -> Option<Witness> {

@@ -1,6 +1,7 @@
 //! Removing what is kept for folders that are gone.
 //!
-//! Every entry but those that are of no folder (archives, chunks, images) ends with the path that it is for and the length of that path (u32, little-endian).
+//! Every entry but those that are of no folder (archives, chunks, images,
+//! layers) ends with the path that it is for and the length of that path (u32, little-endian).
 
 use std::ffi::OsStr;
 use std::io::{Read, Seek, SeekFrom};
@@ -38,8 +39,8 @@ pub struct Collected {
 }
 
 impl Store {
-    /// Removes what is kept for folders that are gone, and tells what is left. Unpacked archives, chunks and images
-    /// stay: they are of no folder.
+    /// Removes what is kept for folders that are gone, and tells what is left. Unpacked archives, chunks, images
+    /// and layers stay: they are of no folder.
     ///
     /// # Errors
     /// When the cache folder cannot be read, or an entry not be removed.
@@ -85,7 +86,7 @@ impl Store {
 
 /// Tells whether the folder that an entry is for is certainly not there. A damaged entry is for nothing.
 fn is_abandoned(bucket: Bucket, path: &Path) -> bool {
-    if matches!(bucket, Bucket::Archives | Bucket::Chunks | Bucket::Images) {
+    if matches!(bucket, Bucket::Archives | Bucket::Chunks | Bucket::Images | Bucket::Layers | Bucket::Diffs) {
         return false;
     }
     // One that went away meanwhile, or may not be read, is left to others.

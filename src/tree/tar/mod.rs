@@ -165,6 +165,15 @@ pub fn read_tar(archive: &Path, unpacked: &Path) -> Result<Tree, TarError> {
     read_within(archive, unpacked, LIMITS)
 }
 
+/// Reads an archive as [`read_tar`] does, of which at most `limit` bytes may be unpacked: what a compressed one holds, and
+/// what sparse files are in full.
+///
+/// # Errors
+/// As [`read_tar`], and when there is more.
+pub fn read_tar_within(archive: &Path, unpacked: &Path, limit: u64) -> Result<Tree, TarError> {
+    read_within(archive, unpacked, Limits { unpacked: limit.min(LIMITS.unpacked), ..LIMITS })
+}
+
 fn read_within(archive: &Path, unpacked: &Path, limits: Limits) -> Result<Tree, TarError> {
     let plain: Arc<Path> = unpacked::plain(archive, unpacked, limits.unpacked)?.into();
     let source = Source { archive, file: fs::open(&plain)?, compressed: *plain != *archive, plain, limits };
