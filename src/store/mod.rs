@@ -5,10 +5,12 @@
 
 mod chunks;
 mod collect;
+mod downloads;
 mod format;
 mod images;
 mod inputs;
 mod listing;
+mod notes;
 mod record;
 mod texts;
 
@@ -23,6 +25,7 @@ use crate::fs::{self, Folder, Stamp, Timestamp};
 
 pub use chunks::ChunkCache;
 pub use collect::{BucketUse, Collected};
+pub use downloads::{Begun, Partial};
 pub use images::StoredImage;
 pub use inputs::{InputFile, Inputs};
 pub use listing::{Directory, Entry, Listing};
@@ -51,10 +54,23 @@ enum Bucket {
     Chunks,
     /// `images-1/KEY.DIGEST`: an image; KEY is the digest of what decides about it, DIGEST that of its bytes.
     Images,
+    /// `downloads-1/HEX`: content from elsewhere; HEX is its SHA-256. `HEX.part` is what there is of it so far.
+    Downloads,
+    /// `notes-1/HEX`: a small text about what is elsewhere; HEX is the SHA-256 of what it is about.
+    Notes,
 }
 
 impl Bucket {
-    const ALL: [Self; 6] = [Self::Records, Self::Sources, Self::Texts, Self::Archives, Self::Chunks, Self::Images];
+    const ALL: [Self; 8] = [
+        Self::Records,
+        Self::Sources,
+        Self::Texts,
+        Self::Archives,
+        Self::Chunks,
+        Self::Images,
+        Self::Downloads,
+        Self::Notes,
+    ];
 
     fn name(self) -> &'static str {
         match self {
@@ -64,6 +80,8 @@ impl Bucket {
             Self::Archives => "archives-1",
             Self::Chunks => "chunks-1",
             Self::Images => "images-1",
+            Self::Downloads => "downloads-1",
+            Self::Notes => "notes-1",
         }
     }
 }
