@@ -1,0 +1,89 @@
+//! OCI images (image-spec 1.1): what docker, podman, containerd and Kubernetes take.
+//!
+//! Comes in: trees, and images of others. Goes out: layers, documents and layouts; and back: the tree of an image. Always
+//! holds: the same trees and settings give the same bytes, on any number of threads; what is read of a blob is its digest's
+//! or an error; what an image of others may take of memory and disk is bounded.
+//!
+//! The documents are types of our own: those of `oci-spec` keep annotations and labels in hash maps, whose order differs from
+//! run to run, and have no health checks.
+//!
+//! ```text
+//! Layout        oci-layout, index.json, blobs/sha256/…    a directory, or a tar archive of one
+//!   Index       the manifests in it                        also: the platforms of one image
+//!     Manifest  one image: config and layers               also: what is attached to another manifest (subject)
+//! ```
+
+mod config;
+mod descriptor;
+mod layout;
+mod manifest;
+
+use std::path::PathBuf;
+
+pub use config::{EmptyObject, HealthCheck, History, ImageConfig, RootFs, RunConfig, Set};
+pub use descriptor::{Annotations, Descriptor, Platform, media_type};
+pub use layout::{Layout, LayoutWriter, annotation};
+pub use manifest::{DOCUMENT_MAX, EMPTY, Index, LAYERS_MAX, Manifest};
+
+use crate::digest::Digest;
+use crate::fs;
+use crate::tree::TarError;
+
+/// An image that cannot be read or written.
+#[derive(Debug, thiserror::Error)]
+pub enum OciError {
+    /// The file system refused something.
+    #[error(transparent)]
+    Fs(#[from] fs::Error),
+    /// The archive around an image cannot be read.
+    #[error(transparent)]
+    Tar(#[from] TarError),
+    /// It is no image layout.
+    #[error("`{}` is no OCI image layout: {reason}", path.display())]
+    NotALayout {
+        /// Where it is.
+        path: PathBuf,
+        /// Why not.
+        reason: &'static str,
+    },
+    /// A blob is not there.
+    #[error("the blob {digest} is not in the image")]
+    Missing {
+        /// Its digest.
+        digest: Digest,
+    },
+    /// A blob has not as many bytes as its descriptor says.
+    #[error("the blob {digest} has {found} bytes, its descriptor says {expected}: the image is damaged")]
+    Size {
+        /// The digest in the descriptor.
+        digest: Digest,
+        /// The bytes in the descriptor.
+        expected: u64,
+        /// The bytes that are there.
+        found: u64,
+    },
+    /// A blob is not what its digest says.
+    #[error("the blob {digest} holds something else, {found}: the image is damaged or was changed")]
+    Digest {
+        /// The digest in the descriptor.
+        digest: Digest,
+        /// The digest of what is there.
+        found: Digest,
+    },
+    /// A document is not written as the specification says.
+    #[error("the {what} of the image cannot be read: {reason}")]
+    Document {
+        /// Which: `manifest`.
+        what: &'static str,
+        /// What is wrong with it.
+        reason: String,
+    },
+    /// There is too much of something.
+    #[error("the image has more {what} than {limit}, the most that is taken")]
+    Limit {
+        /// Of what.
+        what: &'static str,
+        /// How much is taken.
+        limit: u64,
+    },
+}
