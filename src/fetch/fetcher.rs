@@ -62,8 +62,8 @@ impl Fetcher {
         }
     }
 
-    /// Waits until what failed may be tried again; false when it may not.
-    pub(super) fn wait(&self, failures: u32, error: &impl Transient) -> bool {
+    /// Waits until what has failed so often may be tried again; false when it may not.
+    pub fn wait(&self, failures: u32, error: &impl Transient) -> bool {
         let pause = error.is_transient().then(|| self.schedule.pause(failures, error.retry_after())).flatten();
         if let Some(pause) = pause {
             tracing::debug!(failures, ?pause, "tried again");
