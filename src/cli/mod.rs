@@ -17,9 +17,11 @@ mod key;
 mod lint;
 mod list;
 mod manual;
+mod network;
 mod plan;
 mod progress;
 mod publish;
+mod push;
 mod render;
 mod sign;
 mod store;
@@ -77,6 +79,8 @@ fn dispatch(arguments: &Arguments, terminal: &Terminal) -> Result<ExitCode, Erro
         Command::Key(arguments) => key::run(terminal, arguments),
         Command::Sign(arguments) => sign::run(terminal, arguments),
         Command::Publish(arguments) => publish::run(&session, arguments),
+        Command::Push(arguments) => push::push(&session, arguments),
+        Command::Pull(arguments) => push::pull(&session, arguments),
         Command::Store(arguments) => store::run(&session, arguments),
         Command::Schema(arguments) => generate::schema(terminal, arguments.kind),
         Command::Completions(arguments) => generate::completions(terminal, arguments.shell),

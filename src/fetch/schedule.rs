@@ -19,7 +19,7 @@ pub struct Schedule {
 
 impl Default for Schedule {
     fn default() -> Self {
-        Self { attempts: 6, first: Duration::from_millis(500), longest: Duration::from_secs(15) }
+        Self { attempts: 5, first: Duration::from_millis(500), longest: Duration::from_secs(15) }
     }
 }
 
