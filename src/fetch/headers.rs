@@ -65,6 +65,12 @@ impl Headers {
         self.plain.iter().filter(named).map(|(_, value)| value.as_str())
     }
 
+    /// Returns the value of the first field of a name as it is sent, be it secret.
+    #[cfg(test)]
+    pub(crate) fn sent(&self, name: &str) -> Option<&str> {
+        self.exposed().find(|(field, _)| field.eq_ignore_ascii_case(name)).map(|(_, value)| value)
+    }
+
     /// Returns the fields without those that only their origin may see.
     pub(super) fn without_secrets(&self) -> Self {
         Self { plain: self.plain.clone(), secret: Vec::new() }

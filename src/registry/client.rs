@@ -13,6 +13,9 @@ use crate::fetch::{FetchError, Fetcher, Method, Request, TransportFault, is_loop
 /// How many blobs are sent or fetched at once.
 const PARALLEL: usize = 4;
 
+/// The bytes sent at a time. What is smaller is sent in one request.
+const CHUNK: u64 = 16 << 20;
+
 /// What a client knows from the beginning.
 #[derive(Debug, Default)]
 pub struct ClientSettings {
@@ -31,6 +34,8 @@ pub struct Client {
     pub(super) settings: ClientSettings,
     /// How many blobs are moved at once.
     pub(super) parallel: usize,
+    /// How many bytes of a blob are sent at a time.
+    pub(super) chunk: u64,
     ways: Mutex<BTreeMap<String, Way>>,
 }
 
@@ -69,7 +74,7 @@ pub struct Repository<'run> {
 impl Client {
     /// Returns a client that sends its requests through `fetcher`.
     pub fn new(fetcher: Fetcher, settings: ClientSettings) -> Self {
-        Self { fetcher, settings, parallel: PARALLEL, ways: Mutex::default() }
+        Self { fetcher, settings, parallel: PARALLEL, chunk: CHUNK, ways: Mutex::default() }
     }
 
     /// Returns the repository of a reference, to push to it.

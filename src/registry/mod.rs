@@ -62,9 +62,9 @@ pub enum RegistryError {
     },
     /// The registry does not let this user do it.
     #[error(
-        "the registry {registry} refuses to {action} `{repository}`{}{}; log in with `podman login {registry}` or `docker login \
+        "the registry {registry} does not let {} {action} `{repository}`{}; log in with `podman login {registry}` or `docker login \
          {registry}` as a user who may, or check the name",
-        if *anonymous { " without a login" } else { " to the user who is logged in" },
+        if *anonymous { "somebody who has not logged in" } else { "the user who is logged in" },
         told(detail)
     )]
     Refused {

@@ -16,8 +16,6 @@ use crate::image::oci::{Descriptor, Layout};
 use crate::store::Store;
 use crate::tree::Content;
 
-/// The bytes sent at a time. What is smaller is sent in one request.
-const CHUNK: u64 = 16 << 20;
 /// How often an upload is begun anew after the registry has forgotten it or holds other bytes.
 const BEGINNINGS: u32 = 3;
 
@@ -215,7 +213,7 @@ impl Repository<'_> {
         let least = response.headers.get("oci-chunk-min-length").and_then(|length| length.parse().ok()).unwrap_or(0);
         let said = response.headers.get("range").and_then(offset_of).filter(|_| offset > 0);
         let offset = said.map_or(offset, |said| said.min(offset));
-        Ok(Session { location: self.location(from, location)?, offset, chunk: CHUNK.max(least) })
+        Ok(Session { location: self.location(from, location)?, offset, chunk: self.client.chunk.max(least) })
     }
 
     /// Returns the upload that an earlier run began, as far as it has come.
