@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use std::io::{self, Write};
 
 use super::images::{self, Means};
-use super::{BuildError, Stacked, manifest};
+use super::{BuildError, Stacked, manifest, oci};
 use crate::deploy::{self, ImageTree};
 use crate::digest::Hasher;
 use crate::image::{Manifest, ManifestFile, carried_by_copy, write_tar, write_tar_selected};
@@ -95,6 +95,7 @@ pub fn artifacts<'tree>(
             Step::Sysext(output) => products.push(images::sysext(recipe, stacked, output, means)?),
             Step::Confext(output) => products.push(images::confext(recipe, stacked, output, means)?),
             Step::Portable(output) => products.push(images::portable(recipe, stacked, output, means)?),
+            Step::Oci(output) => products.push(oci::oci(recipe, stacked, output, means)?),
         }
     }
     Ok(products)

@@ -5,6 +5,7 @@ use std::borrow::Cow;
 use rayon::prelude::*;
 
 use super::artifacts::{Artifact, Body, Product, Remark};
+use super::oci::Neutrals;
 use super::{BuildError, Stacked, base, manifest};
 use crate::deploy::{self, Flavour, UnitBody, UnitFile, UnitOptions};
 use crate::digest::{Digest, Hasher};
@@ -28,6 +29,8 @@ pub struct Means<'run> {
     pub store: &'run Store,
     /// Who signs, when a signature is asked for.
     pub signer: Option<&'run Signer>,
+    /// What of each layer is the same for every distro; only container images need to know.
+    pub neutrals: &'run Neutrals,
 }
 
 /// How many bytes of compressed chunks are kept.

@@ -7,6 +7,7 @@ mod artifacts;
 mod base;
 mod images;
 mod layer;
+mod oci;
 mod tiers;
 
 use std::collections::BTreeMap;
@@ -16,10 +17,12 @@ use rayon::prelude::*;
 
 pub use artifacts::{ArchiveWriter, Artifact, Body, MANIFEST, Product, ROOTFS, ROOTFS_TAR, Remark, artifacts};
 pub use images::Means;
+pub use oci::Neutrals;
 
 use crate::deploy::DeployError;
 use crate::image::read::OpenError;
-use crate::image::{Manifest, ManifestHead, PortableError, WriteImageError};
+use crate::image::oci::FilesError;
+use crate::image::{Manifest, ManifestHead, PortableError, WriteImageError, WriteTarError};
 use crate::lint::Finding;
 use crate::plan::OutputKind;
 use crate::resolve::Recipe;
@@ -144,6 +147,17 @@ pub enum BuildError {
         /// Why not.
         source: Box<WriteImageError>,
     },
+    /// A container image cannot be written.
+    #[error("cannot write the container image `{name}`")]
+    Container {
+        /// Its name.
+        name: String,
+        /// Why not.
+        source: WriteTarError,
+    },
+    /// The files of a container image do not fit together.
+    #[error(transparent)]
+    Files(#[from] FilesError),
     /// A file of the cache could not be read or written.
     #[error(transparent)]
     File(#[from] crate::fs::Error),
@@ -184,11 +198,7 @@ pub struct Stacked {
 /// When a tree to import cannot be read, or the layers do not fit together.
 pub fn stack(recipe: &Recipe, archives: &Path) -> Result<Stacked, BuildError> {
     let epoch = recipe.profile.epoch;
-    let made: Vec<_> = recipe.layers.par_iter().map(|source| layer::layer(source, epoch, archives)).collect();
-    let mut stack = Stack::default();
-    for (source, tree) in recipe.layers.iter().zip(made) {
-        stack.layers.push(StackLayer { name: source.name.clone(), tree: tree? });
-    }
+    let stack = layers(recipe, archives)?;
     tiers::check(&recipe.layers, &stack.layers)?;
     let merged = stack.merge()?;
     let mut tree = merged.tree;
@@ -205,6 +215,20 @@ pub fn stack(recipe: &Recipe, archives: &Path) -> Result<Stacked, BuildError> {
     }
     let removed = merged.removed.into_keys().filter(|path| tree.get(path).is_none()).collect();
     Ok(Stacked { tree, origins: merged.origins, removed, stack })
+}
+
+/// Makes the trees of all layers. Decompressed archives are kept in `archives`.
+///
+/// # Errors
+/// When a tree to import cannot be read, or an entry does not fit into its layer.
+pub fn layers(recipe: &Recipe, archives: &Path) -> Result<Stack, BuildError> {
+    let epoch = recipe.profile.epoch;
+    let made: Vec<_> = recipe.layers.par_iter().map(|source| layer::layer(source, epoch, archives)).collect();
+    let mut stack = Stack::default();
+    for (source, tree) in recipe.layers.iter().zip(made) {
+        stack.layers.push(StackLayer { name: source.name.clone(), tree: tree? });
+    }
+    Ok(stack)
 }
 
 /// Describes a tree made from `stacked` as `manifest.json` does.

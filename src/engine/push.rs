@@ -12,6 +12,7 @@ use crate::error::Error;
 use crate::event::Reporter;
 use crate::fs;
 use crate::image::oci::{Layout, Manifest};
+use crate::plan::OutputKind;
 use crate::registry::{Client, Pulled, Pushed, Reference, Selected};
 use crate::resolve::ProfileSource;
 use crate::spec::Project;
@@ -70,20 +71,25 @@ fn rendered(project: &Arc<Project>, selection: &Selection) -> Result<PathBuf, Er
     }
 }
 
-/// Returns the layout at `path`: itself, or the only one in it.
+/// Returns the layout at `path`: itself, or the only one that was rendered into it.
 fn layout_at(path: &Path) -> Result<PathBuf, Error> {
     if !path.is_dir() || path.join(MARK).exists() {
         return Ok(path.to_owned());
     }
-    let children = fs::list(path)?.into_iter().map(|name| path.join(name));
-    let mut layouts: Vec<PathBuf> = children.filter(|child| child.join(MARK).is_file()).collect();
+    let output = path.join(OutputKind::Oci.as_str());
+    let folder = if output.is_dir() { output } else { path.to_owned() };
+    let children = fs::list(&folder)?.into_iter().map(|name| folder.join(name));
+    let is_layout = |child: &PathBuf| {
+        child.join(MARK).is_file() || child.extension().is_some_and(|kind| kind == "tar") && folder != path
+    };
+    let mut layouts: Vec<PathBuf> = children.filter(is_layout).collect();
     match (layouts.pop(), layouts.is_empty()) {
         (Some(only), true) => Ok(only),
         (None, _) => Err(Error::Usage {
             message: format!("there is no OCI image in `{}`", path.display()),
             hint: Some("declare `[output.oci]` in the profile and render it".into()),
         }),
-        _ => Err(Error::usage(format!("several OCI images are in `{}`: name one of them", path.display()))),
+        _ => Err(Error::usage(format!("several OCI images are in `{}`: name one of them", folder.display()))),
     }
 }
 

@@ -74,7 +74,7 @@ pub(super) fn is_manifest_name(name: &str) -> bool {
 /// Returns the output kind of the image whose manifest has this name.
 fn image_kind(name: &str) -> Option<&str> {
     let kind = name.strip_suffix(".manifest.json")?;
-    let images = [OutputKind::Sysext, OutputKind::Confext, OutputKind::Portable];
+    let images = [OutputKind::Sysext, OutputKind::Confext, OutputKind::Portable, OutputKind::Oci];
     images.iter().any(|image| image.as_str() == kind).then_some(kind)
 }
 

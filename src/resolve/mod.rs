@@ -14,6 +14,7 @@ mod filters;
 mod library;
 mod mount_points;
 mod names;
+mod oci;
 mod output;
 mod quantity;
 mod recipe;
@@ -33,6 +34,7 @@ use std::sync::Arc;
 use rayon::prelude::*;
 
 pub use library::{LayerSource, Library, ProfileSource};
+pub use oci::{OciOutput, default_oci};
 pub use output::{
     ConfextOutput, ImageOutput, Outputs, PortableOutput, ReleaseMatch, RootfsOutput, SysextOutput, default_confext,
     default_portable, default_rootfs, default_sysext,

@@ -1,6 +1,7 @@
 //! Removing what is kept for folders that are gone.
 //!
-//! Every entry but those that are of no folder (archives, chunks, images, downloads, notes) ends with the path that it is for and the length of that path (u32, little-endian).
+//! Every entry but those that are of no folder (archives, chunks, images, layers, downloads, notes) ends with the path that
+//! it is for and the length of that path (u32, little-endian).
 
 use std::ffi::OsStr;
 use std::io::{Read, Seek, SeekFrom};
@@ -42,7 +43,7 @@ pub struct Collected {
 
 impl Store {
     /// Removes what is kept for folders that are gone, and tells what is left. Unpacked archives, chunks, images
-    /// and downloads stay: they are of no folder. Notes about what is elsewhere go when they are old.
+    /// layers and downloads stay: they are of no folder. Notes about what is elsewhere go when they are old.
     ///
     /// # Errors
     /// When the cache folder cannot be read, or an entry not be removed.
@@ -89,7 +90,7 @@ impl Store {
 /// Tells whether the folder that an entry is for is certainly not there. A damaged entry is for nothing.
 fn is_abandoned(bucket: Bucket, path: &Path, opened: Timestamp) -> bool {
     match bucket {
-        Bucket::Archives | Bucket::Chunks | Bucket::Images | Bucket::Downloads => return false,
+        Bucket::Archives | Bucket::Chunks | Bucket::Images | Bucket::Downloads | Bucket::Layers | Bucket::Diffs => return false,
         Bucket::Notes => return fs::lstat(path).is_ok_and(|note| note.mtime() < opened.seconds - NOTED),
         Bucket::Records | Bucket::Sources | Bucket::Texts => {}
     }

@@ -68,7 +68,7 @@ impl Store {
                 continue;
             }
             let (hasher, length) = hash(&mut file).map_err(fs::Error::on("read", &*path))?;
-            self.collect_oldest(&self.path.join(Bucket::Downloads.name()), KEPT)?;
+            self.collect_files(&self.path.join(Bucket::Downloads.name()), KEPT)?;
             return Ok(Begun::Partial(Partial { file, path, hasher, length }));
         }
     }

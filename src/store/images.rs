@@ -44,12 +44,12 @@ impl Store {
             // The first error is the one to report.
             fs::remove_file(&temporary).ok();
         }
-        self.collect_oldest(&folder, KEPT)?;
+        self.collect_files(&folder, KEPT)?;
         made
     }
 
     /// Removes files that were not used for the longest time until the rest has at most `kept` bytes.
-    pub(super) fn collect_oldest(&self, folder: &Path, kept: u64) -> fs::Result<()> {
+    pub(super) fn collect_files(&self, folder: &Path, kept: u64) -> fs::Result<()> {
         let folder = Folder::open(folder)?;
         let mut files: Vec<(Timestamp, u64, Box<[u8]>)> = Vec::new();
         for (name, _) in folder.children()? {
@@ -71,8 +71,8 @@ impl Store {
     }
 }
 
-/// Returns the image for `key` when it is there and has the digest that it is named by.
-fn find(folder: &Path, key: &Digest) -> fs::Result<Option<StoredImage>> {
+/// Returns the file for `key` when it is there and has the digest that it is named by.
+pub(super) fn find(folder: &Path, key: &Digest) -> fs::Result<Option<StoredImage>> {
     let prefix = format!("{}.", key.hex());
     for name in fs::list(folder)? {
         let Some(named) = name.to_str().and_then(|name| name.strip_prefix(&prefix)) else { continue };

@@ -9,6 +9,7 @@ mod downloads;
 mod format;
 mod images;
 mod inputs;
+mod layers;
 mod listing;
 mod notes;
 mod record;
@@ -28,6 +29,7 @@ pub use collect::{BucketUse, Collected};
 pub use downloads::{Begun, Partial};
 pub use images::StoredImage;
 pub use inputs::{InputFile, Inputs};
+pub use layers::{MadeLayer, StoredLayer};
 pub use listing::{Directory, Entry, Listing};
 pub use record::{Earlier, Record, Written};
 pub use texts::{RenderedText, Texts};
@@ -54,6 +56,11 @@ enum Bucket {
     Chunks,
     /// `images-1/KEY.DIGEST`: an image; KEY is the digest of what decides about it, DIGEST that of its bytes.
     Images,
+    /// `layers-1/KEY.DIGEST`: a layer of a container image; KEY is the digest of what decides about it, DIGEST that of its
+    /// bytes.
+    Layers,
+    /// `diffs-1/HEX`: the digest of the archive that a tree is; HEX is the digest of the tree.
+    Diffs,
     /// `downloads-1/HEX`: content from elsewhere; HEX is its SHA-256. `HEX.part` is what there is of it so far.
     Downloads,
     /// `notes-1/HEX`: a small text about what is elsewhere; HEX is the SHA-256 of what it is about.
@@ -61,13 +68,15 @@ enum Bucket {
 }
 
 impl Bucket {
-    const ALL: [Self; 8] = [
+    const ALL: [Self; 10] = [
         Self::Records,
         Self::Sources,
         Self::Texts,
         Self::Archives,
         Self::Chunks,
         Self::Images,
+        Self::Layers,
+        Self::Diffs,
         Self::Downloads,
         Self::Notes,
     ];
@@ -80,6 +89,8 @@ impl Bucket {
             Self::Archives => "archives-1",
             Self::Chunks => "chunks-1",
             Self::Images => "images-1",
+            Self::Layers => "layers-1",
+            Self::Diffs => "diffs-1",
             Self::Downloads => "downloads-1",
             Self::Notes => "notes-1",
         }

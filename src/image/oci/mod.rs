@@ -15,15 +15,23 @@
 
 mod config;
 mod descriptor;
+mod files;
+pub mod layer;
 mod layout;
 mod manifest;
+mod sharing;
+mod time;
 
 use std::path::PathBuf;
 
 pub use config::{EmptyObject, HealthCheck, History, ImageConfig, RootFs, RunConfig, Set};
 pub use descriptor::{Annotations, Descriptor, Platform, media_type};
+pub use files::{Blobs, FilesError, docker_files, layout_files};
 pub use layout::{Layout, LayoutWriter, annotation};
 pub use manifest::{DOCUMENT_MAX, EMPTY, Index, LAYERS_MAX, Manifest};
+
+pub use sharing::{Part, Shared, difference, lay, neutral, parts};
+pub use time::rfc3339;
 
 use crate::digest::Digest;
 use crate::fs;

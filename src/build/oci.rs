@@ -1,0 +1,255 @@
+//! Images for container engines: layers from parts, what they say about themselves, the files they are written as.
+
+use std::borrow::Cow;
+use std::collections::BTreeMap;
+use std::num::NonZero;
+
+use super::artifacts::{Artifact, Body, Product};
+use super::images::Means;
+use super::{BuildError, Stacked, manifest};
+use crate::deploy::{Container, Started, image_name};
+use crate::digest::{Digest, Hasher};
+use crate::image::oci::layer::{ARCHIVER, Codec, write_layer};
+use crate::image::oci::{
+    self, Annotations, Blobs, HealthCheck, History, ImageConfig, Index, Manifest, Part, Platform, RootFs, RunConfig,
+    Shared, annotation, media_type, rfc3339,
+};
+use crate::image::{ManifestFile, write_tar};
+use crate::plan::OutputKind;
+use crate::resolve::{OciOutput, Probe, Recipe};
+use crate::spec::{LayerCompression, Mode, OciFormat};
+use crate::store::MadeLayer;
+use crate::tree::{Content, ContentSource, Kind, Meta, Node, Stack, Tree, TreePath};
+
+/// What of each layer is the same for every distro of a profile, by the name of the layer.
+#[derive(Debug, Clone, Default)]
+pub struct Neutrals(BTreeMap<String, Tree>);
+
+impl Neutrals {
+    /// Compares the layers of recipes of one profile, one recipe for each of its distros.
+    pub fn of(recipes: &[(&Recipe, &Stack)]) -> Self {
+        let mut layers: BTreeMap<&str, Vec<&Tree>> = BTreeMap::new();
+        for layer in recipes.iter().flat_map(|(_, stack)| &stack.layers) {
+            layers.entry(&layer.name).or_default().push(&layer.tree);
+        }
+        let neutral = |trees: &[&Tree]| oci::neutral(trees, |path| directory(recipes, path));
+        Self(layers.into_iter().map(|(name, trees)| (name.to_owned(), neutral(&trees))).collect())
+    }
+
+    fn get(&self, layer: &str) -> Cow<'_, Tree> {
+        self.0.get(layer).map_or_else(|| Cow::Owned(Tree::new()), Cow::Borrowed)
+    }
+}
+
+/// Returns what a directory that only leads somewhere is like where all distros agree about that.
+fn directory(recipes: &[(&Recipe, &Stack)], path: &TreePath) -> Meta {
+    let path = path.to_string();
+    let mut modes = recipes.iter().map(|(recipe, _)| recipe.distro.directories.get(&path).map(|Mode(mode)| *mode));
+    let first = modes.next().flatten();
+    let mode = first.filter(|mode| modes.all(|other| other == Some(*mode))).unwrap_or(0o755);
+    Meta::root_owned(mode, recipes.first().map_or(0, |(recipe, _)| recipe.profile.epoch))
+}
+
+/// Makes the container image of a recipe.
+pub(super) fn oci<'tree>(
+    recipe: &Recipe,
+    stacked: &Stacked,
+    output: &OciOutput,
+    means: &Means<'_>,
+) -> Result<Product<'tree>, BuildError> {
+    let container = Container::of(recipe, output.process.as_deref())?;
+    let mut blobs = Blobs::default();
+    let image = image(recipe, output, &container, parts(stacked, output, means)?, &mut blobs, means)?;
+    let reference = reference(recipe, output);
+    let mut descriptor = blobs.add_manifest(&image);
+    descriptor.platform = Some(Platform::linux(recipe.distro.architecture));
+    descriptor.annotations = Annotations::from([
+        (annotation::REF_NAME.into(), reference.clone()),
+        (annotation::CONTAINERD_NAME.into(), reference.clone()),
+    ]);
+    let index = Index::new(vec![descriptor]);
+    let tags = [reference];
+    let epoch = recipe.profile.epoch;
+    let files = match output.format {
+        OciFormat::Directory => oci::layout_files(&blobs, &index, None, epoch),
+        OciFormat::Tar => oci::layout_files(&blobs, &index, Some((&image, &tags)), epoch),
+        OciFormat::DockerArchive => oci::docker_files(&blobs, &image, &tags, epoch),
+    };
+    finish(recipe, stacked, output, &files?, means)
+}
+
+/// Returns the layers that an image has, before they are written.
+fn parts(stacked: &Stacked, output: &OciOutput, means: &Means<'_>) -> Result<Vec<Part>, BuildError> {
+    let layers = &stacked.stack.layers;
+    let neutrals: Vec<Cow<'_, Tree>> = layers.iter().map(|layer| means.neutrals.get(&layer.name)).collect();
+    let shared: Vec<Shared<'_>> = layers
+        .iter()
+        .zip(&neutrals)
+        .map(|(layer, neutral)| Shared { name: &layer.name, own: &layer.tree, neutral })
+        .collect();
+    let mut whole = Tree::new();
+    oci::lay(&mut whole, &stacked.tree)?;
+    Ok(oci::parts(&Tree::new(), &shared, &whole, output.max_layers)?)
+}
+
+/// Writes the layers and the configuration, and returns the manifest.
+fn image(
+    recipe: &Recipe,
+    output: &OciOutput,
+    container: &Container<'_>,
+    parts: Vec<Part>,
+    blobs: &mut Blobs,
+    means: &Means<'_>,
+) -> Result<Manifest, BuildError> {
+    let codec = match output.compression {
+        LayerCompression::None => Codec::Plain,
+        LayerCompression::Gzip => Codec::Gzip(output.level),
+        LayerCompression::Zstd => Codec::Zstd(output.level),
+    };
+    let created = rfc3339(recipe.profile.epoch);
+    let (mut layers, mut diff_ids, mut history) = (Vec::new(), Vec::new(), Vec::new());
+    for part in parts {
+        let (diff_id, content) = layer(output, &part.tree, codec, means)?;
+        layers.push(blobs.add(codec.media_type(), content));
+        diff_ids.push(diff_id);
+        history.push(History {
+            created: Some(created.clone()),
+            created_by: Some("layerforge".into()),
+            comment: Some(comment(&part)),
+            empty_layer: false,
+        });
+    }
+    let config = ImageConfig {
+        created: Some(created.clone()),
+        architecture: recipe.distro.architecture.oci_name().into(),
+        os: "linux".into(),
+        variant: None,
+        config: Some(run_config(container)),
+        rootfs: RootFs::layers(diff_ids),
+        history,
+    };
+    let config = blobs.add_bytes(media_type::CONFIG, config.to_bytes());
+    let speaks_of_image = |(name, _): &(&String, &&str)| name.starts_with("org.opencontainers.image.");
+    let mut annotations: Annotations = container
+        .labels
+        .iter()
+        .filter(speaks_of_image)
+        .map(|(name, value)| (name.clone(), (*value).to_owned()))
+        .collect();
+    annotations.insert(annotation::CREATED.into(), created);
+    annotations.extend(output.annotations.clone());
+    Ok(Manifest::image(config, layers, annotations))
+}
+
+/// Says where a layer comes from.
+fn comment(part: &Part) -> String {
+    let kind = if part.neutral { "the same for every distro" } else { "for this distro" };
+    format!("{}: {kind}", part.layers.join(", "))
+}
+
+/// Returns a layer as a file of the store, and the digest of its archive. One that was made before is taken as it is.
+fn layer(output: &OciOutput, tree: &Tree, codec: Codec, means: &Means<'_>) -> Result<(Digest, Content), BuildError> {
+    let threads = NonZero::new(rayon::current_num_threads()).unwrap_or(NonZero::<usize>::MIN);
+    let stored = means.store.layer(&tree.digest(), (ARCHIVER, &codec.identity()), |file| {
+        let written = write_layer(tree, codec, threads, file);
+        let written = written.map_err(|source| BuildError::Container { name: output.name.clone(), source })?;
+        Ok::<_, BuildError>(MadeLayer { diff_id: written.diff_id, digest: written.digest, length: written.size })
+    })?;
+    let source = ContentSource::File(stored.path.into());
+    Ok((stored.diff_id, Content { digest: stored.digest, length: stored.length, source }))
+}
+
+/// Returns how an image is started.
+fn run_config(container: &Container<'_>) -> RunConfig {
+    let some = |set: oci::Set| (!set.is_empty()).then_some(set);
+    let labels = container.labels.iter().map(|(name, value)| (name.clone(), (*value).to_owned())).collect();
+    let volumes = container.volumes.iter().map(|path| (path.to_string(), oci::EmptyObject {})).collect();
+    let config = RunConfig {
+        labels: (!container.labels.is_empty()).then_some(labels),
+        volumes: some(volumes),
+        ..RunConfig::default()
+    };
+    let Some(Started { process, directory, ports, probe, .. }) = &container.started else { return config };
+    let variables = process.environment.iter().map(|(name, value)| format!("{name}={value}")).collect();
+    RunConfig {
+        user: format!("{}:{}", process.user.uid, process.user.gid),
+        exposed_ports: some(ports.iter().map(|port| (format!("{port}/tcp"), oci::EmptyObject {})).collect()),
+        env: (!process.environment.is_empty()).then_some(variables),
+        entrypoint: Some(process.command.clone()),
+        working_dir: (*directory).to_owned(),
+        stop_signal: Some(process.stop_signal.clone()),
+        healthcheck: probe.map(health_check),
+        ..config
+    }
+}
+
+fn health_check(probe: &Probe) -> HealthCheck {
+    let nanoseconds = |duration: std::time::Duration| u64::try_from(duration.as_nanos()).ok();
+    HealthCheck {
+        test: std::iter::once("CMD").map(str::to_owned).chain(probe.command.iter().cloned()).collect(),
+        interval: nanoseconds(probe.interval),
+        timeout: nanoseconds(probe.timeout),
+        start_period: nanoseconds(probe.start_period),
+        retries: Some(probe.retries),
+    }
+}
+
+/// Returns what an image is called: as the profile says, or its own name and version; with a tag in any case.
+fn reference(recipe: &Recipe, output: &OciOutput) -> String {
+    let version = recipe.profile.version.as_str();
+    let is_tag = version.len() <= 128
+        && version.starts_with(|letter: char| letter.is_ascii_alphanumeric())
+        && version.chars().all(|letter| letter.is_ascii_alphanumeric() || "_.-".contains(letter));
+    match &output.reference {
+        Some(reference) if reference.rsplit('/').next().is_some_and(|name| name.contains(':')) => reference.clone(),
+        Some(reference) => format!("{reference}:latest"),
+        None if is_tag => format!("{}:{version}", image_name(recipe)),
+        None => format!("{}:latest", image_name(recipe)),
+    }
+}
+
+/// Puts the files of an image into a folder or an archive and describes it.
+fn finish<'tree>(
+    recipe: &Recipe,
+    stacked: &Stacked,
+    output: &OciOutput,
+    files: &Tree,
+    means: &Means<'_>,
+) -> Result<Product<'tree>, BuildError> {
+    let kind = OutputKind::Oci;
+    let epoch = recipe.profile.epoch;
+    let mut folder = Tree::new();
+    if output.format == OciFormat::Directory {
+        folder.graft(&TreePath::root().join(output.name.as_bytes())?, files)?;
+    } else {
+        let content = archive(output, files, means)?;
+        let node = Node { kind: Kind::Regular(content), meta: Meta::root_owned(0o644, epoch) };
+        folder.insert(TreePath::root().join(format!("{}.tar", output.name).as_bytes())?, node)?;
+    }
+    folder.complete(|_| Meta::root_owned(0o755, epoch));
+    let mut description = manifest(recipe, &stacked.tree, stacked);
+    for (path, node) in folder.iter() {
+        if let Kind::Regular(content) = &node.kind {
+            let file = ManifestFile { size: content.length, digest: content.digest };
+            description.files.insert(format!("{kind}{path}"), file);
+        }
+    }
+    let artifacts = vec![
+        Artifact { name: kind.to_string(), body: Body::Directory(Cow::Owned(folder)) },
+        Artifact { name: format!("{kind}.manifest.json"), body: Body::Bytes(description.to_text().into_bytes()) },
+    ];
+    Ok(Product { kind, artifacts, remarks: Vec::new() })
+}
+
+/// Returns files as an archive in the store.
+fn archive(output: &OciOutput, files: &Tree, means: &Means<'_>) -> Result<Content, BuildError> {
+    let mut hasher = Hasher::new();
+    hasher.field(b"archive of a container image");
+    hasher.field(ARCHIVER.as_bytes());
+    hasher.field(files.digest().as_bytes());
+    let stored = means.store.image(&hasher.finish().0, |mut file| {
+        write_tar(files, &mut file).map_err(|source| BuildError::Container { name: output.name.clone(), source })
+    })?;
+    let source = ContentSource::File(stored.path.into());
+    Ok(Content { digest: stored.digest, length: stored.length, source })
+}
