@@ -69,6 +69,8 @@ pub(super) enum Command {
     Render(RenderArguments),
     /// Look for mistakes and waste in all profiles, for every distro
     Check(CheckArguments),
+    /// Write the lock of a profile, or check it
+    Lock(LockArguments),
     /// Show what would be written, and what would change against the last render
     Plan(PlanArguments),
     /// Explain why a path of the tree is as it is
@@ -113,6 +115,7 @@ impl Command {
         let selection = match self {
             Self::Check(arguments) => return arguments.profile.as_deref(),
             Self::Render(arguments) => &arguments.selection,
+            Self::Lock(arguments) => &arguments.selection,
             Self::Plan(arguments) => &arguments.selection,
             Self::Why(arguments) => &arguments.selection,
             Self::List(arguments) => &arguments.selection,
@@ -208,7 +211,7 @@ pub(super) struct RenderArguments {
     /// Fail when the lock is stale, instead of renewing it
     #[arg(long)]
     pub(super) locked: bool,
-    /// Never use the network
+    /// Never use the network: only what was fetched before
     #[arg(long)]
     pub(super) offline: bool,
     /// Replace what was changed by hand in the destination
@@ -584,6 +587,23 @@ pub(super) struct NetworkArguments {
     /// Speak plain http to the registry; on this machine that is tried anyway
     #[arg(long)]
     pub(super) plain_http: bool,
+}
+
+/// Arguments of `lock`.
+#[derive(Debug, Args)]
+pub(super) struct LockArguments {
+    /// What to lock.
+    #[command(flatten)]
+    pub(super) selection: SelectionArguments,
+    /// Look up again what the lock has already
+    #[arg(long)]
+    pub(super) upgrade: bool,
+    /// Fail when the lock is stale, instead of renewing it
+    #[arg(long, conflicts_with = "upgrade")]
+    pub(super) check: bool,
+    /// How registries are spoken to.
+    #[command(flatten)]
+    pub(super) network: NetworkArguments,
 }
 
 /// Arguments of `push`.

@@ -2,24 +2,23 @@
 
 use std::path::PathBuf;
 
-use crate::error::Error;
 use crate::fetch::{Fetcher, HttpTransport, Proxies, Settings};
 use crate::registry::{Client, ClientSettings, CredentialFiles, Mirrors};
 
 use super::args::NetworkArguments;
 
 /// Returns a client of registries.
-pub(super) fn client(arguments: &NetworkArguments) -> Result<Client, Error> {
+pub(super) fn client(arguments: NetworkArguments) -> Client {
     let home = path("HOME");
     let configuration = path("XDG_CONFIG_HOME").or_else(|| Some(home.clone()?.join(".config")));
     let user = configuration.map(|folder| folder.join("containers"));
     let fetcher = Fetcher::new(HttpTransport::new(settings(user.clone())), arguments.offline);
     let settings = ClientSettings {
         credentials: credentials(home, user.clone()),
-        mirrors: Mirrors::read(&registries(user))?,
+        mirrors: Mirrors::at(registries(user)),
         plain_http: arguments.plain_http,
     };
-    Ok(Client::new(fetcher, settings))
+    Client::new(fetcher, settings)
 }
 
 fn settings(user: Option<PathBuf>) -> Settings {

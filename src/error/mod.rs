@@ -102,6 +102,7 @@ impl Error {
                 | BuildError::Seed { .. }
                 | BuildError::Incomplete { .. }
                 | BuildError::NotADirectoryImage { .. }
+                | BuildError::BaseDistro { .. }
                 | BuildError::Lint { .. },
             ) => 3,
             Self::Build(_) | Self::Destination(_) | Self::Manifest { .. } | Self::File(_) => 1,

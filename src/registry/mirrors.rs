@@ -5,17 +5,23 @@
 //! `[[registry.mirror]]` with `location`, `insecure`, `pull-from-mirror`. The rest of the file is about other things.
 
 use std::path::{Path, PathBuf};
+use std::sync::OnceLock;
 
 use serde::Deserialize;
 
 use super::{Reference, RegistryError};
 use crate::fs;
 
-/// The places that registries are known to be at.
-#[derive(Debug, Clone, Default)]
+/// The places that registries are known to be at. Files are read when the first registry is looked for.
+#[derive(Debug, Default)]
 pub struct Mirrors {
-    registries: Vec<Registry>,
+    paths: Vec<PathBuf>,
+    registries: OnceLock<Registries>,
 }
+
+/// What the files say.
+#[derive(Debug, Default)]
+struct Registries(Vec<Registry>);
 
 /// A repository at one place.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -67,13 +73,42 @@ enum PullFrom {
 }
 
 impl Mirrors {
-    /// Reads the files, of which those that are not there are left out, and of a directory all files `*.conf` in it. What
-    /// several say about one prefix, the last one counts.
+    /// Returns what the files say, of which those that are not there are left out, and of a directory all files `*.conf` in
+    /// it. What several say about one prefix, the last one counts.
+    pub fn at(paths: Vec<PathBuf>) -> Self {
+        Self { paths, registries: OnceLock::new() }
+    }
+
+    fn registries(&self) -> Result<&Registries, RegistryError> {
+        match self.registries.get() {
+            Some(registries) => Ok(registries),
+            None => {
+                let read = Registries::read(&self.paths)?;
+                Ok(self.registries.get_or_init(|| read))
+            }
+        }
+    }
+
+    /// Returns where a reference is pulled from, the best place first.
     ///
     /// # Errors
-    /// When one is not understood.
-    pub fn read(paths: &[PathBuf]) -> Result<Self, RegistryError> {
-        let mut mirrors = Self::default();
+    /// When a file is not understood, or the user has blocked it.
+    pub fn pull(&self, reference: &Reference) -> Result<Vec<Endpoint>, RegistryError> {
+        self.registries()?.pull(reference)
+    }
+
+    /// Returns where a reference is pushed to.
+    ///
+    /// # Errors
+    /// When a file is not understood, or the user has blocked it.
+    pub fn push(&self, reference: &Reference) -> Result<Endpoint, RegistryError> {
+        self.registries()?.push(reference)
+    }
+}
+
+impl Registries {
+    fn read(paths: &[PathBuf]) -> Result<Self, RegistryError> {
+        let mut registries = Self::default();
         for path in paths {
             let names = match path.is_dir() {
                 true => fs::list(path)?.into_iter().map(|name| path.join(name)).collect(),
@@ -81,13 +116,13 @@ impl Mirrors {
             };
             for path in names.into_iter().filter(|path| path.extension().is_some_and(|kind| kind == "conf")) {
                 match fs::read_to_string(&path) {
-                    Ok(text) => mirrors.add(&path, &text)?,
+                    Ok(text) => registries.add(&path, &text)?,
                     Err(error) if error.is_unreachable() => {}
                     Err(error) => return Err(error.into()),
                 }
             }
         }
-        Ok(mirrors)
+        Ok(registries)
     }
 
     fn add(&mut self, path: &Path, text: &str) -> Result<(), RegistryError> {
@@ -97,17 +132,13 @@ impl Mirrors {
             let Some(prefix) = registry.prefix.clone().or_else(|| registry.location.clone()) else {
                 return Err(unusable("a `[[registry]]` has neither `prefix` nor `location`".into()));
             };
-            self.registries.retain(|known| known.name() != prefix);
-            self.registries.push(registry);
+            self.0.retain(|known| known.name() != prefix);
+            self.0.push(registry);
         }
         Ok(())
     }
 
-    /// Returns where a reference is pulled from, the best place first.
-    ///
-    /// # Errors
-    /// When the user has blocked it.
-    pub fn pull(&self, reference: &Reference) -> Result<Vec<Endpoint>, RegistryError> {
+    fn pull(&self, reference: &Reference) -> Result<Vec<Endpoint>, RegistryError> {
         let Some((registry, rest)) = self.of(reference) else { return Ok(vec![direct(reference)]) };
         let by_digest = reference.digest.is_some();
         let serves = |mirror: &&Mirror| match mirror.pull_from_mirror {
@@ -122,11 +153,7 @@ impl Mirrors {
         Ok(places)
     }
 
-    /// Returns where a reference is pushed to.
-    ///
-    /// # Errors
-    /// When the user has blocked it.
-    pub fn push(&self, reference: &Reference) -> Result<Endpoint, RegistryError> {
+    fn push(&self, reference: &Reference) -> Result<Endpoint, RegistryError> {
         let Some((registry, rest)) = self.of(reference) else { return Ok(direct(reference)) };
         let Reference { registry: host, repository, .. } = reference;
         if registry.blocked {
@@ -147,7 +174,7 @@ impl Mirrors {
     /// Returns the table with the longest prefix, and what follows that in the name.
     fn of(&self, reference: &Reference) -> Option<(&Registry, String)> {
         let name = reference.name();
-        let fitting = self.registries.iter().filter_map(|registry| Some((registry, rest_of(&name, registry.name())?)));
+        let fitting = self.0.iter().filter_map(|registry| Some((registry, rest_of(&name, registry.name())?)));
         fitting.max_by_key(|(registry, _)| registry.name().len()).map(|(registry, rest)| (registry, rest.to_owned()))
     }
 }
@@ -203,8 +230,8 @@ mod tests {
         blocked = true
     "#;
 
-    fn mirrors() -> Mirrors {
-        let mut mirrors = Mirrors::default();
+    fn mirrors() -> Registries {
+        let mut mirrors = Registries::default();
         mirrors.add(Path::new("registries.conf"), TEXT).unwrap();
         mirrors
     }
