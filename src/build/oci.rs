@@ -11,7 +11,7 @@ use crate::deploy::{Container, Started, image_name};
 use crate::digest::{Digest, Hasher};
 use crate::image::oci::layer::{ARCHIVER, Codec, write_layer};
 use crate::image::oci::{
-    self, Annotations, Blobs, HealthCheck, History, ImageConfig, Index, Manifest, Part, Platform, RootFs, RunConfig,
+    self, Annotations, BaseImage, Blobs, HealthCheck, History, ImageConfig, Index, Manifest, Part, Platform, RootFs, RunConfig,
     Shared, annotation, media_type, rfc3339,
 };
 use crate::image::{ManifestFile, write_tar};
@@ -59,7 +59,9 @@ pub(super) fn oci<'tree>(
 ) -> Result<Product<'tree>, BuildError> {
     let container = Container::of(recipe, output.process.as_deref())?;
     let mut blobs = Blobs::default();
-    let image = image(recipe, output, &container, parts(stacked, output, means)?, &mut blobs, means)?;
+    let base = stacked.base.as_deref().filter(|_| !output.scratch);
+    let parts = parts(recipe, stacked, base, output, means)?;
+    let image = image(recipe, output, Inside { container: &container, base, parts }, &mut blobs, means)?;
     let reference = reference(recipe, output);
     let mut descriptor = blobs.add_manifest(&image);
     descriptor.platform = Some(Platform::linux(recipe.distro.architecture));
@@ -79,7 +81,13 @@ pub(super) fn oci<'tree>(
 }
 
 /// Returns the layers that an image has, before they are written.
-fn parts(stacked: &Stacked, output: &OciOutput, means: &Means<'_>) -> Result<Vec<Part>, BuildError> {
+fn parts(
+    recipe: &Recipe,
+    stacked: &Stacked,
+    base: Option<&BaseImage>,
+    output: &OciOutput,
+    means: &Means<'_>,
+) -> Result<Vec<Part>, BuildError> {
     let layers = &stacked.stack.layers;
     let neutrals: Vec<Cow<'_, Tree>> = layers.iter().map(|layer| means.neutrals.get(&layer.name)).collect();
     let shared: Vec<Shared<'_>> = layers
@@ -87,20 +95,34 @@ fn parts(stacked: &Stacked, output: &OciOutput, means: &Means<'_>) -> Result<Vec
         .zip(&neutrals)
         .map(|(layer, neutral)| Shared { name: &layer.name, own: &layer.tree, neutral })
         .collect();
+    if let Some(base) = base {
+        let whole = stacked.over(&base.tree, recipe.profile.epoch)?;
+        let limit = output.max_layers.saturating_sub(base.layers.len()).max(1);
+        return Ok(oci::parts(&base.tree, &shared, &whole, limit)?);
+    }
     let mut whole = Tree::new();
     oci::lay(&mut whole, &stacked.tree)?;
     Ok(oci::parts(&Tree::new(), &shared, &whole, output.max_layers)?)
+}
+
+/// What an image is made of.
+struct Inside<'run> {
+    container: &'run Container<'run>,
+    /// The image below.
+    base: Option<&'run BaseImage>,
+    /// Its own layers.
+    parts: Vec<Part>,
 }
 
 /// Writes the layers and the configuration, and returns the manifest.
 fn image(
     recipe: &Recipe,
     output: &OciOutput,
-    container: &Container<'_>,
-    parts: Vec<Part>,
+    inside: Inside<'_>,
     blobs: &mut Blobs,
     means: &Means<'_>,
 ) -> Result<Manifest, BuildError> {
+    let Inside { container, base, parts } = inside;
     let codec = match output.compression {
         LayerCompression::None => Codec::Plain,
         LayerCompression::Gzip => Codec::Gzip(output.level),
@@ -108,6 +130,11 @@ fn image(
     };
     let created = rfc3339(recipe.profile.epoch);
     let (mut layers, mut diff_ids, mut history) = (Vec::new(), Vec::new(), Vec::new());
+    if let Some(base) = base {
+        layers.extend(base.layers.iter().map(|(layer, content)| blobs.add(&layer.media_type, content.clone())));
+        diff_ids.extend(base.config.rootfs.diff_ids.iter().copied());
+        history.extend(base.config.history.iter().cloned());
+    }
     for part in parts {
         let (diff_id, content) = layer(output, &part.tree, codec, means)?;
         layers.push(blobs.add(codec.media_type(), content));
@@ -123,8 +150,11 @@ fn image(
         created: Some(created.clone()),
         architecture: recipe.distro.architecture.oci_name().into(),
         os: "linux".into(),
-        variant: None,
-        config: Some(run_config(container)),
+        variant: base.and_then(|base| base.config.variant.clone()),
+        config: Some(match base.and_then(|base| base.config.config.as_ref()) {
+            Some(below) => over(below, run_config(container)),
+            None => run_config(container),
+        }),
         rootfs: RootFs::layers(diff_ids),
         history,
     };
@@ -137,6 +167,10 @@ fn image(
         .map(|(name, value)| (name.clone(), (*value).to_owned()))
         .collect();
     annotations.insert(annotation::CREATED.into(), created);
+    if let Some(base) = base {
+        annotations.extend(base.name.clone().map(|name| (annotation::BASE_NAME.into(), name)));
+        annotations.insert(annotation::BASE_DIGEST.into(), base.digest.to_string());
+    }
     annotations.extend(output.annotations.clone());
     Ok(Manifest::image(config, layers, annotations))
 }
@@ -181,6 +215,46 @@ fn run_config(container: &Container<'_>) -> RunConfig {
         healthcheck: probe.map(health_check),
         ..config
     }
+}
+
+/// Lays what an image says about how it is started over what the image below says, as a Dockerfile does.
+fn over(below: &RunConfig, own: RunConfig) -> RunConfig {
+    let text = |own: String, below: &String| if own.is_empty() { below.clone() } else { own };
+    let set = |own: Option<oci::Set>, below: &Option<oci::Set>| match (own, below) {
+        (Some(own), Some(below)) => Some(below.clone().into_iter().chain(own).collect()),
+        (own, below) => own.or_else(|| below.clone()),
+    };
+    let starts = own.entrypoint.is_some();
+    let mut labels = below.labels.clone().unwrap_or_default();
+    labels.extend(own.labels.unwrap_or_default());
+    RunConfig {
+        user: text(own.user, &below.user),
+        exposed_ports: set(own.exposed_ports, &below.exposed_ports),
+        env: variables(own.env, below.env.as_deref()),
+        // The arguments of the program below are none of another one's.
+        cmd: if starts { own.cmd } else { below.cmd.clone() },
+        entrypoint: own.entrypoint.or_else(|| below.entrypoint.clone()),
+        volumes: set(own.volumes, &below.volumes),
+        working_dir: text(own.working_dir, &below.working_dir),
+        labels: (!labels.is_empty()).then_some(labels),
+        stop_signal: own.stop_signal.or_else(|| below.stop_signal.clone()),
+        healthcheck: if starts { own.healthcheck } else { below.healthcheck.clone() },
+    }
+}
+
+/// Returns the variables below and the own ones, which win; each once, in the order in which they come first.
+fn variables(own: Option<Vec<String>>, below: Option<&[String]>) -> Option<Vec<String>> {
+    let name = |variable: &str| variable.split('=').next().unwrap_or_default().to_owned();
+    let own = own.unwrap_or_default();
+    let named: BTreeMap<String, &String> = own.iter().map(|variable| (name(variable), variable)).collect();
+    let mut all: Vec<String> = Vec::new();
+    for variable in below.unwrap_or_default().iter().chain(&own) {
+        let chosen = named.get(&name(variable)).copied().unwrap_or(variable);
+        if !all.contains(chosen) {
+            all.push(chosen.clone());
+        }
+    }
+    (!all.is_empty()).then_some(all)
 }
 
 fn health_check(probe: &Probe) -> HealthCheck {

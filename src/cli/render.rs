@@ -4,7 +4,8 @@ use std::process::ExitCode;
 use std::sync::Arc;
 
 use super::Session;
-use super::args::RenderArguments;
+use super::args::{NetworkArguments, RenderArguments};
+use super::network;
 use super::progress::Progress;
 use super::sign;
 use super::terminal::DONE;
@@ -22,6 +23,7 @@ pub(super) fn run(session: &Session<'_>, arguments: &RenderArguments) -> Result<
         force: arguments.force,
         image: arguments.image.wish(),
         signer: signer.map(Arc::new),
+        client: Some(Arc::new(network::client(NetworkArguments { offline: arguments.offline, plain_http: false }))),
     };
     let store = session.store()?;
     let progress = Progress::new(session.terminal);

@@ -23,6 +23,9 @@ pub struct OciOutput {
     pub compression: LayerCompression,
     /// How hard; 0 for layers that are not.
     pub level: i32,
+    /// Whether there is nothing below its layers, whatever the profile stands on.
+    #[serde(skip_serializing_if = "std::ops::Not::not")]
+    pub scratch: bool,
     /// The most layers that it may have.
     pub max_layers: usize,
     /// The process that it starts; nothing when the profile has none.
@@ -59,6 +62,7 @@ pub fn default_oci(recipe: &Recipe) -> Result<OciOutput, SpecError> {
         reference: None,
         compression: LayerCompression::Zstd,
         level: level(LayerCompression::Zstd),
+        scratch: false,
         max_layers: LAYERS,
         process,
         annotations: BTreeMap::new(),
@@ -89,7 +93,8 @@ impl Resolver<'_> {
         if let Some(from) = table.from.as_ref().filter(|from| from.value != "scratch") {
             self.problems.push(
                 Problem::at(&from.place, format!("`{}` cannot be below the layers", from.value))
-                    .rule("`from` is `scratch`: the image holds the layers of the profile and nothing else"),
+                    .rule("`from` is `scratch`: the image holds the layers of the profile and nothing else")
+                    .help("an image to stand on is named by `[from]` of the profile"),
             );
         }
         let written = table.process.as_ref().or_else(|| rootfs?.process.as_ref());
@@ -110,6 +115,7 @@ impl Resolver<'_> {
             reference: self.read(table.reference.as_ref(), |text| reference(text).map(|()| text.to_owned())),
             compression,
             level: self.layer_level(table, compression),
+            scratch: table.from.is_some(),
             max_layers: self.number(table.max_layers.as_ref(), 1..=LAYERS_MAX).map_or(LAYERS, |layers| layers as usize),
             process,
             annotations,

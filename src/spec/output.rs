@@ -66,7 +66,7 @@ pub struct OciTable {
     pub format: Option<Located<OciFormat>>,
     /// What the image is called where it is loaded, such as `registry.example.org/shop/web:1.4`; rendered as a template.
     pub reference: Option<Located<String>>,
-    /// What is below the layers: `scratch`, nothing, by default.
+    /// What is below the layers: `scratch` is nothing; what `[from]` of the profile says by default.
     pub from: Option<Located<String>>,
     /// How layers are compressed; `zstd` by default, and `none` in a `docker-archive`.
     pub compression: Option<Located<LayerCompression>>,

@@ -51,16 +51,16 @@ impl Store {
     /// Removes files that were not used for the longest time until the rest has at most `kept` bytes.
     pub(super) fn collect_files(&self, folder: &Path, kept: u64) -> fs::Result<()> {
         let folder = Folder::open(folder)?;
-        let mut images: Vec<(Timestamp, u64, Box<[u8]>)> = Vec::new();
+        let mut files: Vec<(Timestamp, u64, Box<[u8]>)> = Vec::new();
         for (name, _) in folder.children()? {
             // Another process may be collecting as well.
             if let Some(stamp) = folder.stamp(&name)?.filter(|stamp| stamp.kind() == Stamp::REGULAR) {
-                images.push((stamp.modified, stamp.size, name));
+                files.push((stamp.modified, stamp.size, name));
             }
         }
-        images.sort();
-        let mut total: u64 = images.iter().map(|(_, size, _)| size).sum();
-        for (modified, size, name) in images {
+        files.sort();
+        let mut total: u64 = files.iter().map(|(_, size, _)| size).sum();
+        for (modified, size, name) in files {
             if total <= kept || modified.seconds > self.opened.seconds - IN_USE {
                 break;
             }

@@ -5,11 +5,13 @@
 
 mod chunks;
 mod collect;
+mod downloads;
 mod format;
 mod images;
 mod inputs;
 mod layers;
 mod listing;
+mod notes;
 mod record;
 mod texts;
 
@@ -24,6 +26,7 @@ use crate::fs::{self, Folder, Stamp, Timestamp};
 
 pub use chunks::ChunkCache;
 pub use collect::{BucketUse, Collected};
+pub use downloads::{Begun, Partial};
 pub use images::StoredImage;
 pub use inputs::{InputFile, Inputs};
 use layers::Making;
@@ -59,10 +62,14 @@ enum Bucket {
     Layers,
     /// `diffs-1/HEX`: the digest of the archive that a tree is; HEX is the digest of the tree.
     Diffs,
+    /// `downloads-1/HEX`: content from elsewhere; HEX is its SHA-256. `HEX.part` is what there is of it so far.
+    Downloads,
+    /// `notes-1/HEX`: a small text about what is elsewhere; HEX is the SHA-256 of what it is about.
+    Notes,
 }
 
 impl Bucket {
-    const ALL: [Self; 8] = [
+    const ALL: [Self; 10] = [
         Self::Records,
         Self::Sources,
         Self::Texts,
@@ -71,6 +78,8 @@ impl Bucket {
         Self::Images,
         Self::Layers,
         Self::Diffs,
+        Self::Downloads,
+        Self::Notes,
     ];
 
     fn name(self) -> &'static str {
@@ -83,6 +92,8 @@ impl Bucket {
             Self::Images => "images-1",
             Self::Layers => "layers-1",
             Self::Diffs => "diffs-1",
+            Self::Downloads => "downloads-1",
+            Self::Notes => "notes-1",
         }
     }
 }

@@ -13,6 +13,7 @@
 //!     Manifest  one image: config and layers               also: what is attached to another manifest (subject)
 //! ```
 
+mod base;
 mod config;
 mod descriptor;
 mod files;
@@ -25,6 +26,7 @@ mod time;
 
 use std::path::PathBuf;
 
+pub use base::{BaseImage, LocalImage};
 pub use config::{EmptyObject, HealthCheck, History, ImageConfig, RootFs, RunConfig, Set};
 pub use descriptor::{Annotations, Descriptor, Platform, media_type};
 pub use files::{Blobs, FilesError, docker_files, layout_files};
