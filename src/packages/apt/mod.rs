@@ -4,8 +4,10 @@
 //! trees, and the dpkg database. Always holds: fields and relations mean what Debian Policy says; what it does not allow
 //! is an error that names file, package and field.
 
+pub mod archive;
 pub mod compression;
 pub mod control;
+pub mod database;
 pub mod index;
 pub mod relation;
 pub mod release;
