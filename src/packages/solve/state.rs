@@ -60,14 +60,27 @@ pub(super) struct Lesson {
     pub(super) why: Vec<Step>,
 }
 
+/// Clauses to choose for, in the order in which their packages came in, and the first of them that is still to be looked
+/// at.
+#[derive(Debug, Default)]
+struct Queue {
+    clauses: Vec<ClauseId>,
+    next: usize,
+}
+
+/// The queues, the one to be emptied first at the beginning: what is needed; wishes for one certain package; wishes that
+/// leave a choice, which others may have made by then.
+const NEEDED: usize = 0;
+const CERTAIN: usize = 1;
+const WISHED: usize = 2;
+const QUEUES: usize = 3;
+
 /// How much of the state a level of choices found.
 #[derive(Debug, Clone, Copy, Default)]
 struct Level {
     trail: usize,
-    needed: usize,
-    wished: usize,
-    next_needed: usize,
-    next_wished: usize,
+    /// For each queue its length, and what of it had been looked at.
+    queues: [(usize, usize); QUEUES],
 }
 
 /// The decisions so far, undone level by level.
@@ -83,11 +96,7 @@ pub(super) struct State<'clauses> {
     /// For each clause the candidates that are not out, and those that are in.
     open: Vec<u32>,
     held: Vec<u32>,
-    /// Clauses to choose for, in the order in which their packages came in.
-    needed: Vec<ClauseId>,
-    wished: Vec<ClauseId>,
-    next_needed: usize,
-    next_wished: usize,
+    queues: [Queue; QUEUES],
     pub(super) lessons: Vec<Lesson>,
     lessons_of: Vec<Vec<usize>>,
 }
@@ -103,10 +112,7 @@ impl<'clauses> State<'clauses> {
             levels: Vec::new(),
             open: clauses.all.iter().map(|clause| clause.candidates.len() as u32).collect(),
             held: vec![0; clauses.all.len()],
-            needed: Vec::new(),
-            wished: Vec::new(),
-            next_needed: 0,
-            next_wished: 0,
+            queues: Default::default(),
             lessons: Vec::new(),
             lessons_of: vec![Vec::new(); packages],
         }
@@ -159,13 +165,8 @@ impl<'clauses> State<'clauses> {
 
     /// Begins a level with a choice.
     pub(super) fn choose(&mut self, package: PackageId, clause: ClauseId) {
-        self.levels.push(Level {
-            trail: self.trail.len(),
-            needed: self.needed.len(),
-            wished: self.wished.len(),
-            next_needed: self.next_needed,
-            next_wished: self.next_wished,
-        });
+        let queues = [0, 1, 2].map(|queue: usize| (self.queues[queue].clauses.len(), self.queues[queue].next));
+        self.levels.push(Level { trail: self.trail.len(), queues });
         self.set(package, Fate::In(Cause::Choice(clause)));
     }
 
@@ -181,9 +182,10 @@ impl<'clauses> State<'clauses> {
             }
             self.fates[package.index()] = Fate::Open;
         }
-        self.needed.truncate(found.needed);
-        self.wished.truncate(found.wished);
-        (self.next_needed, self.next_wished) = (found.next_needed, found.next_wished);
+        for (queue, (length, next)) in self.queues.iter_mut().zip(found.queues) {
+            queue.clauses.truncate(length);
+            queue.next = next;
+        }
         self.done = self.trail.len();
     }
 
@@ -199,17 +201,13 @@ impl<'clauses> State<'clauses> {
 
     /// Returns the next clause to choose for, with the candidate to be chosen: first all that is needed, then wishes.
     pub(super) fn next_choice(&mut self) -> Option<(PackageId, ClauseId)> {
-        while let Some(clause) = self.needed.get(self.next_needed).copied() {
-            if let Some(package) = self.first_open(clause) {
-                return Some((package, clause));
+        for queue in 0..QUEUES {
+            while let Some(clause) = self.queues[queue].clauses.get(self.queues[queue].next).copied() {
+                if let Some(package) = self.first_open(clause) {
+                    return Some((package, clause));
+                }
+                self.queues[queue].next += 1;
             }
-            self.next_needed += 1;
-        }
-        while let Some(clause) = self.wished.get(self.next_wished).copied() {
-            if let Some(package) = self.first_open(clause) {
-                return Some((package, clause));
-            }
-            self.next_wished += 1;
         }
         None
     }
@@ -269,14 +267,13 @@ impl<'clauses> State<'clauses> {
 
     /// Takes up a clause whose owner is in.
     fn activate(&mut self, id: ClauseId) -> Result<(), Contradiction> {
-        let clause = self.clauses.get(id);
-        if clause.optional {
-            self.wished.push(id);
-        } else {
-            self.needed.push(id);
-            self.look_at(id)?;
-        }
-        Ok(())
+        let queue = match self.clauses.get(id).optional {
+            false => NEEDED,
+            true if self.open[id.index()] < 2 => CERTAIN,
+            true => WISHED,
+        };
+        self.queues[queue].clauses.push(id);
+        self.look_at(id)
     }
 
     /// Follows up a clause that may have lost candidates.

@@ -24,8 +24,6 @@ pub(super) struct Claims {
     lost: BTreeSet<Claim>,
     /// For each package the entries that are other names of one file, with the entry of the first.
     links: Vec<BTreeMap<usize, usize>>,
-    /// Where each path of a package that is not where the package has it went.
-    moved: BTreeMap<Claim, TreePath>,
 }
 
 impl Claims {
@@ -35,11 +33,7 @@ impl Claims {
         aliases: &Aliases,
     ) -> Result<Self, DatabaseError> {
         let mut claims =
-            Self { held: BTreeMap::new(), lost: BTreeSet::new(), links: Vec::new(), moved: BTreeMap::new() };
-        for (path, target) in &decisions.links {
-            // They are made in the tree; here only files at their place are seen.
-            debug_assert!(!target.is_empty(), "`{path}` leads somewhere");
-        }
+            Self { held: BTreeMap::new(), lost: BTreeSet::new(), links: Vec::new() };
         for (number, package) in packages.iter().enumerate() {
             claims.links.push(links(package)?);
             for (place, entry) in package.unpacked.entries.iter().enumerate() {
@@ -47,9 +41,6 @@ impl Claims {
                 let real = aliases.real(&entry.path, directory)?;
                 let path = divert(decisions, package, &real).unwrap_or(real);
                 let claim = Claim { package: number, entry: place };
-                if path != entry.path {
-                    claims.moved.insert(claim, path.clone());
-                }
                 claims.claim(packages, path, claim, directory)?;
             }
         }
@@ -100,11 +91,6 @@ impl Claims {
         entries
             .filter(move |(entry, _)| !self.lost.contains(&Claim { package: number, entry: *entry }))
             .map(|(_, entry)| entry)
-    }
-
-    /// Returns where an entry of a package is in the tree.
-    pub(super) fn place<'own>(&'own self, number: usize, entry: usize, path: &'own TreePath) -> &'own TreePath {
-        self.moved.get(&Claim { package: number, entry }).unwrap_or(path)
     }
 
     /// Makes the tree of all packages.

@@ -67,7 +67,7 @@ pub(super) fn write(
     let mut stanzas = BTreeMap::new();
     for (number, package) in packages.iter().enumerate() {
         writer.info(number, package, claims)?;
-        let conffiles = conffiles(number, package, claims, decisions)?;
+        let conffiles = conffiles(package)?;
         stanzas.insert(&package.name, stanza(package, &conffiles, decisions.configured));
     }
     let status: Vec<Vec<u8>> = stanzas.into_values().collect();
@@ -190,25 +190,16 @@ fn stanza(package: &Package<'_>, conffiles: &str, configured: bool) -> Vec<u8> {
 }
 
 /// Returns the lines about the configuration files of a package: each with the MD5 of what is installed.
-fn conffiles(
-    number: usize,
-    package: &Package<'_>,
-    claims: &Claims,
-    decisions: &Decisions,
-) -> Result<String, DatabaseError> {
+fn conffiles(package: &Package<'_>) -> Result<String, DatabaseError> {
     let mut lines = String::new();
     for path in package.conffiles()? {
         let fault = |reason: String| DatabaseError::Package { package: package.name.clone(), reason };
-        // Names may differ by links between directories; the package's own spelling is what counts.
-        let entries = package.unpacked.entries.iter().enumerate();
-        let Some((place, entry)) = entries.filter(|(_, entry)| entry.path == path).last() else {
+        let Some(entry) = package.unpacked.entries.iter().rfind(|entry| entry.path == path) else {
             return Err(fault(format!("`{path}` stands in `conffiles` and is not in the package")));
         };
         let Item::Node(Kind::Regular(content)) = &entry.item else {
             return Err(fault(format!("`{path}` stands in `conffiles` and is no file")));
         };
-        // What was diverted is not written where the list says.
-        debug_assert!(decisions.diversions.is_empty() || !claims.place(number, place, &path).is_root());
         let bytes = content.read(CONFFILE_BYTES)?.ok_or_else(|| fault(format!("`{path}` is too long for `conffiles`")))?;
         lines.push_str("\n ");
         lines.push_str(&path.to_string());

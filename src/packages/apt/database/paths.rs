@@ -49,11 +49,6 @@ impl Aliases {
         Ok(Self { links })
     }
 
-    /// Tells whether a path is a link that directories are written through.
-    pub(super) fn contains(&self, path: &TreePath) -> bool {
-        self.links.contains_key(path)
-    }
-
     /// Returns where a path really is. The last name is followed only for a directory.
     pub(super) fn real(&self, path: &TreePath, directory: bool) -> Result<TreePath, DatabaseError> {
         let mut path = path.clone();
