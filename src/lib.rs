@@ -81,6 +81,7 @@ pub mod spec;
 pub mod distro;
 pub mod resolve;
 pub mod lock;
+pub mod packages;
 pub mod image;
 pub mod registry;
 pub mod publish;

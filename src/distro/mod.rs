@@ -4,11 +4,15 @@
 //! profile. Goes out: a [`Distro`] with every fact decided. Always holds: a derivative has all facts of the distro it is
 //! like; a release that no description knows is an error.
 
+mod keys;
+
 use std::collections::BTreeMap;
 use std::fmt;
 use std::str::FromStr;
 
 use serde::Serialize;
+
+pub use keys::archive_keys;
 
 use crate::spec::{
     DistroDocument, DistroTable, FactsTable, Family, Init, KernelVersion, Libc, Located, Merge, Mode, Place, Problem,

@@ -12,6 +12,7 @@ mod extended;
 mod header;
 mod member;
 mod sparse;
+mod stream;
 mod unpacked;
 
 pub use self::unpacked::may_be_archive;
@@ -23,6 +24,7 @@ use std::sync::Arc;
 use rayon::prelude::*;
 
 use self::member::{Data, Item, Member, read_members};
+pub use self::stream::{StreamItem, StreamMember, TarStream};
 use super::xattrs::Incomplete;
 use super::{Content, ContentSource, InvalidPath, Kind, Meta, Node, Tree, TreeError, TreePath, node};
 use crate::fs;
