@@ -454,7 +454,7 @@ Exit code: 0 when nothing worse than a warning is left, 1 when there are errors.
 #[derive(Debug, Args)]
 #[command(after_help = VERIFY_HELP)]
 pub(super) struct VerifyArguments {
-    /// A disk image with a verity hash tree
+    /// A disk image with a verity hash tree, or a container image as an OCI layout
     #[arg(value_name = "IMAGE")]
     pub(super) image: PathBuf,
     /// The certificate whose key must have signed it, PEM; the signature is not checked without one
@@ -463,7 +463,7 @@ pub(super) struct VerifyArguments {
 }
 
 const VERIFY_HELP: &str = "\
-Exit code: 0 when every block and the signature are right, 5 when not.";
+Exit code: 0 when every block or blob and the signature are right, 5 when not.";
 
 /// Arguments of `sign`.
 #[derive(Debug, Clone, Args)]

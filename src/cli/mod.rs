@@ -75,7 +75,7 @@ fn dispatch(arguments: &Arguments, terminal: &Terminal) -> Result<ExitCode, Erro
         Command::Graph(arguments) => graph::run(&session, arguments),
         Command::Inspect(arguments) => inspect::run(&session, arguments),
         Command::Lint(arguments) => lint::run(&session, arguments),
-        Command::Verify(arguments) => verify::run(terminal, arguments),
+        Command::Verify(arguments) => verify::run(&session, arguments),
         Command::Init(command) => init::run(terminal, &arguments.global, command),
         Command::Key(arguments) => key::run(terminal, arguments),
         Command::Sign(arguments) => sign::run(terminal, arguments),

@@ -2,15 +2,20 @@
 
 use std::process::ExitCode;
 
+use super::Session;
 use super::args::VerifyArguments;
-use super::terminal::{DONE, Terminal};
+use super::terminal::{DONE, count};
 use crate::engine;
 use crate::error::Error;
 
-pub(super) fn run(terminal: &Terminal, arguments: &VerifyArguments) -> Result<ExitCode, Error> {
-    let report = engine::verify(&arguments.image, arguments.certificate.as_deref())?;
+pub(super) fn run(session: &Session<'_>, arguments: &VerifyArguments) -> Result<ExitCode, Error> {
+    let terminal = session.terminal;
+    let report = engine::verify(&session.store()?, &arguments.image, arguments.certificate.as_deref())?;
     if terminal.json {
         terminal.print_json(&report);
+    } else if let Some(blobs) = report.blobs {
+        let images = count(report.manifests.len(), "image");
+        terminal.tell(&format!("{}: every blob is right ({}, {images})", report.image.display(), count(blobs, "blob")));
     } else {
         let signed = match &report.subject {
             Some(subject) => format!("signed by `{subject}`"),

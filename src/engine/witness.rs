@@ -30,8 +30,8 @@ pub(super) fn manifest_in(folder: &Path) -> Result<Option<(PathBuf, Manifest)>, 
     };
     let mut names: Vec<&str> =
         names.iter().filter_map(|name| name.to_str()).filter(|name| is_manifest_name(name)).collect();
-    // What an image carries is not the tree of the profile.
-    names.retain(|name| image_kind(name).is_none());
+    // What an extension carries is not the tree of the profile; a container image carries all of it.
+    names.retain(|name| image_kind(name).is_none_or(|kind| kind == OutputKind::Oci.as_str()));
     // The others describe one tree; that of a rootfs is looked at first.
     names.sort_by_key(|name| *name != MANIFEST);
     for name in names {

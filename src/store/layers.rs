@@ -1,7 +1,9 @@
 //! Layers of container images that were made before: by the tree they hold, and by what they were compressed from and with.
 
+use std::collections::BTreeMap;
 use std::fs::File;
 use std::path::PathBuf;
+use std::sync::{Arc, Mutex, PoisonError};
 
 use super::{Bucket, Store, images, unique};
 use crate::digest::{Digest, Hasher};
@@ -49,6 +51,9 @@ impl Store {
         (archiver, codec): (&str, &str),
         make: impl FnOnce(&mut File) -> Result<MadeLayer, E>,
     ) -> Result<StoredLayer, E> {
+        let making = self.making.of(key(tree, codec));
+        // A poisoned lock means that making it has failed elsewhere: here it may not.
+        let _alone = making.lock().unwrap_or_else(PoisonError::into_inner);
         let folder = self.path.join(Bucket::Layers.name());
         let diff = self.path.join(Bucket::Diffs.name()).join(key(tree, archiver).hex());
         if let Some(diff_id) = read(&diff, tree)
@@ -62,7 +67,7 @@ impl Store {
         let made = fs::create(&temporary).map_err(E::from).and_then(|mut file| make(&mut file)).and_then(|made| {
             let path = folder.join(format!("{}.{}", key(&made.diff_id, codec).hex(), made.digest.hex()));
             fs::rename(&temporary, &path)?;
-            fs::write_atomic(&diff, &[*made.diff_id.as_bytes(), *seal(&made.diff_id, tree).as_bytes()].concat())?;
+            self.put(&diff, &[*made.diff_id.as_bytes(), *seal(&made.diff_id, tree).as_bytes()].concat())?;
             Ok(StoredLayer { path, diff_id: made.diff_id, digest: made.digest, length: made.length })
         });
         if made.is_err() {
@@ -72,6 +77,16 @@ impl Store {
         self.collect_files(&folder, KEPT)?;
         self.collect_files(&self.path.join(Bucket::Diffs.name()), DIFFS_KEPT)?;
         made
+    }
+}
+
+/// Locks on layers, so that what several distros share is made once when they are rendered at the same time.
+#[derive(Debug, Default)]
+pub(super) struct Making(Mutex<BTreeMap<Digest, Arc<Mutex<()>>>>);
+
+impl Making {
+    fn of(&self, layer: Digest) -> Arc<Mutex<()>> {
+        Arc::clone(self.0.lock().unwrap_or_else(PoisonError::into_inner).entry(layer).or_default())
     }
 }
 

@@ -29,6 +29,7 @@ pub use collect::{BucketUse, Collected};
 pub use downloads::{Begun, Partial};
 pub use images::StoredImage;
 pub use inputs::{InputFile, Inputs};
+use layers::Making;
 pub use layers::{MadeLayer, StoredLayer};
 pub use listing::{Directory, Entry, Listing};
 pub use record::{Earlier, Record, Written};
@@ -103,6 +104,8 @@ pub struct Store {
     path: PathBuf,
     opened: Timestamp,
     temporary: bool,
+    /// The layers that threads of this process are making.
+    making: Making,
 }
 
 impl Store {
@@ -117,7 +120,12 @@ impl Store {
         let clock = path.join(format!(".clock.{}", unique()));
         let opened = Stamp::of_file(&fs::create(&clock)?, &clock);
         fs::remove_file(&clock)?;
-        let store = Self { path: path.to_owned(), opened: opened?.changed.before(TICK), temporary: false };
+        let store = Self {
+            path: path.to_owned(),
+            opened: opened?.changed.before(TICK),
+            temporary: false,
+            making: Making::default(),
+        };
         store.sweep()?;
         Ok(store)
     }
@@ -204,11 +212,15 @@ impl Store {
     }
 
     fn keep(&self, bucket: Bucket, of: &Path, bytes: &[u8]) -> fs::Result<()> {
+        self.put(&self.entry(bucket, of), &collect::with_owner(bytes, owner(bucket, of)))
+    }
+
+    /// Puts an entry in its place, whole.
+    fn put(&self, entry: &Path, bytes: &[u8]) -> fs::Result<()> {
         let temporary = self.path.join(format!(".new.{}", unique()));
-        let written = fs::create(&temporary).and_then(|mut file| {
-            file.write_all(&collect::with_owner(bytes, owner(bucket, of))).map_err(fs::Error::on("write", &*temporary))
-        });
-        let kept = written.and_then(|()| fs::rename(&temporary, &self.entry(bucket, of)));
+        let written = fs::create(&temporary)
+            .and_then(|mut file| file.write_all(bytes).map_err(fs::Error::on("write", &*temporary)));
+        let kept = written.and_then(|()| fs::rename(&temporary, entry));
         if kept.is_err() {
             // The first error is the one to report; what could not be written may not be removable either.
             fs::remove_file(&temporary).ok();

@@ -9,13 +9,12 @@ use super::config::{ImageConfig, RootFs};
 use super::descriptor::{Descriptor, media_type};
 use super::layout::Layout;
 use super::manifest::{DOCUMENT_MAX, LAYERS_MAX, Manifest, parse};
-use super::{Annotations, OciError, Platform, lay};
+use super::read::{diff_id_of, unpacked_limit};
+use super::sharing::lay_as_engines;
+use super::{Annotations, DOCKER_MANIFEST, OciError, Platform};
 use crate::digest::Digest;
 use crate::fs;
-use crate::tree::{Content, ContentSource, Kind, Tree, TreePath, read_tar};
-
-/// The file of Docker that names what is in an archive.
-const DOCKER_MANIFEST: &str = "manifest.json";
+use crate::tree::{Content, ContentSource, Kind, Meta, Tree, TreePath, read_tar, read_tar_within};
 
 /// An image that others stand on.
 #[derive(Debug, Clone)]
@@ -59,16 +58,18 @@ impl BaseImage {
                 return Err(refuse(&format!("layers of the type `{}` are not understood", descriptor.media_type)));
             }
             let path = blob(descriptor)?;
-            let layer = read_tar(&path, archives)?;
-            let found = plain_digest(&path, descriptor, archives)?;
-            if found != *diff_id {
-                return Err(OciError::Digest { digest: *diff_id, found });
-            }
-            lay(&mut tree, &layer).map_err(|error| refuse(&format!("its layers do not fit over each other: {error}")))?;
-            let source = ContentSource::File(path.into());
+            let source = ContentSource::File(path.clone().into());
             let content = Content { digest: descriptor.digest, length: descriptor.size, source };
+            let found = diff_id_of(descriptor, &content)?;
+            if found != *diff_id {
+                return Err(OciError::DiffId { digest: descriptor.digest, expected: *diff_id, found });
+            }
+            let layer = read_tar_within(&path, archives, unpacked_limit(descriptor.size))?;
+            lay_as_engines(&mut tree, &layer)
+                .map_err(|source| OciError::Layer { digest: descriptor.digest, source })?;
             layers.push((Descriptor::new(&descriptor.media_type, descriptor.digest, descriptor.size), content));
         }
+        tree.complete(|_| Meta::root_owned(0o755, 0));
         Ok(Self { name, digest, config, layers, tree })
     }
 }
@@ -78,17 +79,6 @@ fn bytes(path: &Path) -> Result<Vec<u8>, OciError> {
     let read = fs::open(path)?.take(DOCUMENT_MAX + 1).read_to_end(&mut bytes);
     read.map_err(fs::Error::on("read", path))?;
     Ok(bytes)
-}
-
-/// Returns the digest of a layer as a plain archive, which has been unpacked.
-fn plain_digest(path: &Path, layer: &Descriptor, archives: &Path) -> Result<Digest, OciError> {
-    let unpacked = archives.join(format!("{}.tar", layer.digest.hex()));
-    if !fs::exists(&unpacked)? {
-        // It was checked when it came.
-        return Ok(layer.digest);
-    }
-    let read = Digest::of_stream(fs::open(&unpacked)?);
-    Ok(read.map_err(fs::Error::on("read", path))?.0)
 }
 
 /// An image in a file or directory of this machine.

@@ -4,14 +4,12 @@ use std::collections::BTreeMap;
 
 use serde::Serialize;
 
+use super::DOCKER_MANIFEST;
 use super::descriptor::{Descriptor, media_type};
 use super::layout::{BLOBS, INDEX, MARK, mark};
 use super::manifest::{Index, Manifest, to_bytes};
 use crate::digest::Digest;
 use crate::tree::{Content, InvalidPath, Kind, Meta, Node, Tree, TreeError, TreePath};
-
-/// The file of Docker that names what is in an archive.
-const DOCKER_MANIFEST: &str = "manifest.json";
 
 /// The blobs of a layout that is written.
 #[derive(Debug, Clone, Default)]

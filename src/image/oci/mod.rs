@@ -20,6 +20,7 @@ mod files;
 pub mod layer;
 mod layout;
 mod manifest;
+mod read;
 mod sharing;
 mod time;
 
@@ -32,12 +33,16 @@ pub use files::{Blobs, FilesError, docker_files, layout_files};
 pub use layout::{Layout, LayoutWriter, annotation};
 pub use manifest::{DOCUMENT_MAX, EMPTY, Index, LAYERS_MAX, Manifest};
 
+pub use read::{Checked, Container, ContainerFormat, check, open, recognise};
 pub use sharing::{Part, Shared, difference, lay, neutral, parts};
 pub use time::rfc3339;
 
 use crate::digest::Digest;
 use crate::fs;
-use crate::tree::TarError;
+use crate::tree::{TarError, TreeError};
+
+/// The file of Docker that names what is in an archive.
+const DOCKER_MANIFEST: &str = "manifest.json";
 
 /// An image that cannot be read or written.
 #[derive(Debug, thiserror::Error)]
@@ -79,6 +84,32 @@ pub enum OciError {
         digest: Digest,
         /// The digest of what is there.
         found: Digest,
+    },
+    /// A layer does not decompress to what the configuration says.
+    #[error("the layer {digest} holds {found}, the configuration says {expected}: the image is damaged or was changed")]
+    DiffId {
+        /// The digest of the layer.
+        digest: Digest,
+        /// The digest in the configuration.
+        expected: Digest,
+        /// The digest of what it decompresses to.
+        found: Digest,
+    },
+    /// A layer cannot be decompressed.
+    #[error("cannot decompress the layer {digest}")]
+    Decompress {
+        /// The digest of the layer.
+        digest: Digest,
+        /// What the decoder says.
+        source: std::io::Error,
+    },
+    /// A layer does not fit over those below it.
+    #[error("cannot lay the layer {digest} over those below it")]
+    Layer {
+        /// The digest of the layer.
+        digest: Digest,
+        /// Why not.
+        source: TreeError,
     },
     /// A document is not written as the specification says.
     #[error("the {what} of the image cannot be read: {reason}")]

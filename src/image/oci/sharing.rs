@@ -116,6 +116,23 @@ pub fn lay(below: &mut Tree, over: &Tree) -> Result<(), TreeError> {
     Ok(())
 }
 
+/// Lays a layer over others as container engines do: what stands in the way of a path becomes a directory.
+///
+/// # Errors
+/// Never for trees of layers.
+pub(super) fn lay_as_engines(below: &mut Tree, over: &Tree) -> Result<(), TreeError> {
+    for path in over.iter().map(|(path, _)| path) {
+        let mut above = path.ancestors();
+        let standing = above.find_map(|above| Some((below.get(&above)?.kind.is_directory(), above)));
+        if let Some((false, above)) = standing
+            && over.get(&above).is_none()
+        {
+            below.insert(above, Node { kind: Kind::directory(), meta: Meta::root_owned(0o755, 0) })?;
+        }
+    }
+    lay(below, over)
+}
+
 /// Returns what has to be laid over `below` to get `above`, both complete: with the directories above every path, and a
 /// whiteout for whatever is gone. Nothing in it is opaque.
 ///
