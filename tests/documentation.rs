@@ -277,6 +277,7 @@ const SECTIONS: [(&str, &str); 32] = [
     ("JobTable", "`[job.NAME]`"),
     ("SecretTable", "`[secret.NAME]`"),
     ("LintTable", "`[lint]`"),
+    ("FromTable", "`[from]`"),
     ("OutputTables", "`[output.KIND]`"),
     ("RootfsTable", "`[output.rootfs]`"),
     ("TarTable", "`[output.tar]`"),

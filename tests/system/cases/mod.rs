@@ -9,6 +9,7 @@ mod extensions;
 mod owners;
 mod publish;
 mod readers;
+mod registries;
 mod schedules;
 mod services;
 mod site;
@@ -47,6 +48,15 @@ pub(crate) const ALL: &[(&str, Case)] = &[
     ("readers_of_other_tools", readers::of_other_tools),
     ("readers_of_sgdisk", readers::of_sgdisk),
     ("squashfs_elsewhere", readers::squashfs_elsewhere),
+    ("registries_hold_images", registries::images_are_pushed_and_pulled),
+    ("registries_are_guarded", registries::registries_are_guarded),
+    ("registries_fail_for_a_while", registries::pushes_survive_faults),
+    ("registries_are_pushed_on_to", registries::pushes_go_on),
+    ("registries_that_are_damaged", registries::damaged_registries_are_refused),
+    ("registries_and_two_pushes", registries::tags_race),
+    ("registries_take_attachments", registries::what_is_attached_goes_along),
+    ("registries_have_base_images", registries::profiles_stand_on_images),
+    ("registries_and_hostile_images", registries::hostile_images_are_contained),
     ("redis_keeps_its_data", services::redis),
     ("discourse_is_configured", services::discourse),
     ("extensions_are_merged", extensions::are_merged),
