@@ -22,8 +22,8 @@ pub use images::Means;
 pub use oci::Neutrals;
 
 use crate::deploy::DeployError;
-use crate::image::read::OpenError;
 use crate::image::oci::{BaseImage, FilesError};
+use crate::image::read::OpenError;
 use crate::image::{Manifest, ManifestHead, PortableError, WriteImageError, WriteTarError};
 use crate::lint::Finding;
 use crate::plan::OutputKind;
@@ -219,7 +219,9 @@ impl Stacked {
         // A directory that only leads somewhere stays as it is below.
         let leads: Vec<TreePath> = self.tree.iter().map(|(path, _)| path.clone()).collect();
         for path in leads.iter().filter(|path| !self.origins.contains_key(*path)) {
-            if let (Some(node), Some(below)) = (over.get_mut(path), base.get(path).filter(|below| below.kind.is_directory())) {
+            if let (Some(node), Some(below)) =
+                (over.get_mut(path), base.get(path).filter(|below| below.kind.is_directory()))
+            {
                 node.meta = below.meta.clone();
             }
         }

@@ -4,9 +4,9 @@ use std::process::ExitCode;
 
 use super::Session;
 use super::args::LockArguments;
+use super::network;
 use super::progress::Progress;
 use super::terminal::DONE;
-use super::network;
 use crate::engine::{self, LockRequest};
 use crate::error::Error;
 

@@ -84,7 +84,8 @@ pub(super) fn pull(session: &Session<'_>, arguments: &PullArguments) -> Result<E
         terminal.print_json(&report);
         return Ok(DONE);
     }
-    let mut text = format!("pulled {}: {}, {}", report.reference, count(report.layers, "layer"), store::size(report.bytes));
+    let mut text =
+        format!("pulled {}: {}, {}", report.reference, count(report.layers, "layer"), store::size(report.bytes));
     if report.attached > 0 {
         text.push_str(&format!(", {} attached", report.attached));
     }

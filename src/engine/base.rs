@@ -50,7 +50,8 @@ impl Bases<'_> {
         let required = recipe.requirements();
         let given = self.lock.and_then(|lock| lock.given(&required));
         if let Base::Path { path, .. } = base {
-            let digest = LocalImage::open(path, &platform(recipe), &self.store.archives()).map_err(RegistryError::from)?.digest;
+            let digest =
+                LocalImage::open(path, &platform(recipe), &self.store.archives()).map_err(RegistryError::from)?.digest;
             return Ok(Some(Ground { digest, reference: None }));
         }
         let reference: Reference = recipe.image.parse().map_err(RegistryError::Reference)?;
@@ -59,7 +60,8 @@ impl Bases<'_> {
             Some(digest) => digest,
             None if self.locked => {
                 let target = target_of(&recipe.distro);
-                let differences = vec![Difference { target, what: "digest", locked: None, wanted: Some(recipe.image.clone()) }];
+                let differences =
+                    vec![Difference { target, what: "digest", locked: None, wanted: Some(recipe.image.clone()) }];
                 return Err(LockError::Stale { path: self.path.to_owned(), differences }.into());
             }
             None => self.client()?.digest(self.store, &reference, self.reporter)?,

@@ -27,7 +27,12 @@ impl fmt::Debug for Fetcher {
 impl Fetcher {
     /// Returns a fetcher over `transport`. When `offline`, it refuses everything but files.
     pub fn new(transport: impl Transport + 'static, offline: bool) -> Self {
-        Self { transport: Box::new(transport), schedule: Schedule::default(), pause: Box::new(std::thread::sleep), offline }
+        Self {
+            transport: Box::new(transport),
+            schedule: Schedule::default(),
+            pause: Box::new(std::thread::sleep),
+            offline,
+        }
     }
 
     /// Returns it with another schedule, and `pause` called instead of sleeping.

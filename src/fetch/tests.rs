@@ -194,7 +194,8 @@ fn damage_in_what_is_held_is_mended() {
     if let crate::store::Begun::Partial(mut partial) = store.begin_download(&Digest::of(b"content")).unwrap() {
         partial.write(b"XXX").unwrap();
     }
-    let server = Server::start(vec![answer("206 Partial Content", "Content-Range: bytes 3-6/7\r\n", b"tent"), ok(b"content")]);
+    let server =
+        Server::start(vec![answer("206 Partial Content", "Content-Range: bytes 3-6/7\r\n", b"tent"), ok(b"content")]);
     assert_eq!(run(&store, &download(&[&server.url], b"content")).0.unwrap(), b"content");
     assert_eq!(server.asked(), ["GET /file; range: bytes=3-", "GET /file"]);
 }
@@ -220,7 +221,10 @@ fn silence_is_given_up() {
     let (fetcher, pauses) = fetcher();
     let fetcher = fetcher.scheduled(Schedule { attempts: 1, ..Schedule::default() }, |_| {});
     let error = fetcher.bytes(&url, &Headers::new(), 7).unwrap_err();
-    assert!(matches!(&error, FetchError::Transport { source, .. } if source.fault == TransportFault::Timeout), "{error:?}");
+    assert!(
+        matches!(&error, FetchError::Transport { source, .. } if source.fault == TransportFault::Timeout),
+        "{error:?}"
+    );
     assert!(error.is_transient() && pauses.lock().unwrap().is_empty());
 }
 
@@ -228,7 +232,10 @@ fn silence_is_given_up() {
 fn secrets_stay_at_their_origin() {
     let elsewhere = Server::start(vec![ok(b"content")]);
     let to = format!("Location: {}?signature=s3cret\r\n", elsewhere.url);
-    let here = Server::start(vec![answer("302 Found", "Location: /there\r\n", b""), answer("307 Temporary Redirect", &to, b"")]);
+    let here = Server::start(vec![
+        answer("302 Found", "Location: /there\r\n", b""),
+        answer("307 Temporary Redirect", &to, b""),
+    ]);
     let headers = Headers::new().with("accept", "x/y").with_secret("authorization", Secret::new("Bearer s3cret"));
     assert!(!format!("{headers:?}").contains("s3cret"));
     let (fetcher, _) = fetcher();
@@ -273,5 +280,8 @@ fn files_are_mirrors_too() {
     assert_eq!(run(&store, &download(&[&gone, &there], b"content")).0.unwrap(), b"content");
     let (fetcher, _) = fetcher();
     assert_eq!(fetcher.bytes(&gone, &Headers::new(), 7).unwrap_err().status(), Some(404));
-    assert_eq!(fetcher.bytes(&Url::from_file_path(folder.path()).unwrap(), &Headers::new(), 7).unwrap_err().status(), Some(404));
+    assert_eq!(
+        fetcher.bytes(&Url::from_file_path(folder.path()).unwrap(), &Headers::new(), 7).unwrap_err().status(),
+        Some(404)
+    );
 }

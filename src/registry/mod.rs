@@ -80,7 +80,10 @@ pub enum RegistryError {
         detail: String,
     },
     /// Something is not there.
-    #[error("the registry {registry} has no {what} in `{repository}`{}; check the name, the tag and the platform", told(detail))]
+    #[error(
+        "the registry {registry} has no {what} in `{repository}`{}; check the name, the tag and the platform",
+        told(detail)
+    )]
     NotFound {
         /// The registry.
         registry: String,

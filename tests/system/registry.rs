@@ -96,8 +96,17 @@ impl Drop for Registry {
 fn certificates(folder: &Path) -> Outcome {
     let openssl = |words: &[&str]| run(program("openssl").args(words).current_dir(folder));
     let key = ["-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:P-256", "-nodes"];
-    openssl(&[&["req", "-x509"], &key[..], &["-keyout", "ca.key", "-out", "ca.crt", "-subj", "/CN=test authority", "-days", "30"]].concat())?;
-    openssl(&[&["req"], &key[..], &["-keyout", "server.key", "-out", "server.csr", "-subj", "/CN=127.0.0.1"]].concat())?;
+    openssl(
+        &[
+            &["req", "-x509"],
+            &key[..],
+            &["-keyout", "ca.key", "-out", "ca.crt", "-subj", "/CN=test authority", "-days", "30"],
+        ]
+        .concat(),
+    )?;
+    openssl(
+        &[&["req"], &key[..], &["-keyout", "server.key", "-out", "server.csr", "-subj", "/CN=127.0.0.1"]].concat(),
+    )?;
     write(&folder.join("extensions"), "subjectAltName=IP:127.0.0.1\nbasicConstraints=CA:false\n")?;
     let words = "x509 -req -in server.csr -CA ca.crt -CAkey ca.key -CAcreateserial -days 30 -extfile extensions -out server.crt";
     openssl(&words.split(' ').collect::<Vec<_>>())?;
@@ -168,7 +177,10 @@ fn serve(mut stream: &TcpStream, port: u16, seen: &Mutex<Vec<String>>, decide: &
     let mut byte = [0];
     while !head.ends_with(b"\r\n\r\n") {
         // What is no HTTP, such as TLS, is hung up on.
-        if head.len() > 1 << 16 || head.first().is_some_and(|first| !first.is_ascii_uppercase()) || stream.read(&mut byte)? == 0 {
+        if head.len() > 1 << 16
+            || head.first().is_some_and(|first| !first.is_ascii_uppercase())
+            || stream.read(&mut byte)? == 0
+        {
             return Ok(());
         }
         head.extend(byte);
@@ -181,7 +193,9 @@ fn serve(mut stream: &TcpStream, port: u16, seen: &Mutex<Vec<String>>, decide: &
         seen.push(request.clone());
         seen.len() - 1
     };
-    let length = |line: &str| line.to_ascii_lowercase().strip_prefix("content-length:").and_then(|text| text.trim().parse().ok());
+    let length = |line: &str| {
+        line.to_ascii_lowercase().strip_prefix("content-length:").and_then(|text| text.trim().parse().ok())
+    };
     let mut body: u64 = head.lines().find_map(length).unwrap_or(0);
     let fault = decide(&request, count);
     match fault {
@@ -190,7 +204,9 @@ fn serve(mut stream: &TcpStream, port: u16, seen: &Mutex<Vec<String>>, decide: &
         Fault::Cut(bytes) => body = body.min(bytes),
         Fault::Status(status) => {
             io::copy(&mut stream.take(body), &mut io::sink())?;
-            return stream.write_all(format!("HTTP/1.1 {status} Fault\r\nContent-Length: 0\r\nConnection: close\r\n\r\n").as_bytes());
+            return stream.write_all(
+                format!("HTTP/1.1 {status} Fault\r\nContent-Length: 0\r\nConnection: close\r\n\r\n").as_bytes(),
+            );
         }
     }
     let mut server = TcpStream::connect(("127.0.0.1", port))?;

@@ -149,7 +149,10 @@ impl LocalImage {
         let mut layers = Vec::new();
         for name in &image.layers {
             let content = find(name)?;
-            layers.push((layer_type(&content)?.ok_or_else(|| refuse("a layer is compressed in an unknown way"))?, content));
+            layers.push((
+                layer_type(&content)?.ok_or_else(|| refuse("a layer is compressed in an unknown way"))?,
+                content,
+            ));
         }
         Ok(Self::made_up(config, layers))
     }

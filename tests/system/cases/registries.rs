@@ -108,7 +108,8 @@ fn digest_of(pushed: &Value) -> Outcome<&str> {
 
 /// Skopeo finds in the registry what was pushed, byte for byte.
 fn skopeo_agrees(bench: &Bench, reference: &str, digest: &str) -> Outcome {
-    let raw = run(program("skopeo").args(["inspect", "--tls-verify=false", "--raw"]).arg(format!("docker://{reference}")))?;
+    let raw =
+        run(program("skopeo").args(["inspect", "--tls-verify=false", "--raw"]).arg(format!("docker://{reference}")))?;
     let found = layerforge::digest::Digest::of(raw.as_bytes()).to_string();
     expect(found == digest, format!("skopeo finds {found}, {digest} was pushed"))?;
     let to = bench.folder.join("skopeo");
@@ -137,7 +138,10 @@ pub(super) fn images_are_pushed_and_pulled(world: &World) -> Outcome {
     let again = bench.push(&reference)?;
     // One request finds out how the registry is spoken to.
     let seen = proxy.seen();
-    expect(again["unchanged"] == true && count(&seen, "GET /v2/team") == 1 && count(&seen, "P") == 0, format!("{seen:#?}"))?;
+    expect(
+        again["unchanged"] == true && count(&seen, "GET /v2/team") == 1 && count(&seen, "P") == 0,
+        format!("{seen:#?}"),
+    )?;
 
     let profile = fs::read_to_string(bench.folder.join("profiles/web.toml")).map_err(explain("read the profile"))?;
     bench.write("profiles/web.toml", &profile.replace("one", "two"))?;
@@ -150,7 +154,10 @@ pub(super) fn images_are_pushed_and_pulled(world: &World) -> Outcome {
 
     let other = bench.push(&format!("{}/team/other:1", proxy.host()))?;
     let all = sent(&other, "mounted").len();
-    expect(all == other["blobs"].as_array().map_or(0, Vec::len) && all > 2, format!("all is taken from the other: {other:#}"))?;
+    expect(
+        all == other["blobs"].as_array().map_or(0, Vec::len) && all > 2,
+        format!("all is taken from the other: {other:#}"),
+    )?;
     let offline = run_refused(bench.command("store").args(["pull", "--offline", &reference]))?;
     expect(offline.contains("`--offline` forbids"), offline)?;
     let pinned = format!("{}/team/other@{}", proxy.host(), digest_of(&other)?);
@@ -197,7 +204,9 @@ pub(super) fn registries_are_guarded(world: &World) -> Outcome {
     fs::create_dir_all(&certificates).map_err(explain("make a folder"))?;
     fs::copy(&authority, certificates.join("ca.crt")).map_err(explain("copy the authority"))?;
     bench.write("config/config.json", &format!(r#"{{"credHelpers": {{"{}": "of-the-test"}}}}"#, registry.host()))?;
-    let helper = format!("#!/bin/sh\nread -r server\necho '{{\"ServerURL\": \"'$server'\", \"Username\": \"{USER}\", \"Secret\": \"{PASSWORD}\"}}'\n");
+    let helper = format!(
+        "#!/bin/sh\nread -r server\necho '{{\"ServerURL\": \"'$server'\", \"Username\": \"{USER}\", \"Secret\": \"{PASSWORD}\"}}'\n"
+    );
     bench.write("bin/docker-credential-of-the-test", &helper)?;
     run(program("chmod").arg("+x").arg(bench.folder.join("bin/docker-credential-of-the-test")))?;
     let path = std::env::var("PATH").map_err(explain("read the PATH"))?;
@@ -246,7 +255,11 @@ pub(super) fn pushes_go_on(world: &World) -> Outcome {
     let proxy = Proxy::start(registry.port, move |request, _| {
         let chunk = request.starts_with("PATCH") && chunks.fetch_add(1, Ordering::SeqCst) > 0;
         // After the first chunk the registry is as good as gone.
-        if know.load(Ordering::SeqCst) && (chunk || chunks.load(Ordering::SeqCst) > 1) { Fault::Status(503) } else { Fault::None }
+        if know.load(Ordering::SeqCst) && (chunk || chunks.load(Ordering::SeqCst) > 1) {
+            Fault::Status(503)
+        } else {
+            Fault::None
+        }
     })?;
     let reference = format!("{}/team/web:1", proxy.host());
     let refused = run_refused(bench.command("store").args(["push", "web", &reference]))?;
@@ -300,7 +313,8 @@ pub(super) fn tags_race(world: &World) -> Outcome {
     let profile = fs::read_to_string(bench.folder.join("profiles/web.toml")).map_err(explain("read the profile"))?;
     bench.write("profiles/web.toml", &profile.replace("one", "two"))?;
     bench.render()?;
-    let push = |layout: &Path, store| parse(&run(bench.command(store).arg("push").arg(layout).args([&reference, "--json"]))?);
+    let push =
+        |layout: &Path, store| parse(&run(bench.command(store).arg("push").arg(layout).args([&reference, "--json"]))?);
     let layout = bench.layout();
     let (first, second) = std::thread::scope(|scope| {
         let other = scope.spawn(|| push(&one, "store-one"));
@@ -376,7 +390,8 @@ pub(super) fn profiles_stand_on_images(world: &World) -> Outcome {
     skopeo_agrees(&bench, &format!("{}/shop/web:1", registry.host()), digest_of(&child)?)?;
 
     let inspected = run(bench.command("store").args(["inspect", "--mtree"]).arg(bench.layout()))?;
-    let line = |path: &str| inspected.lines().find(|line| line.split(' ').next() == Some(path)).unwrap_or_default().to_owned();
+    let line =
+        |path: &str| inspected.lines().find(|line| line.split(' ').next() == Some(path)).unwrap_or_default().to_owned();
     expect(line("./srv/private").contains("mode=0711"), format!("the directory of the base stays: {inspected}"))?;
     expect(line("./etc/doomed").is_empty() && !line("./usr/lib/os-release").is_empty(), inspected)?;
 
@@ -388,7 +403,10 @@ pub(super) fn profiles_stand_on_images(world: &World) -> Outcome {
     let upgraded = run(bench.command("store").args(["lock", "web", "--upgrade"]))?;
     expect(upgraded.contains("digest of debian"), upgraded)?;
 
-    bench.write("profiles/web.toml", &profile.replace("[distro.debian]", "[distro.ubuntu]").replace("{{ distro.name }}", "debian"))?;
+    bench.write(
+        "profiles/web.toml",
+        &profile.replace("[distro.debian]", "[distro.ubuntu]").replace("{{ distro.name }}", "debian"),
+    )?;
     let refused = run_refused(bench.command("store").args(["render", "web"]))?;
     expect(refused.contains("is debian") && refused.contains("rendered for ubuntu"), refused)
 }
@@ -396,10 +414,15 @@ pub(super) fn profiles_stand_on_images(world: &World) -> Outcome {
 /// Images that mean harm are refused or stay inside.
 pub(super) fn hostile_images_are_contained(world: &World) -> Outcome {
     let bench = Bench::new(world, "hostile")?;
-    bench.write("profiles/web.toml", "[from]\npath = \"base.tar\"\n[distro.debian]\n[file.\"/etc/note\"]\ncontent = \"x\"\n[output.oci]\n")?;
-    let script = "set -e; rm -rf t; mkdir -p t/etc; cd t; printf 'ID=debian\\nVERSION_ID=13\\n' > etc/os-release; echo x > x; ";
+    bench.write(
+        "profiles/web.toml",
+        "[from]\npath = \"base.tar\"\n[distro.debian]\n[file.\"/etc/note\"]\ncontent = \"x\"\n[output.oci]\n",
+    )?;
+    let script =
+        "set -e; rm -rf t; mkdir -p t/etc; cd t; printf 'ID=debian\\nVERSION_ID=13\\n' > etc/os-release; echo x > x; ";
     let make = |rest: &str| run(program("sh").args(["-c", &format!("{script}{rest}")]).current_dir(&bench.folder));
-    let render = || bench.command("store").args(["render", "web", "--dest", "hostile"]).output().map_err(explain("render"));
+    let render =
+        || bench.command("store").args(["render", "web", "--dest", "hostile"]).output().map_err(explain("render"));
     for (archive, reason) in [
         ("tar cPf ../base.tar etc x --transform 's,^x$,../../x,'", "cannot take the member"),
         ("(tar cf - etc; head -c 3000000000 /dev/zero) | gzip -1 > ../base.tar", "cannot take the"),
@@ -408,7 +431,10 @@ pub(super) fn hostile_images_are_contained(world: &World) -> Outcome {
         make(archive)?;
         let output = render()?;
         let text = String::from_utf8_lossy(&output.stderr).into_owned();
-        expect(!output.status.success() && text.contains(reason), format!("`{archive}`: `{reason}` is not in: {text}"))?;
+        expect(
+            !output.status.success() && text.contains(reason),
+            format!("`{archive}`: `{reason}` is not in: {text}"),
+        )?;
         expect(!bench.folder.join("hostile").join("oci").exists(), "nothing was written")?;
     }
     make("ln -s /etc/passwd abs; ln -s ../../../../etc out; mknod disk b 8 0; tar cf ../base.tar etc abs out disk")?;
