@@ -227,6 +227,17 @@ pub(super) fn pushes_survive_faults(world: &World) -> Outcome {
     let pushed = bench.push(&format!("{}/team/web:1", proxy.host()))?;
     skopeo_agrees(&bench, &format!("{}/team/web:1", registry.host()), digest_of(&pushed)?)?;
 
+    // A connection that breaks inside of a chunk.
+    let broken = AtomicBool::new(false);
+    let proxy = Proxy::start(registry.port, move |request, _| {
+        let first = request.starts_with("PATCH") && !broken.swap(true, Ordering::SeqCst);
+        if first { Fault::Cut(1 << 20) } else { Fault::None }
+    })?;
+    let reference = format!("{}/team/cut:1", proxy.host());
+    parse(&run(bench.command("store-cut").args(["push", "web", &reference, "--json"]))?)?;
+    expect(count(&proxy.seen(), "PATCH") > 2, "the chunk was sent again")?;
+    run(bench.command("store-cut-pull").args(["pull", &reference]))?;
+
     // Half a chunk, and the registry is gone; somebody starts it again.
     let registry = Arc::new(Registry::start(bench.folder.join("second"), Kind::Plain)?);
     let (known, killed) = (Arc::clone(&registry), AtomicBool::new(false));
@@ -424,7 +435,7 @@ pub(super) fn hostile_images_are_contained(world: &World) -> Outcome {
     let render =
         || bench.command("store").args(["render", "web", "--dest", "hostile"]).output().map_err(explain("render"));
     for (archive, reason) in [
-        ("tar cPf ../base.tar etc x --transform 's,^x$,../../x,'", "cannot take the member"),
+        ("tar cPf ../base.tar etc x --transform 's,^x$,../../x,'", "has `.` or `..` in it"),
         ("(tar cf - etc; head -c 3000000000 /dev/zero) | gzip -1 > ../base.tar", "cannot take the"),
         ("tar cf - etc | head -c 1000 > ../base.tar", "cut short"),
     ] {
