@@ -14,6 +14,7 @@
 //! ```
 
 mod config;
+pub mod cosign;
 mod descriptor;
 mod files;
 pub mod layer;
