@@ -24,6 +24,7 @@ pub use oci::Neutrals;
 use crate::deploy::DeployError;
 use crate::image::oci::{BaseImage, FilesError};
 use crate::image::read::OpenError;
+use crate::image::signature::SignatureError;
 use crate::image::{Manifest, ManifestHead, PortableError, WriteImageError, WriteTarError};
 use crate::lint::Finding;
 use crate::plan::OutputKind;
@@ -169,6 +170,23 @@ pub enum BuildError {
         name: String,
         /// Why not.
         source: WriteTarError,
+    },
+    /// There is nobody to sign a container image.
+    #[error(
+        "the container image `{name}` is to be signed, and nobody is there to: give a key and its certificate with \
+         `--key FILE --cert FILE`"
+    )]
+    NoSigner {
+        /// Its name.
+        name: String,
+    },
+    /// A container image cannot be signed.
+    #[error("cannot sign the container image `{name}`")]
+    Sign {
+        /// Its name.
+        name: String,
+        /// Why not.
+        source: SignatureError,
     },
     /// The files of a container image do not fit together.
     #[error(transparent)]

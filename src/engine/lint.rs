@@ -6,8 +6,9 @@ use serde::Serialize;
 
 use crate::error::Error;
 use crate::fs;
+use crate::image::oci::Container;
 use crate::image::read::{self, Format};
-use crate::lint::{self, Class, Finding, PublishedFile, Severity, Subject, Target};
+use crate::lint::{self, Class, ContainerConfig, Finding, PublishedFile, Severity, Subject, Target};
 use crate::store::Store;
 use crate::tree::{Tree, TreePath};
 
@@ -70,7 +71,9 @@ pub fn lint_image(store: &Store, request: &LintRequest) -> Result<LintReport, Er
 
 fn judge(store: &Store, request: &LintRequest, name: &str) -> Result<(Class, Vec<Finding>), Error> {
     let opened = read::open(&request.path, &store.archives())?;
-    let class = request.class.or_else(|| opened.tree.as_ref().and_then(|tree| class_of(tree, name)));
+    let container = opened.container.as_ref().map(container_config);
+    let class = request.class.or(container.as_ref().map(|_| Class::Oci));
+    let class = class.or_else(|| opened.tree.as_ref().and_then(|tree| class_of(tree, name)));
     let Some(class) = class else {
         let message = format!("nothing in `{}` tells what it is meant for", request.path.display());
         let hint = "say it with `--class`: sysext, confext, portable, oci or publish".to_owned();
@@ -82,7 +85,15 @@ fn judge(store: &Store, request: &LintRequest, name: &str) -> Result<(Class, Vec
     subject.file_system = opened.file_system.as_ref();
     subject.disk = opened.disk.as_ref();
     subject.siblings = &siblings;
+    subject.container = container.as_ref();
     Ok((class, lint::lint(&subject)))
+}
+
+/// Returns what the rules of container images look at.
+fn container_config(container: &Container) -> ContainerConfig {
+    let run = container.config.config.clone().unwrap_or_default();
+    let volumes = run.volumes.unwrap_or_default().into_keys().collect();
+    ContainerConfig { user: run.user, volumes, writable: Vec::new() }
 }
 
 /// Returns the name of an image, also when it is given as `.`.

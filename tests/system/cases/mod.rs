@@ -6,6 +6,7 @@ mod drawings;
 mod erofs;
 mod exposure;
 mod extensions;
+mod oci;
 mod owners;
 mod publish;
 mod readers;
@@ -42,6 +43,12 @@ pub(crate) const ALL: &[(&str, Case)] = &[
     ("owners_and_modes_with_docker", owners::with_docker),
     ("owners_and_modes_with_buildkit", owners::with_buildkit),
     ("owners_and_modes_with_buildah", owners::with_buildah),
+    ("oci_unpacked_by_umoci", oci::unpacked_by_umoci),
+    ("oci_copied_by_skopeo", oci::copied_by_skopeo),
+    ("oci_run_by_podman", oci::run_by_podman),
+    ("oci_run_by_docker", oci::run_by_docker),
+    ("oci_read_as_docker_saves", oci::read_as_docker_saves),
+    ("oci_signed_for_others", oci::signed_for_others),
     ("site_runs_read_only_with_docker", site::with_docker),
     ("site_runs_read_only_with_podman", site::with_podman),
     ("postgresql_keeps_its_data", services::postgresql),
