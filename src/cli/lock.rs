@@ -16,7 +16,7 @@ pub(super) fn run(session: &Session<'_>, arguments: &LockArguments) -> Result<Ex
         upgrade: arguments.upgrade,
         check: arguments.check,
     };
-    let client = network::client(arguments.network);
+    let client = network::client(arguments.network, session.terminal);
     let progress = Progress::new(session.terminal);
     let report = engine::lock(&session.project, &session.store()?, &client, &request, &progress)?;
     let terminal = session.terminal;

@@ -15,6 +15,7 @@ pub struct Fetcher {
     transport: Box<dyn Transport>,
     schedule: Schedule,
     pause: Box<dyn Fn(Duration) + Send + Sync>,
+    told: Box<dyn Fn(&str) + Send + Sync>,
     offline: bool,
 }
 
@@ -31,6 +32,7 @@ impl Fetcher {
             transport: Box::new(transport),
             schedule: Schedule::default(),
             pause: Box::new(std::thread::sleep),
+            told: Box::new(|_| {}),
             offline,
         }
     }
@@ -39,6 +41,13 @@ impl Fetcher {
     #[must_use]
     pub fn scheduled(mut self, schedule: Schedule, pause: impl Fn(Duration) + Send + Sync + 'static) -> Self {
         (self.schedule, self.pause) = (schedule, Box::new(pause));
+        self
+    }
+
+    /// Returns it with `told` called with a sentence about every failure after which it tries again.
+    #[must_use]
+    pub fn telling(mut self, told: impl Fn(&str) + Send + Sync + 'static) -> Self {
+        self.told = Box::new(told);
         self
     }
 
@@ -71,7 +80,7 @@ impl Fetcher {
     pub fn wait(&self, failures: u32, error: &impl Transient) -> bool {
         let pause = error.is_transient().then(|| self.schedule.pause(failures, error.retry_after())).flatten();
         if let Some(pause) = pause {
-            tracing::debug!(failures, ?pause, "tried again");
+            (self.told)(&format!("{error}; trying again in {:.1} s", pause.as_secs_f64()));
             (self.pause)(pause);
         }
         pause.is_some()
@@ -125,7 +134,7 @@ impl Fetcher {
 }
 
 /// A failure of which it is known whether it passes.
-pub trait Transient {
+pub trait Transient: fmt::Display {
     /// Tells whether the same may succeed later.
     fn is_transient(&self) -> bool;
     /// Returns how long the other side wants to be left alone.

@@ -122,6 +122,17 @@ fn there_is_an_end_to_asking_again() {
 }
 
 #[test]
+fn whoever_waits_is_told_why() {
+    let server = Server::start(vec![answer("503 Service Unavailable", "", b""), ok(b"content")]);
+    let told = Arc::new(Mutex::new(Vec::new()));
+    let heard = Arc::clone(&told);
+    let fetcher = fetcher().0.telling(move |sentence| heard.lock().unwrap().push(sentence.to_owned()));
+    assert_eq!(fetcher.bytes(&server.url, &Headers::new(), 100).unwrap(), b"content");
+    let expected = format!("`{}` answered with the status 503; trying again in 0.5 s", server.url);
+    assert_eq!(*told.lock().unwrap(), [expected]);
+}
+
+#[test]
 fn what_is_not_there_is_not_asked_for_again() {
     let server = Server::start(vec![answer("404 Not Found", "", b"")]);
     let (_folder, store) = store();

@@ -133,7 +133,7 @@ impl Client {
             }
             Err(source @ (FetchError::Offline { .. } | FetchError::Transport { .. })) => {
                 let (registry, repository) = (endpoint.registry.clone(), endpoint.repository.clone());
-                return Err(RegistryError::Fetch { registry, repository, source });
+                return Err(RegistryError::Fetch { registry, repository, source: Box::new(source) });
             }
             _ => "https",
         };

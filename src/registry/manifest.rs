@@ -119,7 +119,7 @@ impl Repository<'_> {
         if expected == found {
             return Ok(());
         }
-        let (registry, repository) = (self.endpoint.registry.clone(), self.endpoint.repository.clone());
-        Err(RegistryError::Digest { registry, repository, expected, found })
+        let name = format!("{}/{}", self.endpoint.registry, self.endpoint.repository);
+        Err(RegistryError::Digest { name, expected, found })
     }
 }

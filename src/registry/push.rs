@@ -65,11 +65,8 @@ impl Client {
     ) -> Result<Pushed, RegistryError> {
         let root = root_of(layout, reference)?;
         let digest = root.descriptor.digest;
-        if let Some(expected) = reference.digest {
-            let (registry, repository) = (reference.registry.clone(), reference.repository.clone());
-            if expected != digest {
-                return Err(RegistryError::Digest { registry, repository, expected, found: digest });
-            }
+        if let Some(expected) = reference.digest.filter(|expected| *expected != digest) {
+            return Err(RegistryError::Digest { name: reference.name(), expected, found: digest });
         }
         let repository = self.push_to(reference)?;
         let mut push = Push { repository, store, layout, reporter, blobs: Vec::new() };

@@ -172,15 +172,15 @@ fn provenance(subject: &Subject<'_>) -> Value {
     let Subject { recipe, stacked, manifest, reference, output, .. } = subject;
     let variables: serde_json::Map<String, Value> =
         recipe.variables.iter().map(|(name, variable)| (name.clone(), json!(variable.value))).collect();
-    let layers: Vec<Value> = stacked
-        .stack
-        .layers
-        .iter()
-        .map(|layer| {
-            let digest = json!({ "layerforgeTreeV1": layer.tree.digest().hex() });
-            json!({ "name": layer.name, "digest": digest })
-        })
-        .collect();
+    let base = stacked.base.as_deref().filter(|_| !output.scratch);
+    let base = base.map(
+        |base| json!({ "name": base.name.as_deref().unwrap_or("base"), "digest": { "sha256": base.digest.hex() } }),
+    );
+    let layers = stacked.stack.layers.iter().map(|layer| {
+        let digest = json!({ "layerforgeTreeV1": layer.tree.digest().hex() });
+        json!({ "name": layer.name, "digest": digest })
+    });
+    let dependencies: Vec<Value> = base.into_iter().chain(layers).collect();
     json!({
         "_type": "https://in-toto.io/Statement/v1",
         "subject": [{ "name": reference, "digest": { "sha256": manifest.digest.hex() } }],
@@ -197,7 +197,7 @@ fn provenance(subject: &Subject<'_>) -> Value {
                     "output": output,
                 },
                 "internalParameters": { "epoch": recipe.profile.epoch },
-                "resolvedDependencies": layers,
+                "resolvedDependencies": dependencies,
             },
             "runDetails": {
                 "builder": {

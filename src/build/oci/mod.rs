@@ -359,3 +359,23 @@ fn archive(output: &OciOutput, files: &Tree, means: &Means<'_>) -> Result<Conten
     let source = ContentSource::File(stored.path.into());
     Ok(Content { digest: stored.digest, length: stored.length, source })
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn config(text: &str) -> RunConfig {
+        serde_json::from_str(text).unwrap()
+    }
+
+    #[test]
+    fn what_the_image_below_says_stays_unless_the_profile_says_otherwise() {
+        let below = r#"{"User":"1:1","Env":["PATH=/bin","A=1"],"Entrypoint":["/bin/sh"],"Cmd":["-l"],"WorkingDir":"/srv",
+            "Volumes":{"/a":{}},"Labels":{"a":"1","b":"1"},"StopSignal":"SIGINT","ExposedPorts":{"1/tcp":{}}}"#;
+        assert_eq!(over(&config(below), RunConfig::default()), config(below));
+        let own = r#"{"User":"7:7","Env":["A=2","B=3"],"Entrypoint":["/app"],"Volumes":{"/b":{}},"Labels":{"b":"2"}}"#;
+        let expected = r#"{"User":"7:7","Env":["PATH=/bin","A=2","B=3"],"Entrypoint":["/app"],"WorkingDir":"/srv",
+            "Volumes":{"/a":{},"/b":{}},"Labels":{"a":"1","b":"2"},"StopSignal":"SIGINT","ExposedPorts":{"1/tcp":{}}}"#;
+        assert_eq!(over(&config(below), config(own)), config(expected), "arguments of another program are gone");
+    }
+}
