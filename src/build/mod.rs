@@ -24,8 +24,9 @@ pub use images::Means;
 pub use oci::Neutrals;
 
 use crate::deploy::DeployError;
-use crate::image::read::OpenError;
 use crate::image::oci::{BaseImage, FilesError};
+use crate::image::read::OpenError;
+use crate::image::signature::SignatureError;
 use crate::image::{Manifest, ManifestHead, PortableError, WriteImageError, WriteTarError};
 use crate::lint::Finding;
 use crate::plan::OutputKind;
@@ -172,6 +173,23 @@ pub enum BuildError {
         /// Why not.
         source: WriteTarError,
     },
+    /// There is nobody to sign a container image.
+    #[error(
+        "the container image `{name}` is to be signed, and nobody is there to: give a key and its certificate with \
+         `--key FILE --cert FILE`"
+    )]
+    NoSigner {
+        /// Its name.
+        name: String,
+    },
+    /// A container image cannot be signed.
+    #[error("cannot sign the container image `{name}`")]
+    Sign {
+        /// Its name.
+        name: String,
+        /// Why not.
+        source: SignatureError,
+    },
     /// The files of a container image do not fit together.
     #[error(transparent)]
     Files(#[from] FilesError),
@@ -221,7 +239,9 @@ impl Stacked {
         // A directory that only leads somewhere stays as it is below.
         let leads: Vec<TreePath> = self.tree.iter().map(|(path, _)| path.clone()).collect();
         for path in leads.iter().filter(|path| !self.origins.contains_key(*path)) {
-            if let (Some(node), Some(below)) = (over.get_mut(path), base.get(path).filter(|below| below.kind.is_directory())) {
+            if let (Some(node), Some(below)) =
+                (over.get_mut(path), base.get(path).filter(|below| below.kind.is_directory()))
+            {
                 node.meta = below.meta.clone();
             }
         }

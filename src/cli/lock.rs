@@ -4,9 +4,9 @@ use std::process::ExitCode;
 
 use super::Session;
 use super::args::LockArguments;
+use super::network;
 use super::progress::Progress;
 use super::terminal::DONE;
-use super::network;
 use crate::engine::{self, LockRequest};
 use crate::error::Error;
 
@@ -16,7 +16,7 @@ pub(super) fn run(session: &Session<'_>, arguments: &LockArguments) -> Result<Ex
         upgrade: arguments.upgrade,
         check: arguments.check,
     };
-    let client = network::client(arguments.network);
+    let client = network::client(arguments.network, session.terminal);
     let progress = Progress::new(session.terminal);
     let report = engine::lock(&session.project, &session.store()?, &client, &request, &progress)?;
     let terminal = session.terminal;

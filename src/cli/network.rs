@@ -6,13 +6,16 @@ use crate::fetch::{Fetcher, HttpTransport, Proxies, Settings};
 use crate::registry::{Client, ClientSettings, CredentialFiles, Mirrors};
 
 use super::args::NetworkArguments;
+use super::terminal::Terminal;
 
 /// Returns a client of registries.
-pub(super) fn client(arguments: NetworkArguments) -> Client {
+pub(super) fn client(arguments: NetworkArguments, terminal: &Terminal) -> Client {
     let home = path("HOME");
     let configuration = path("XDG_CONFIG_HOME").or_else(|| Some(home.clone()?.join(".config")));
     let user = configuration.map(|folder| folder.join("containers"));
-    let fetcher = Fetcher::new(HttpTransport::new(settings(user.clone())), arguments.offline);
+    let listener = terminal.clone();
+    let fetcher = Fetcher::new(HttpTransport::new(settings(user.clone())), arguments.offline)
+        .telling(move |sentence| listener.tell(sentence));
     let settings = ClientSettings {
         credentials: credentials(home, user.clone()),
         mirrors: Mirrors::at(registries(user)),

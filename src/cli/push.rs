@@ -24,7 +24,7 @@ pub(super) fn push(session: &Session<'_>, arguments: &PushArguments) -> Result<E
             PushSource::Profile(session.selection(&selection)?)
         }
     };
-    let client = network::client(arguments.network);
+    let client = network::client(arguments.network, session.terminal);
     let progress = Progress::new(session.terminal);
     let pushed = engine::push(&session.project, &session.store()?, &client, (&source, &reference), &progress)?;
     let terminal = session.terminal;
@@ -76,7 +76,7 @@ pub(super) fn pull(session: &Session<'_>, arguments: &PullArguments) -> Result<E
         selected: if arguments.all { Selected::All } else { Selected::Platform(platform()) },
         destination: arguments.destination.clone(),
     };
-    let client = network::client(arguments.network);
+    let client = network::client(arguments.network, session.terminal);
     let progress = Progress::new(session.terminal);
     let report = engine::pull(&session.store()?, &client, &request, &progress)?;
     let terminal = session.terminal;
@@ -84,7 +84,8 @@ pub(super) fn pull(session: &Session<'_>, arguments: &PullArguments) -> Result<E
         terminal.print_json(&report);
         return Ok(DONE);
     }
-    let mut text = format!("pulled {}: {}, {}", report.reference, count(report.layers, "layer"), store::size(report.bytes));
+    let mut text =
+        format!("pulled {}: {}, {}", report.reference, count(report.layers, "layer"), store::size(report.bytes));
     if report.attached > 0 {
         text.push_str(&format!(", {} attached", report.attached));
     }

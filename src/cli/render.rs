@@ -15,6 +15,7 @@ use crate::error::Error;
 pub(super) fn run(session: &Session<'_>, arguments: &RenderArguments) -> Result<ExitCode, Error> {
     let signer = sign::signer_request(session.terminal, &arguments.signing)?;
     let signer = signer.map(|request| engine::open_signer(&request)).transpose()?;
+    let network = NetworkArguments { offline: arguments.offline, plain_http: false };
     let request = RenderRequest {
         selection: session.selection(&arguments.selection)?,
         outputs: arguments.outputs.clone(),
@@ -23,7 +24,7 @@ pub(super) fn run(session: &Session<'_>, arguments: &RenderArguments) -> Result<
         force: arguments.force,
         image: arguments.image.wish(),
         signer: signer.map(Arc::new),
-        client: Some(Arc::new(network::client(NetworkArguments { offline: arguments.offline, plain_http: false }))),
+        client: Some(Arc::new(network::client(network, session.terminal))),
     };
     let store = session.store()?;
     let progress = Progress::new(session.terminal);

@@ -13,15 +13,19 @@ pub(super) fn run(session: &Session<'_>, arguments: &VerifyArguments) -> Result<
     let report = engine::verify(&session.store()?, &arguments.image, arguments.certificate.as_deref())?;
     if terminal.json {
         terminal.print_json(&report);
-    } else if let Some(blobs) = report.blobs {
-        let images = count(report.manifests.len(), "image");
-        terminal.tell(&format!("{}: every blob is right ({}, {images})", report.image.display(), count(blobs, "blob")));
-    } else {
-        let signed = match &report.subject {
-            Some(subject) => format!("signed by `{subject}`"),
-            None => "its signature was not checked: no certificate was given".into(),
-        };
-        terminal.tell(&format!("{}: every block is right, {signed}", report.image.display()));
+        return Ok(DONE);
     }
+    let signed = match &report.subject {
+        Some(subject) => format!("signed by `{subject}`"),
+        None => "its signature was not checked: no certificate was given".into(),
+    };
+    let right = match report.blobs {
+        Some(blobs) => {
+            let images = count(report.manifests.len(), "image");
+            format!("every blob is right ({}, {images})", count(blobs, "blob"))
+        }
+        None => "every block is right".into(),
+    };
+    terminal.tell(&format!("{}: {right}, {signed}", report.image.display()));
     Ok(DONE)
 }

@@ -5,7 +5,6 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use super::DeployError;
 use crate::resolve::{Probe, Process, Recipe};
-use crate::spec::WritableKind;
 use crate::tree::TreePath;
 
 /// The facts of a container image.
@@ -14,8 +13,8 @@ pub struct Container<'recipe> {
     /// What it says about itself: `org.opencontainers.image.title`, `.version` and `.description`, and the labels of the
     /// profile.
     pub labels: BTreeMap<String, &'recipe str>,
-    /// Paths that are written to and outlive a container; the others are for file systems in memory.
-    pub volumes: Vec<&'recipe TreePath>,
+    /// Paths that are written to.
+    pub writables: Vec<&'recipe TreePath>,
     /// The process it starts.
     pub started: Option<Started<'recipe>>,
 }
@@ -49,11 +48,9 @@ impl<'recipe> Container<'recipe> {
             .map(|(name, value)| (format!("org.opencontainers.image.{name}"), value.as_str()))
             .collect();
         labels.extend(profile.labels.iter().map(|(name, value)| (name.clone(), value.as_str())));
-        let outlives = |kind| matches!(kind, WritableKind::State | WritableKind::Cache | WritableKind::Logs);
-        let writables = recipe.contract.writables.values();
-        let volumes = writables.filter(|writable| outlives(writable.kind)).map(|writable| &writable.path).collect();
+        let writables = recipe.contract.writables.values().map(|writable| &writable.path).collect();
         let started = process.map(|name| Started::of(recipe, name)).transpose()?;
-        Ok(Self { labels, volumes, started })
+        Ok(Self { labels, writables, started })
     }
 }
 

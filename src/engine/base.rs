@@ -32,6 +32,9 @@ pub(super) struct Bases<'run> {
 /// The digests of what layers stand on, by target.
 pub(super) type Given = BTreeMap<String, Digest>;
 
+/// What recipes stand on, in their order.
+pub(super) type Images = Vec<Option<Arc<BaseImage>>>;
+
 /// What a recipe stands on.
 pub(super) struct Ground {
     /// The digest of what was asked for.
@@ -50,7 +53,8 @@ impl Bases<'_> {
         let required = recipe.requirements();
         let given = self.lock.and_then(|lock| lock.given(&required));
         if let Base::Path { path, .. } = base {
-            let digest = LocalImage::open(path, &platform(recipe), &self.store.archives()).map_err(RegistryError::from)?.digest;
+            let digest =
+                LocalImage::open(path, &platform(recipe), &self.store.archives()).map_err(RegistryError::from)?.digest;
             return Ok(Some(Ground { digest, reference: None }));
         }
         let reference: Reference = recipe.image.parse().map_err(RegistryError::Reference)?;
@@ -59,7 +63,8 @@ impl Bases<'_> {
             Some(digest) => digest,
             None if self.locked => {
                 let target = target_of(&recipe.distro);
-                let differences = vec![Difference { target, what: "digest", locked: None, wanted: Some(recipe.image.clone()) }];
+                let differences =
+                    vec![Difference { target, what: "digest", locked: None, wanted: Some(recipe.image.clone()) }];
                 return Err(LockError::Stale { path: self.path.to_owned(), differences }.into());
             }
             None => self.client()?.digest(self.store, &reference, self.reporter)?,

@@ -7,8 +7,9 @@ use serde::Serialize;
 use crate::distro;
 use crate::error::Error;
 use crate::fs;
+use crate::image::oci::Container;
 use crate::image::read::{self, Format};
-use crate::lint::{self, Class, Finding, PublishedFile, Severity, Subject, Target};
+use crate::lint::{self, Class, ContainerConfig, Finding, PublishedFile, Severity, Subject, Target};
 use crate::spec::{FactsTable, Project};
 use crate::store::Store;
 use crate::tree::{Tree, TreePath};
@@ -83,7 +84,9 @@ fn judge(
     name: &str,
 ) -> Result<(Class, u32, Vec<Finding>), Error> {
     let opened = read::open(&request.path, &store.archives())?;
-    let class = request.class.or_else(|| opened.tree.as_ref().and_then(|tree| class_of(tree, name)));
+    let container = opened.container.as_ref().map(container_config);
+    let class = request.class.or(container.as_ref().map(|_| Class::Oci));
+    let class = class.or_else(|| opened.tree.as_ref().and_then(|tree| class_of(tree, name)));
     let Some(class) = class else {
         let message = format!("nothing in `{}` tells what it is meant for", request.path.display());
         let hint = "say it with `--class`: sysext, confext, portable, oci or publish".to_owned();
@@ -97,6 +100,7 @@ fn judge(
     subject.file_system = opened.file_system.as_ref();
     subject.disk = opened.disk.as_ref();
     subject.siblings = &siblings;
+    subject.container = container.as_ref();
     Ok((class, target.systemd, lint::lint(&subject)))
 }
 
@@ -121,6 +125,13 @@ fn target(request: &LintRequest, facts: Option<&FactsTable>) -> Target {
     target.systemd = request.systemd.or_else(systemd).unwrap_or(target.systemd);
     target.kernel = target.kernel.or_else(kernel);
     target
+}
+
+/// Returns what the rules of container images look at.
+fn container_config(container: &Container) -> ContainerConfig {
+    let run = container.config.config.clone().unwrap_or_default();
+    let volumes = run.volumes.unwrap_or_default().into_keys().collect();
+    ContainerConfig { user: run.user, volumes, writable: Vec::new() }
 }
 
 /// Returns the name of an image, also when it is given as `.`.

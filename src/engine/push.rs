@@ -57,7 +57,11 @@ fn rendered(project: &Arc<Project>, selection: &Selection) -> Result<PathBuf, Er
     if targets.len() > 1 {
         let names: Vec<_> = targets.iter().map(|target| target.name.clone()).collect();
         return Err(Error::Usage {
-            message: format!("the profile `{}` is rendered for {}: one reference names one of them", head.name, names.join(", ")),
+            message: format!(
+                "the profile `{}` is rendered for {}: one reference names one of them",
+                head.name,
+                names.join(", ")
+            ),
             hint: Some(format!("choose one with `--distro {}`", names[0])),
         });
     }

@@ -7,7 +7,7 @@ use std::sync::Arc;
 use rayon::prelude::*;
 use serde::Serialize;
 
-use super::base::{Bases, Given};
+use super::base::{Bases, Given, Images};
 use super::lock_file::{self, Wanted};
 use super::memory::Memory;
 use super::select::Selection;
@@ -198,7 +198,7 @@ fn grounds(
     request: &RenderRequest,
     recipes: &mut [Recipe],
     (store, reporter): (&Store, &dyn Reporter),
-) -> Result<(Vec<Option<Arc<BaseImage>>>, Given), Error> {
+) -> Result<(Images, Given), Error> {
     let (mut images, mut given) = (Vec::new(), Given::new());
     let path = lock_file::path(library);
     let stands = recipes.iter().any(|recipe| recipe.base.is_some());

@@ -39,13 +39,7 @@ pub fn verify(store: &Store, image: &Path, certificate: Option<&Path>) -> Result
     if let Some(layout) = layout(store, image)? {
         return container(image, &layout, certificate);
     }
-    let certificate = match certificate {
-        None => None,
-        Some(path) => {
-            let named = |source| Error::Signature { path: path.display().to_string(), source };
-            Some(Certificate::from_pem(&fs::read_to_string(path)?).map_err(named)?)
-        }
-    };
+    let certificate = certificate.map(read_certificate).transpose()?;
     let file = fs::open(image)?;
     let length = file.metadata().map_err(fs::Error::on("look at", image))?.len();
     let failed = |reason: String| Error::Unverified { path: image.display().to_string(), reason };
@@ -58,6 +52,11 @@ pub fn verify(store: &Store, image: &Path, certificate: Option<&Path>) -> Result
         blobs: None,
         subject: certificate.map(|certificate| certificate.subject().to_owned()),
     })
+}
+
+fn read_certificate(path: &Path) -> Result<Certificate, Error> {
+    let named = |source| Error::Signature { path: path.display().to_string(), source };
+    Certificate::from_pem(&fs::read_to_string(path)?).map_err(named)
 }
 
 /// Opens a container image; nothing when it is something else.
@@ -83,16 +82,23 @@ fn layout(store: &Store, image: &Path) -> Result<Option<Layout>, Error> {
 }
 
 fn container(image: &Path, layout: &Layout, certificate: Option<&Path>) -> Result<VerifyReport, Error> {
-    if certificate.is_some() {
-        return Err(Error::usage("a container image is not signed with a certificate"));
-    }
     let failed = |reason: String| Error::Unverified { path: image.display().to_string(), reason };
     let checked = oci::check(layout).map_err(|error| failed(error.to_string()))?;
+    let certificate = certificate.map(read_certificate).transpose()?;
+    if let Some(certificate) = &certificate {
+        for manifest in &checked.images {
+            let signed = oci::cosign::is_signed(layout, manifest, certificate);
+            if !signed.map_err(|error| failed(error.to_string()))? {
+                let subject = certificate.subject();
+                return Err(failed(format!("the image {manifest} has no signature by the key of `{subject}`")));
+            }
+        }
+    }
     Ok(VerifyReport {
         image: image.to_owned(),
         root_hash: None,
         manifests: checked.images.iter().map(ToString::to_string).collect(),
         blobs: Some(checked.blobs),
-        subject: None,
+        subject: certificate.map(|certificate| certificate.subject().to_owned()),
     })
 }

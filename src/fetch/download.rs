@@ -163,7 +163,8 @@ fn receive(
         return Err(FetchError::Length { url, expected, found });
     }
     let limit = download.length.unwrap_or(download.limit);
-    let broken = |error: &io::Error| FetchError::Transport { url: url.clone(), source: TransportError::connection(error) };
+    let broken =
+        |error: &io::Error| FetchError::Transport { url: url.clone(), source: TransportError::connection(error) };
     let mut buffer = vec![0; CHUNK];
     loop {
         let count = match response.body.read(&mut buffer) {

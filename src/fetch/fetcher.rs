@@ -15,6 +15,7 @@ pub struct Fetcher {
     transport: Box<dyn Transport>,
     schedule: Schedule,
     pause: Box<dyn Fn(Duration) + Send + Sync>,
+    told: Box<dyn Fn(&str) + Send + Sync>,
     offline: bool,
 }
 
@@ -27,13 +28,26 @@ impl fmt::Debug for Fetcher {
 impl Fetcher {
     /// Returns a fetcher over `transport`. When `offline`, it refuses everything but files.
     pub fn new(transport: impl Transport + 'static, offline: bool) -> Self {
-        Self { transport: Box::new(transport), schedule: Schedule::default(), pause: Box::new(std::thread::sleep), offline }
+        Self {
+            transport: Box::new(transport),
+            schedule: Schedule::default(),
+            pause: Box::new(std::thread::sleep),
+            told: Box::new(|_| {}),
+            offline,
+        }
     }
 
     /// Returns it with another schedule, and `pause` called instead of sleeping.
     #[must_use]
     pub fn scheduled(mut self, schedule: Schedule, pause: impl Fn(Duration) + Send + Sync + 'static) -> Self {
         (self.schedule, self.pause) = (schedule, Box::new(pause));
+        self
+    }
+
+    /// Returns it with `told` called with a sentence about every failure after which it tries again.
+    #[must_use]
+    pub fn telling(mut self, told: impl Fn(&str) + Send + Sync + 'static) -> Self {
+        self.told = Box::new(told);
         self
     }
 
@@ -66,7 +80,7 @@ impl Fetcher {
     pub fn wait(&self, failures: u32, error: &impl Transient) -> bool {
         let pause = error.is_transient().then(|| self.schedule.pause(failures, error.retry_after())).flatten();
         if let Some(pause) = pause {
-            tracing::debug!(failures, ?pause, "tried again");
+            (self.told)(&format!("{error}; trying again in {:.1} s", pause.as_secs_f64()));
             (self.pause)(pause);
         }
         pause.is_some()
@@ -120,7 +134,7 @@ impl Fetcher {
 }
 
 /// A failure of which it is known whether it passes.
-pub trait Transient {
+pub trait Transient: fmt::Display {
     /// Tells whether the same may succeed later.
     fn is_transient(&self) -> bool;
     /// Returns how long the other side wants to be left alone.

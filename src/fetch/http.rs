@@ -13,7 +13,9 @@ use ureq::tls::{Certificate, RootCerts, TlsConfig, TlsProvider};
 use ureq::{Agent, Proxy, SendBody};
 use url::Url;
 
-use super::{Body, Headers, Proxies, Request, Response, Transport, TransportError, TransportFault, certificates, local};
+use super::{
+    Body, Headers, Proxies, Request, Response, Transport, TransportError, TransportFault, certificates, local,
+};
 
 /// The fields of an answer are no longer than this, in bytes.
 const HEADERS_MAX: usize = 64 * 1024;
@@ -66,7 +68,8 @@ impl HttpTransport {
 
     fn agent(&self, url: &Url) -> Result<Agent, TransportError> {
         let proxy = self.settings.proxies.of(url).map(str::to_owned);
-        let host = (url.scheme() == "https").then(|| url[url::Position::BeforeHost..url::Position::AfterPort].to_owned());
+        let host =
+            (url.scheme() == "https").then(|| url[url::Position::BeforeHost..url::Position::AfterPort].to_owned());
         let key = (proxy, host);
         if let Some(agent) = self.agents.lock().unwrap_or_else(PoisonError::into_inner).get(&key) {
             return Ok(agent.clone());
@@ -86,7 +89,8 @@ impl HttpTransport {
         let common = match self.common.get() {
             Some(common) => common,
             None => {
-                let (file, directory) = (settings.certificate_file.as_deref(), settings.certificate_directory.as_deref());
+                let (file, directory) =
+                    (settings.certificate_file.as_deref(), settings.certificate_directory.as_deref());
                 let common = certificates::common(file, directory).map_err(unusable)?;
                 self.common.get_or_init(|| common)
             }

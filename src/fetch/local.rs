@@ -7,7 +7,8 @@ use crate::fs;
 
 /// Answers a request for a file as a server would: 200, 206 for what is left of it, 404, 405.
 pub(super) fn send(request: &Request<'_>) -> Result<Response, TransportError> {
-    let answer = |status, headers, body: Box<dyn Read + Send>| Response { status, headers, url: request.url.clone(), body };
+    let answer =
+        |status, headers, body: Box<dyn Read + Send>| Response { status, headers, url: request.url.clone(), body };
     let nothing = |status| answer(status, Headers::new(), Box::new(io::empty()));
     if !request.method.is_safe() {
         return Ok(nothing(405));

@@ -74,7 +74,11 @@ mod tests {
     use super::*;
 
     fn through(except: &str, url: &str) -> bool {
-        let proxies = Proxies { http: Some("http://proxy:1".into()), https: Some("http://proxy:2".into()), except: except.into() };
+        let proxies = Proxies {
+            http: Some("http://proxy:1".into()),
+            https: Some("http://proxy:2".into()),
+            except: except.into(),
+        };
         proxies.of(&url.parse().unwrap()).is_some()
     }
 

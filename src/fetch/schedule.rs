@@ -51,7 +51,8 @@ mod tests {
     #[test]
     fn pauses_double_up_to_the_longest() {
         let schedule = Schedule { attempts: 5, first: Duration::from_secs(1), longest: Duration::from_secs(3) };
-        let pauses: Vec<_> = (1..=5).map(|failures| schedule.pause(failures, None).map(|pause| pause.as_secs())).collect();
+        let pauses: Vec<_> =
+            (1..=5).map(|failures| schedule.pause(failures, None).map(|pause| pause.as_secs())).collect();
         assert_eq!(pauses, [Some(1), Some(2), Some(3), Some(3), None]);
     }
 

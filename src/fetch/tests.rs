@@ -122,6 +122,17 @@ fn there_is_an_end_to_asking_again() {
 }
 
 #[test]
+fn whoever_waits_is_told_why() {
+    let server = Server::start(vec![answer("503 Service Unavailable", "", b""), ok(b"content")]);
+    let told = Arc::new(Mutex::new(Vec::new()));
+    let heard = Arc::clone(&told);
+    let fetcher = fetcher().0.telling(move |sentence| heard.lock().unwrap().push(sentence.to_owned()));
+    assert_eq!(fetcher.bytes(&server.url, &Headers::new(), 100).unwrap(), b"content");
+    let expected = format!("`{}` answered with the status 503; trying again in 0.5 s", server.url);
+    assert_eq!(*told.lock().unwrap(), [expected]);
+}
+
+#[test]
 fn what_is_not_there_is_not_asked_for_again() {
     let server = Server::start(vec![answer("404 Not Found", "", b"")]);
     let (_folder, store) = store();
@@ -194,7 +205,8 @@ fn damage_in_what_is_held_is_mended() {
     if let crate::store::Begun::Partial(mut partial) = store.begin_download(&Digest::of(b"content")).unwrap() {
         partial.write(b"XXX").unwrap();
     }
-    let server = Server::start(vec![answer("206 Partial Content", "Content-Range: bytes 3-6/7\r\n", b"tent"), ok(b"content")]);
+    let server =
+        Server::start(vec![answer("206 Partial Content", "Content-Range: bytes 3-6/7\r\n", b"tent"), ok(b"content")]);
     assert_eq!(run(&store, &download(&[&server.url], b"content")).0.unwrap(), b"content");
     assert_eq!(server.asked(), ["GET /file; range: bytes=3-", "GET /file"]);
 }
@@ -220,7 +232,10 @@ fn silence_is_given_up() {
     let (fetcher, pauses) = fetcher();
     let fetcher = fetcher.scheduled(Schedule { attempts: 1, ..Schedule::default() }, |_| {});
     let error = fetcher.bytes(&url, &Headers::new(), 7).unwrap_err();
-    assert!(matches!(&error, FetchError::Transport { source, .. } if source.fault == TransportFault::Timeout), "{error:?}");
+    assert!(
+        matches!(&error, FetchError::Transport { source, .. } if source.fault == TransportFault::Timeout),
+        "{error:?}"
+    );
     assert!(error.is_transient() && pauses.lock().unwrap().is_empty());
 }
 
@@ -228,7 +243,10 @@ fn silence_is_given_up() {
 fn secrets_stay_at_their_origin() {
     let elsewhere = Server::start(vec![ok(b"content")]);
     let to = format!("Location: {}?signature=s3cret\r\n", elsewhere.url);
-    let here = Server::start(vec![answer("302 Found", "Location: /there\r\n", b""), answer("307 Temporary Redirect", &to, b"")]);
+    let here = Server::start(vec![
+        answer("302 Found", "Location: /there\r\n", b""),
+        answer("307 Temporary Redirect", &to, b""),
+    ]);
     let headers = Headers::new().with("accept", "x/y").with_secret("authorization", Secret::new("Bearer s3cret"));
     assert!(!format!("{headers:?}").contains("s3cret"));
     let (fetcher, _) = fetcher();
@@ -273,5 +291,8 @@ fn files_are_mirrors_too() {
     assert_eq!(run(&store, &download(&[&gone, &there], b"content")).0.unwrap(), b"content");
     let (fetcher, _) = fetcher();
     assert_eq!(fetcher.bytes(&gone, &Headers::new(), 7).unwrap_err().status(), Some(404));
-    assert_eq!(fetcher.bytes(&Url::from_file_path(folder.path()).unwrap(), &Headers::new(), 7).unwrap_err().status(), Some(404));
+    assert_eq!(
+        fetcher.bytes(&Url::from_file_path(folder.path()).unwrap(), &Headers::new(), 7).unwrap_err().status(),
+        Some(404)
+    );
 }

@@ -141,7 +141,8 @@ pub struct BaseFile {
 impl Lock {
     /// Returns the lock that asks for what is required for each distro.
     pub fn of(profile: &str, requirements: impl IntoIterator<Item = Requirements>) -> Self {
-        let target = requirements.into_iter().map(|required| (target_of(&required.distro), Target::of(required))).collect();
+        let target =
+            requirements.into_iter().map(|required| (target_of(&required.distro), Target::of(required))).collect();
         Self { version: VERSION, profile: profile.to_owned(), inputs: inputs(&target), target }
     }
 

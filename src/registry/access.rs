@@ -33,7 +33,11 @@ pub(super) enum Payload<'run> {
     Nothing,
     Bytes(&'run [u8]),
     /// `length` bytes of a content from `offset` on.
-    Part { content: &'run Content, offset: u64, length: u64 },
+    Part {
+        content: &'run Content,
+        offset: u64,
+        length: u64,
+    },
 }
 
 /// A request to a registry.
@@ -133,7 +137,13 @@ impl<'run> Repository<'run> {
 
     /// Asks once without a body, so that the registry says how it wants to know who is there, and forgets the token that
     /// was shown and not taken.
-    pub(super) fn renew(&self, scopes: &Scopes, shown: Option<&Secret>, url: &Url, what: &str) -> Result<(), RegistryError> {
+    pub(super) fn renew(
+        &self,
+        scopes: &Scopes,
+        shown: Option<&Secret>,
+        url: &Url,
+        what: &str,
+    ) -> Result<(), RegistryError> {
         self.drop_token(scopes, shown);
         self.call(&self.ask_at(Method::Head, url.clone()), what).map(drop)
     }
@@ -176,7 +186,9 @@ fn part(content: &Content, offset: u64, length: u64) -> Content {
     let source = match &content.source {
         ContentSource::Inline(bytes) => ContentSource::Inline(bytes.get(start..).unwrap_or_default().into()),
         ContentSource::File(file) => ContentSource::Slice { file: file.clone(), offset },
-        ContentSource::Slice { file, offset: first } => ContentSource::Slice { file: file.clone(), offset: first + offset },
+        ContentSource::Slice { file, offset: first } => {
+            ContentSource::Slice { file: file.clone(), offset: first + offset }
+        }
         other => other.clone(),
     };
     Content { digest: content.digest, length, source }

@@ -100,10 +100,20 @@ mod tests {
             ("basic", vec![Challenge::Basic]),
             (
                 "Bearer realm=\"https://auth.example.org/token\",service=\"registry.example.org\",scope=\"repository:a/b:pull,push\"",
-                vec![bearer("https://auth.example.org/token", Some("registry.example.org"), Some("repository:a/b:pull,push"))],
+                vec![bearer(
+                    "https://auth.example.org/token",
+                    Some("registry.example.org"),
+                    Some("repository:a/b:pull,push"),
+                )],
             ),
-            ("BEARER Realm=\"https://e/\" , Service = x, error=\"invalid_token\"", vec![bearer("https://e/", Some("x"), None)]),
-            ("Negotiate, Basic realm=\"a\", Bearer realm=\"b\\\"c\"", vec![Challenge::Basic, bearer("b\"c", None, None)]),
+            (
+                "BEARER Realm=\"https://e/\" , Service = x, error=\"invalid_token\"",
+                vec![bearer("https://e/", Some("x"), None)],
+            ),
+            (
+                "Negotiate, Basic realm=\"a\", Bearer realm=\"b\\\"c\"",
+                vec![Challenge::Basic, bearer("b\"c", None, None)],
+            ),
             ("Bearer service=\"no realm\"", vec![]),
             ("", vec![]),
             ("\"", vec![]),

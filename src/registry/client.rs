@@ -99,11 +99,12 @@ impl Client {
             "docker.io" => "registry-1.docker.io",
             other => other,
         };
-        let base = address(scheme, host, &format!("/v2/{}/", endpoint.repository)).ok_or_else(|| RegistryError::Protocol {
-            registry: endpoint.registry.clone(),
-            repository: endpoint.repository.clone(),
-            reason: "its name makes no address".into(),
-        })?;
+        let base =
+            address(scheme, host, &format!("/v2/{}/", endpoint.repository)).ok_or_else(|| RegistryError::Protocol {
+                registry: endpoint.registry.clone(),
+                repository: endpoint.repository.clone(),
+                reason: "its name makes no address".into(),
+            })?;
         Ok(Repository { client: self, endpoint, action, base })
     }
 
@@ -113,7 +114,9 @@ impl Client {
         if self.settings.plain_http {
             return Ok("http");
         }
-        let Some(url) = address("https", &endpoint.registry, "/v2/").filter(|url| endpoint.insecure || is_loopback(url)) else {
+        let Some(url) =
+            address("https", &endpoint.registry, "/v2/").filter(|url| endpoint.insecure || is_loopback(url))
+        else {
             return Ok("https");
         };
         if let Some(known) = self.ways().get(&endpoint.registry).and_then(|way| way.scheme) {
@@ -121,13 +124,16 @@ impl Client {
         }
         let scheme = match self.fetcher.send(Request::new(Method::Get, url)) {
             Err(FetchError::Transport { source, .. })
-                if matches!(source.fault, TransportFault::Tls | TransportFault::Connection | TransportFault::Protocol) =>
+                if matches!(
+                    source.fault,
+                    TransportFault::Tls | TransportFault::Connection | TransportFault::Protocol
+                ) =>
             {
                 "http"
             }
             Err(source @ (FetchError::Offline { .. } | FetchError::Transport { .. })) => {
                 let (registry, repository) = (endpoint.registry.clone(), endpoint.repository.clone());
-                return Err(RegistryError::Fetch { registry, repository, source });
+                return Err(RegistryError::Fetch { registry, repository, source: Box::new(source) });
             }
             _ => "https",
         };

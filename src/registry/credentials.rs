@@ -114,7 +114,8 @@ fn find_in(path: &Path, bytes: &[u8], registry: &str, name: &str) -> Result<Opti
         return helper::get(helper, path, &server(registry));
     }
     if let Some(entry) = entry(&file, registry, name)
-        && let Some(credential) = credential(entry).map_err(|reason| unusable(&format!("its entry for {registry} {reason}")))?
+        && let Some(credential) =
+            credential(entry).map_err(|reason| unusable(&format!("its entry for {registry} {reason}")))?
     {
         return Ok(Some(credential));
     }
@@ -137,14 +138,16 @@ fn entry<'file>(file: &'file AuthFile, registry: &str, name: &str) -> Option<&'f
     };
     // A name with a path, unless it is that of an address of the first version of registries, is for repositories below it.
     let is_address = |key: &str| key.contains("://") || key.ends_with("/v1/") || key.ends_with("/v2/");
-    exact.or_else(|| file.auths.iter().find(|(key, _)| is_address(key) && host(key) == registry).map(|(_, entry)| entry))
+    exact
+        .or_else(|| file.auths.iter().find(|(key, _)| is_address(key) && host(key) == registry).map(|(_, entry)| entry))
 }
 
 fn credential(entry: &Entry) -> Result<Option<Credential>, &'static str> {
     if !entry.identitytoken.is_empty() {
         return Ok(Some(Credential::IdentityToken(Secret::new(&*entry.identitytoken))));
     }
-    let password = |user: &str, password: &str| Credential::Password { user: user.into(), password: Secret::new(password) };
+    let password =
+        |user: &str, password: &str| Credential::Password { user: user.into(), password: Secret::new(password) };
     if entry.auth.is_empty() {
         return Ok((!entry.username.is_empty()).then(|| password(&entry.username, &entry.password)));
     }
@@ -189,14 +192,18 @@ mod tests {
 
     #[test]
     fn users_and_passwords_may_stand_apart() {
-        assert_eq!(find(r#"{"auths": {"a.org": {"username": "u", "password": "p:q"}}}"#, "a.org", "b").unwrap(), "u:p:q");
+        assert_eq!(
+            find(r#"{"auths": {"a.org": {"username": "u", "password": "p:q"}}}"#, "a.org", "b").unwrap(),
+            "u:p:q"
+        );
         assert_eq!(find(r#"{"auths": {"http://a.org/v2/": {"auth": "dTpwOnE="}}}"#, "a.org", "b").unwrap(), "u:p:q");
         assert_eq!(find("{}", "a.org", "b"), None);
     }
 
     #[test]
     fn secrets_are_in_no_message() {
-        let read = |text: &str| find_in(Path::new("auth.json"), text.as_bytes(), "a.org", "a.org/b").unwrap_err().to_string();
+        let read =
+            |text: &str| find_in(Path::new("auth.json"), text.as_bytes(), "a.org", "a.org/b").unwrap_err().to_string();
         assert!(read(r#"{"auths": {"a.org": {"auth": "secret!"}}}"#).contains("a.org is no base64"));
         for text in [r#"{"auths": {"a.org": {"auth": "secret!"}}}"#, r#"{"auths": {"a.org": "secret!"}}"#, "secret!"] {
             assert!(!read(text).contains("secret!"), "{text}");

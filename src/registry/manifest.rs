@@ -66,7 +66,8 @@ impl Repository<'_> {
         let (document, announced) = document?;
         let found = document.descriptor.digest;
         // A digest of another algorithm cannot be compared; that which was asked for is always compared.
-        let expected = [Some(wanted), announced.as_deref()].into_iter().flatten().filter_map(|text| text.parse::<Digest>().ok());
+        let expected =
+            [Some(wanted), announced.as_deref()].into_iter().flatten().filter_map(|text| text.parse::<Digest>().ok());
         for expected in expected {
             self.same(expected, found)?;
         }
@@ -118,7 +119,7 @@ impl Repository<'_> {
         if expected == found {
             return Ok(());
         }
-        let (registry, repository) = (self.endpoint.registry.clone(), self.endpoint.repository.clone());
-        Err(RegistryError::Digest { registry, repository, expected, found })
+        let name = format!("{}/{}", self.endpoint.registry, self.endpoint.repository);
+        Err(RegistryError::Digest { name, expected, found })
     }
 }

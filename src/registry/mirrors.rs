@@ -148,7 +148,8 @@ impl Registries {
             None => by_digest || !registry.mirror_by_digest_only,
         };
         let mirrors = registry.mirror.iter().filter(serves);
-        let mut places: Vec<Endpoint> = mirrors.filter_map(|mirror| endpoint(&mirror.location, &rest, mirror.insecure)).collect();
+        let mut places: Vec<Endpoint> =
+            mirrors.filter_map(|mirror| endpoint(&mirror.location, &rest, mirror.insecure)).collect();
         places.push(self.push(reference)?);
         Ok(places)
     }

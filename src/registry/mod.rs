@@ -58,7 +58,7 @@ pub enum RegistryError {
         /// The repository in it.
         repository: String,
         /// Why.
-        source: FetchError,
+        source: Box<FetchError>,
     },
     /// The registry does not let this user do it.
     #[error(
@@ -80,7 +80,10 @@ pub enum RegistryError {
         detail: String,
     },
     /// Something is not there.
-    #[error("the registry {registry} has no {what} in `{repository}`{}; check the name, the tag and the platform", told(detail))]
+    #[error(
+        "the registry {registry} has no {what} in `{repository}`{}; check the name, the tag and the platform",
+        told(detail)
+    )]
     NotFound {
         /// The registry.
         registry: String,
@@ -102,12 +105,10 @@ pub enum RegistryError {
         reason: String,
     },
     /// A registry hands out something else than what is asked for.
-    #[error("the registry {registry} has something else under {expected} of `{repository}`: {found}; it is not used")]
+    #[error("`{name}` has something else under {expected}: {found}; it is not used")]
     Digest {
-        /// The registry.
-        registry: String,
-        /// The repository in it.
-        repository: String,
+        /// The registry and the repository in it.
+        name: String,
         /// What was asked for.
         expected: Digest,
         /// What came.

@@ -56,7 +56,12 @@ impl Client {
     ///
     /// # Errors
     /// When the registry cannot be asked, or has nothing there.
-    pub fn digest(&self, store: &Store, reference: &Reference, reporter: &dyn Reporter) -> Result<Digest, RegistryError> {
+    pub fn digest(
+        &self,
+        store: &Store,
+        reference: &Reference,
+        reporter: &dyn Reporter,
+    ) -> Result<Digest, RegistryError> {
         if let Some(digest) = reference.digest {
             return Ok(digest);
         }
@@ -222,7 +227,8 @@ impl Places<'_> {
             let fits = |one: &&Descriptor| one.platform.as_ref().is_some_and(|own| own.fits(platform));
             let Some(chosen) = index.manifests.iter().find(fits) else {
                 let has = index.manifests.iter().filter_map(|one| one.platform.as_ref());
-                let has: Vec<String> = has.map(|own| format!("{}/{}", own.os, own.architecture)).take(MANIFESTS).collect();
+                let has: Vec<String> =
+                    has.map(|own| format!("{}/{}", own.os, own.architecture)).take(MANIFESTS).collect();
                 return Err(RegistryError::Platform {
                     reference: self.reference.to_string(),
                     wanted: format!("{}/{}", platform.os, platform.architecture),

@@ -65,11 +65,8 @@ impl Client {
     ) -> Result<Pushed, RegistryError> {
         let root = root_of(layout, reference)?;
         let digest = root.descriptor.digest;
-        if let Some(expected) = reference.digest {
-            let (registry, repository) = (reference.registry.clone(), reference.repository.clone());
-            if expected != digest {
-                return Err(RegistryError::Digest { registry, repository, expected, found: digest });
-            }
+        if let Some(expected) = reference.digest.filter(|expected| *expected != digest) {
+            return Err(RegistryError::Digest { name: reference.name(), expected, found: digest });
         }
         let repository = self.push_to(reference)?;
         let mut push = Push { repository, store, layout, reporter, blobs: Vec::new() };
@@ -148,7 +145,8 @@ impl Push<'_> {
             if own.is_empty() {
                 continue;
             }
-            let known: BTreeSet<Digest> = self.repository.referrers(&subject)?.iter().map(|known| known.digest).collect();
+            let known: BTreeSet<Digest> =
+                self.repository.referrers(&subject)?.iter().map(|known| known.digest).collect();
             for (descriptor, manifest) in own {
                 subjects.push(descriptor.digest);
                 if known.contains(&descriptor.digest) {
@@ -158,7 +156,8 @@ impl Push<'_> {
                 blobs.extend(manifest.layers);
                 blobs.dedup_by_key(|blob| blob.digest);
                 self.send(blobs)?;
-                self.repository.attach(&Document::new(self.layout.document(&descriptor)?, Some(&descriptor.media_type)))?;
+                self.repository
+                    .attach(&Document::new(self.layout.document(&descriptor)?, Some(&descriptor.media_type)))?;
             }
         }
         Ok(seen.into_iter().collect())
@@ -180,7 +179,9 @@ fn documents(layout: &Layout, root: &Document) -> Result<Vec<Document>, Registry
     if root.is_index() {
         for inner in Index::read(&root.bytes)?.manifests {
             let needed = layout.blobs(&inner)?.into_iter();
-            for descriptor in needed.filter(|one| media_type::is_manifest(&one.media_type) || media_type::is_index(&one.media_type)) {
+            for descriptor in
+                needed.filter(|one| media_type::is_manifest(&one.media_type) || media_type::is_index(&one.media_type))
+            {
                 documents.push(Document::new(layout.document(&descriptor)?, Some(&descriptor.media_type)));
             }
         }
@@ -196,7 +197,8 @@ fn documents(layout: &Layout, root: &Document) -> Result<Vec<Document>, Registry
 fn root_of(layout: &Layout, reference: &Reference) -> Result<Document, RegistryError> {
     let mut roots = Vec::new();
     for descriptor in &layout.index().manifests {
-        let attached = media_type::is_manifest(&descriptor.media_type) && layout.manifest(descriptor)?.subject.is_some();
+        let attached =
+            media_type::is_manifest(&descriptor.media_type) && layout.manifest(descriptor)?.subject.is_some();
         let image = media_type::is_manifest(&descriptor.media_type) || media_type::is_index(&descriptor.media_type);
         if image && !attached && roots.iter().all(|known: &Descriptor| known.digest != descriptor.digest) {
             roots.push(descriptor.clone());

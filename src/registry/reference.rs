@@ -75,7 +75,8 @@ impl FromStr for Reference {
         let invalid = |reason| InvalidReference { text: text.to_owned(), reason };
         let (rest, digest) = match text.split_once('@') {
             Some((rest, digest)) => {
-                let digest = digest.parse().map_err(|_| invalid("after `@` comes `sha256:` and 64 hexadecimal digits"))?;
+                let digest =
+                    digest.parse().map_err(|_| invalid("after `@` comes `sha256:` and 64 hexadecimal digits"))?;
                 (rest, Some(digest))
             }
             None => (text, None),
@@ -85,7 +86,9 @@ impl FromStr for Reference {
             None => (rest, None),
         };
         if tag.is_some_and(|tag| !is_tag(tag)) {
-            return Err(invalid("a tag has at most 128 letters, digits, `_`, `.` and `-`, and begins with one of the first three"));
+            return Err(invalid(
+                "a tag has at most 128 letters, digits, `_`, `.` and `-`, and begins with one of the first three",
+            ));
         }
         let (registry, path) = split_registry(name);
         if !is_registry(registry) {
@@ -177,10 +180,30 @@ mod tests {
     fn other_texts_are_refused() {
         let long = "a".repeat(129);
         for text in [
-            "", ":", "/", "Web", "web:", "web:.a", &format!("web:{long}"), "web@sha256:12", "web@sha512:00", "example.org/",
-            "example.org/a//b", "example.org/-a", "example.org/a___b", "example.org/a..b", "example.org/a/", "a b/c",
-            "user@example.org/a", "example.org:99999/a", "example.org:/a", "https://example.org/a", "example.org/../a",
-            "example.org/a?b", "exa%6dple.org/a", &format!("example.org/{}", "a/".repeat(150) + "a"),
+            "",
+            ":",
+            "/",
+            "Web",
+            "web:",
+            "web:.a",
+            &format!("web:{long}"),
+            "web@sha256:12",
+            "web@sha512:00",
+            "example.org/",
+            "example.org/a//b",
+            "example.org/-a",
+            "example.org/a___b",
+            "example.org/a..b",
+            "example.org/a/",
+            "a b/c",
+            "user@example.org/a",
+            "example.org:99999/a",
+            "example.org:/a",
+            "https://example.org/a",
+            "example.org/../a",
+            "example.org/a?b",
+            "exa%6dple.org/a",
+            &format!("example.org/{}", "a/".repeat(150) + "a"),
         ] {
             assert!(text.parse::<Reference>().is_err(), "{text}");
         }

@@ -1,8 +1,8 @@
 //! What is attached to a manifest (distribution-spec, "Listing Referrers", "Referrers Tag Schema").
 
+use super::RegistryError;
 use super::client::Repository;
 use super::manifest::Document;
-use super::RegistryError;
 use crate::digest::Digest;
 use crate::fetch::{Headers, Method};
 use crate::image::oci::{DOCUMENT_MAX, Descriptor, Index, Manifest, media_type};

@@ -49,10 +49,10 @@ impl Repository<'_> {
                 RegistryError::NotFound { registry, repository, what: what.to_owned(), detail: words(&detail) }
             }
             FetchError::Status { url, status, detail, retry_after } => {
-                let source = FetchError::Status { url, status, detail: words(&detail), retry_after };
+                let source = Box::new(FetchError::Status { url, status, detail: words(&detail), retry_after });
                 RegistryError::Fetch { registry, repository, source }
             }
-            source => RegistryError::Fetch { registry, repository, source },
+            source => RegistryError::Fetch { registry, repository, source: Box::new(source) },
         }
     }
 

@@ -29,6 +29,8 @@ struct Fake {
     referrers: bool,
     /// How many chunks of more than 500 bytes break off half-way.
     breaks: u32,
+    /// Whether only one chunk is taken.
+    one_chunk: bool,
     /// Whether an upload that broke off is forgotten.
     forgetful: bool,
     /// What is handed out instead of the blobs and manifests that are there.
@@ -70,9 +72,14 @@ impl Fake {
         if url.host_str() == Some("auth.example.org") {
             self.token += 1;
             self.token_left = self.tokens.unwrap_or_default();
-            let scopes: Vec<_> = url.query_pairs().filter(|(key, _)| key == "scope").map(|(_, value)| value.into_owned()).collect();
+            let scopes: Vec<_> =
+                url.query_pairs().filter(|(key, _)| key == "scope").map(|(_, value)| value.into_owned()).collect();
             self.token_requests.push(format!("{} {}", scopes.join(" "), authorization(&headers)));
-            return Ok((200, Headers::new(), format!(r#"{{"token":"t{}","expires_in":300}}"#, self.token).into_bytes()));
+            return Ok((
+                200,
+                Headers::new(),
+                format!(r#"{{"token":"t{}","expires_in":300}}"#, self.token).into_bytes(),
+            ));
         }
         self.log.push(format!("{} {}", method.as_str(), url.path()));
         if self.tokens.is_some() {
@@ -110,7 +117,8 @@ impl Fake {
         (headers, body): (&Headers, Body<'_>),
     ) -> Result<Answer, TransportError> {
         let state = |id: &str, length: usize, status| {
-            let headers = Headers::new().with("location", format!("/v2/{repository}/blobs/uploads/{id}?state={length}"));
+            let headers =
+                Headers::new().with("location", format!("/v2/{repository}/blobs/uploads/{id}?state={length}"));
             (status, headers.with("range", format!("0-{}", length.saturating_sub(1))), Vec::new())
         };
         if method == Method::Post {
@@ -130,6 +138,9 @@ impl Fake {
         let first = headers.get("content-range").and_then(|range| range.split('-').next()?.parse::<usize>().ok());
         if first.is_some_and(|first| first != held.len()) {
             return Ok(state(id, held.len(), 416));
+        }
+        if self.one_chunk && method == Method::Patch && !held.is_empty() {
+            return Ok(plain(416));
         }
         if self.breaks > 0 && bytes.len() > 500 && matches!(method, Method::Patch | Method::Put) {
             self.breaks -= 1;
@@ -186,7 +197,8 @@ impl Fake {
             self.manifests.insert((repository.to_owned(), name.to_owned()), rival);
         }
         let bytes = self.lie.clone().unwrap_or(bytes);
-        let headers = Headers::new().with("content-type", kind).with("docker-content-digest", Digest::of(&bytes).to_string());
+        let headers =
+            Headers::new().with("content-type", kind).with("docker-content-digest", Digest::of(&bytes).to_string());
         (200, headers, if method == Method::Head { Vec::new() } else { bytes })
     }
 
@@ -238,7 +250,8 @@ impl Bench {
         let fetcher = Fetcher::new(self.fake.clone(), false).scheduled(Schedule::default(), |_| {});
         let path = self.folder.path().join("auth.json");
         fs::write_atomic(&path, br#"{"auths": {"registry.example.org": {"auth": "dXNlcjpwYXNz"}}}"#).unwrap();
-        let settings = ClientSettings { credentials: CredentialFiles::new(vec![path], true), ..ClientSettings::default() };
+        let settings =
+            ClientSettings { credentials: CredentialFiles::new(vec![path], true), ..ClientSettings::default() };
         let mut client = Client::new(fetcher, settings);
         (client.parallel, client.chunk) = (1, 1000);
         client
@@ -252,7 +265,10 @@ impl Bench {
     fn layout(&self, layers: &[&[u8]], notes: &[&str]) -> Layout {
         let name = format!("layout-{}", Digest::of(layers.concat()).hex());
         let writer = LayoutWriter::create(&self.folder.path().join(name)).unwrap();
-        let config = format!(r#"{{"architecture":"amd64","os":"linux","config":{{}},"rootfs":{{"type":"layers","diff_ids":[]}},"n":{}}}"#, layers.len());
+        let config = format!(
+            r#"{{"architecture":"amd64","os":"linux","config":{{}},"rootfs":{{"type":"layers","diff_ids":[]}},"n":{}}}"#,
+            layers.len()
+        );
         let config = writer.put_bytes(media_type::CONFIG, config.as_bytes()).unwrap();
         let layers = layers.iter().map(|layer| writer.put_bytes(media_type::LAYER, layer).unwrap()).collect();
         let manifest = Manifest::image(config, layers, Annotations::new());
@@ -308,7 +324,10 @@ fn only_what_changed_is_sent() {
     bench.push(&bench.layout(&[b"one", b"two"], &[]), REFERENCE).unwrap();
     let pushed = bench.push(&bench.layout(&[b"one", b"two"], &[]), REFERENCE).unwrap();
     assert!(pushed.unchanged);
-    assert_eq!(bench.fake().log, ["GET /v2/team/web/manifests/v1", "GET /v2/team/web/referrers/x"].map(|line| line.to_owned())[..1]);
+    assert_eq!(
+        bench.fake().log,
+        ["GET /v2/team/web/manifests/v1", "GET /v2/team/web/referrers/x"].map(|line| line.to_owned())[..1]
+    );
     bench.push(&bench.layout(&[b"one", b"new"], &[]), REFERENCE).unwrap();
     assert_eq!((bench.log("HEAD"), bench.log("POST"), bench.log("PUT")), (1, 1, 2), "{:?}", bench.fake().log);
 }
@@ -368,6 +387,14 @@ fn an_upload_that_is_forgotten_is_begun_anew() {
     (bench.fake().breaks, bench.fake().forgetful) = (u32::MAX, true);
     assert!(bench.push(&bench.layout(&[&[9; 4500]], &[]), REFERENCE).is_err());
     assert!(bench.fake().begun < 20, "{}", bench.fake().begun);
+}
+
+#[test]
+fn registries_that_take_no_chunks_get_it_whole() {
+    let bench = Bench::new();
+    bench.fake().one_chunk = true;
+    bench.push(&bench.layout(&[&[9; 4500]], &[]), REFERENCE).unwrap();
+    assert_eq!(bench.fake().blobs[&("team/web".to_owned(), Digest::of([9; 4500]))], [9; 4500]);
 }
 
 #[test]
@@ -517,10 +544,7 @@ fn platforms_are_chosen_from_an_index() {
     let client = bench.client();
     let other = Platform { architecture: "riscv64".into(), os: "linux".into(), variant: None };
     let error = client.pull(&store, &REFERENCE.parse().unwrap(), &Selected::Platform(other), &Silent).unwrap_err();
-    assert_eq!(
-        error.to_string(),
-        format!("`{REFERENCE}` is not for linux/riscv64: it has linux/amd64, linux/arm64")
-    );
+    assert_eq!(error.to_string(), format!("`{REFERENCE}` is not for linux/riscv64: it has linux/amd64, linux/arm64"));
     let all = client.pull(&store, &REFERENCE.parse().unwrap(), &Selected::All, &Silent).unwrap();
     assert_eq!(all.documents.len(), 3);
     let written = all.write(&store, &bench.folder.path().join("all")).unwrap();

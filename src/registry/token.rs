@@ -103,7 +103,8 @@ impl TokenServer {
         let service = self.service.iter().map(|service| ("service", service.as_str()));
         url.query_pairs_mut().extend_pairs(service.chain(scopes.iter().map(|scope| ("scope", scope.as_str()))));
         let basic = credential.and_then(Credential::basic);
-        let headers = basic.into_iter().fold(Headers::new(), |headers, basic| headers.with_secret("authorization", basic));
+        let headers =
+            basic.into_iter().fold(Headers::new(), |headers, basic| headers.with_secret("authorization", basic));
         fetcher.send(Request::new(Method::Get, url).headers(headers))
     }
 

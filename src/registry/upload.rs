@@ -89,7 +89,12 @@ impl Repository<'_> {
         let mut ask = self.ask(Method::Post, "blobs/uploads/")?;
         ask.url.query_pairs_mut().append_pair("mount", &digest.to_string()).append_pair("from", &from);
         ask.scopes = self.scopes_with(&from);
-        match self.call(&ask, &format!("blob {digest}"))? {
+        let response = match self.call(&ask, &format!("blob {digest}")) {
+            // A token server may hand out nothing for the other repository.
+            Err(RegistryError::Refused { .. }) => return Ok(false),
+            response => response?,
+        };
+        match response {
             response if response.status == 201 => Ok(true),
             response if response.status == 202 => {
                 // The upload that was begun serves as well.
@@ -105,12 +110,15 @@ impl Repository<'_> {
         let digest = &blob.descriptor.digest;
         let mut session = self.kept(store, digest, blob.descriptor.size)?;
         let (mut failures, mut beginnings, mut reached) = (0, 0, 0);
+        // Not every registry takes a blob in several chunks.
+        let mut whole = false;
         loop {
             let current = match session.take() {
                 Some(session) => session,
                 None => {
                     beginnings += 1;
-                    self.begin(digest)?
+                    let begun = self.begin(digest)?;
+                    if whole { Session { chunk: u64::MAX, ..begun } } else { begun }
                 }
             };
             self.keep(store, digest, &current);
@@ -141,6 +149,8 @@ impl Repository<'_> {
             } else if beginnings >= BEGINNINGS || !is_forgotten(&error) {
                 store.forget_note(&self.upload_key(digest));
                 return Err(error);
+            } else {
+                whole = true;
             }
             // The answer may have been lost after all had been taken.
             if self.has_blob(digest)? {
@@ -209,7 +219,8 @@ impl Repository<'_> {
 
     /// Reads what the registry says about an upload; `offset` counts when it does not say how far it has come.
     fn session(&self, from: &Url, response: &Response, offset: u64) -> Result<Session, RegistryError> {
-        let location = response.headers.get("location").ok_or_else(|| self.protocol("it names no address to upload to"))?;
+        let location =
+            response.headers.get("location").ok_or_else(|| self.protocol("it names no address to upload to"))?;
         let least = response.headers.get("oci-chunk-min-length").and_then(|length| length.parse().ok()).unwrap_or(0);
         let said = response.headers.get("range").and_then(offset_of).filter(|_| offset > 0);
         let offset = said.map_or(offset, |said| said.min(offset));
@@ -219,7 +230,8 @@ impl Repository<'_> {
     /// Returns the upload that an earlier run began, as far as it has come.
     fn kept(&self, store: &Store, digest: &Digest, size: u64) -> Result<Option<Session>, RegistryError> {
         let Some(note) = store.note(&self.upload_key(digest)) else { return Ok(None) };
-        let kept = note.split_once(' ').and_then(|(chunk, location)| Some((chunk.parse().ok()?, Url::parse(location).ok()?)));
+        let kept =
+            note.split_once(' ').and_then(|(chunk, location)| Some((chunk.parse().ok()?, Url::parse(location).ok()?)));
         match kept.filter(|(_, location)| self.is_home(location)) {
             Some((chunk, location)) => self.status(&Session { location, offset: 0, chunk }, size),
             None => Ok(None),
@@ -240,11 +252,11 @@ impl Repository<'_> {
     }
 }
 
-/// Tells whether a registry has forgotten an upload, or holds other bytes than were sent.
+/// Tells whether a registry has forgotten an upload, holds other bytes than were sent, or takes no chunks.
 fn is_forgotten(error: &RegistryError) -> bool {
     match error {
         RegistryError::NotFound { .. } => true,
-        RegistryError::Fetch { source, .. } => matches!(source.status(), Some(400 | 409 | 416)),
+        RegistryError::Fetch { source, .. } => matches!(source.status(), Some(400 | 405 | 409 | 416 | 501)),
         _ => false,
     }
 }

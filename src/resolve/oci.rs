@@ -39,6 +39,8 @@ pub struct OciOutput {
     pub sbom: Vec<SbomFormat>,
     /// Whether a statement about how it was made is attached.
     pub provenance: bool,
+    /// Whether a signature is attached.
+    pub sign: bool,
 }
 
 /// The most layers of an image when nobody says another number: enough for every layer of most profiles, and far from
@@ -68,6 +70,7 @@ pub fn default_oci(recipe: &Recipe) -> Result<OciOutput, SpecError> {
         annotations: BTreeMap::new(),
         sbom: Vec::new(),
         provenance: false,
+        sign: false,
     })
 }
 
@@ -97,6 +100,9 @@ impl Resolver<'_> {
                     .help("an image to stand on is named by `[from]` of the profile"),
             );
         }
+        if format == OciFormat::DockerArchive {
+            self.refuse_attached(table);
+        }
         let written = table.process.as_ref().or_else(|| rootfs?.process.as_ref());
         let written = written.map(|name| (name.value.to_string(), Some(&name.place)));
         let process = self.started_process(contract, written, "oci");
@@ -121,7 +127,24 @@ impl Resolver<'_> {
             annotations,
             sbom,
             provenance: table.provenance.as_ref().is_some_and(|provenance| provenance.value),
+            sign: table.sign.as_ref().is_some_and(|sign| sign.value),
         })
+    }
+
+    /// Reports what an archive of Docker has no room for.
+    fn refuse_attached(&mut self, table: &OciTable) {
+        let sbom = table.sbom.as_ref().and_then(|list| list.first()).map(|first| ("sbom", &first.place));
+        let provenance = table.provenance.as_ref().filter(|wanted| wanted.value);
+        let sign = table.sign.as_ref().filter(|wanted| wanted.value);
+        let others = [("provenance", provenance), ("sign", sign)];
+        let others = others.into_iter().filter_map(|(key, wanted)| Some((key, &wanted?.place)));
+        for (key, place) in sbom.into_iter().chain(others) {
+            self.problems.push(
+                Problem::at(place, format!("`{key}` says nothing here"))
+                    .rule("nothing can be attached to an image in a `docker-archive`")
+                    .help(format!("choose `format = \"tar\"`, or leave `{key}` out")),
+            );
+        }
     }
 
     fn layer_compression(&mut self, table: &OciTable, format: OciFormat) -> LayerCompression {

@@ -83,6 +83,8 @@ pub struct OciTable {
     pub sbom: Option<Vec<Located<SbomFormat>>>,
     /// Whether a statement about how it was made is attached; `false` by default.
     pub provenance: Option<Located<bool>>,
+    /// Whether a signature is attached; the key comes from the command line; `false` by default.
+    pub sign: Option<Located<bool>>,
 }
 
 /// What an OCI image is written as.
@@ -358,6 +360,7 @@ merge_fields!(OciTable {
     annotations,
     sbom,
     provenance,
+    sign,
 });
 merge_fields!(OutputTables { rootfs, tar, sysext, confext, portable, oci });
 merge_fields!(OverTable { path });

@@ -90,7 +90,9 @@ impl Store {
 /// Tells whether the folder that an entry is for is certainly not there. A damaged entry is for nothing.
 fn is_abandoned(bucket: Bucket, path: &Path, opened: Timestamp) -> bool {
     match bucket {
-        Bucket::Archives | Bucket::Chunks | Bucket::Images | Bucket::Downloads | Bucket::Layers | Bucket::Diffs => return false,
+        Bucket::Archives | Bucket::Chunks | Bucket::Images | Bucket::Downloads | Bucket::Layers | Bucket::Diffs => {
+            return false;
+        }
         Bucket::Notes => return fs::lstat(path).is_ok_and(|note| note.mtime() < opened.seconds - NOTED),
         Bucket::Records | Bucket::Sources | Bucket::Texts => {}
     }

@@ -9,13 +9,12 @@ use super::config::{ImageConfig, RootFs};
 use super::descriptor::{Descriptor, media_type};
 use super::layout::Layout;
 use super::manifest::{DOCUMENT_MAX, LAYERS_MAX, Manifest, parse};
-use super::{Annotations, OciError, Platform, lay};
+use super::read::{diff_id_of, unpacked_limit};
+use super::sharing::lay_as_engines;
+use super::{Annotations, DOCKER_MANIFEST, OciError, Platform};
 use crate::digest::Digest;
 use crate::fs;
-use crate::tree::{Content, ContentSource, Kind, Tree, TreePath, read_tar};
-
-/// The file of Docker that names what is in an archive.
-const DOCKER_MANIFEST: &str = "manifest.json";
+use crate::tree::{Content, ContentSource, Kind, Meta, Tree, TreePath, read_tar, read_tar_within};
 
 /// An image that others stand on.
 #[derive(Debug, Clone)]
@@ -59,16 +58,18 @@ impl BaseImage {
                 return Err(refuse(&format!("layers of the type `{}` are not understood", descriptor.media_type)));
             }
             let path = blob(descriptor)?;
-            let layer = read_tar(&path, archives)?;
-            let found = plain_digest(&path, descriptor, archives)?;
-            if found != *diff_id {
-                return Err(OciError::Digest { digest: *diff_id, found });
-            }
-            lay(&mut tree, &layer).map_err(|error| refuse(&format!("its layers do not fit over each other: {error}")))?;
-            let source = ContentSource::File(path.into());
+            let source = ContentSource::File(path.clone().into());
             let content = Content { digest: descriptor.digest, length: descriptor.size, source };
+            let found = diff_id_of(descriptor, &content)?;
+            if found != *diff_id {
+                return Err(OciError::DiffId { digest: descriptor.digest, expected: *diff_id, found });
+            }
+            let layer = read_tar_within(&path, archives, unpacked_limit(descriptor.size))?;
+            lay_as_engines(&mut tree, &layer)
+                .map_err(|source| OciError::Layer { digest: descriptor.digest, source })?;
             layers.push((Descriptor::new(&descriptor.media_type, descriptor.digest, descriptor.size), content));
         }
+        tree.complete(|_| Meta::root_owned(0o755, 0));
         Ok(Self { name, digest, config, layers, tree })
     }
 }
@@ -78,17 +79,6 @@ fn bytes(path: &Path) -> Result<Vec<u8>, OciError> {
     let read = fs::open(path)?.take(DOCUMENT_MAX + 1).read_to_end(&mut bytes);
     read.map_err(fs::Error::on("read", path))?;
     Ok(bytes)
-}
-
-/// Returns the digest of a layer as a plain archive, which has been unpacked.
-fn plain_digest(path: &Path, layer: &Descriptor, archives: &Path) -> Result<Digest, OciError> {
-    let unpacked = archives.join(format!("{}.tar", layer.digest.hex()));
-    if !fs::exists(&unpacked)? {
-        // It was checked when it came.
-        return Ok(layer.digest);
-    }
-    let read = Digest::of_stream(fs::open(&unpacked)?);
-    Ok(read.map_err(fs::Error::on("read", path))?.0)
 }
 
 /// An image in a file or directory of this machine.
@@ -159,7 +149,10 @@ impl LocalImage {
         let mut layers = Vec::new();
         for name in &image.layers {
             let content = find(name)?;
-            layers.push((layer_type(&content)?.ok_or_else(|| refuse("a layer is compressed in an unknown way"))?, content));
+            layers.push((
+                layer_type(&content)?.ok_or_else(|| refuse("a layer is compressed in an unknown way"))?,
+                content,
+            ));
         }
         Ok(Self::made_up(config, layers))
     }
@@ -208,4 +201,138 @@ fn layer_type(content: &Content) -> Result<Option<&'static str>, OciError> {
         [0xfd, b'7', b'z', b'X', b'Z', 0] => None,
         _ => Some(media_type::LAYER),
     })
+}
+
+#[cfg(test)]
+mod tests {
+    use std::num::NonZero;
+
+    use super::*;
+    use crate::image::oci::layer::{Codec, write_layer};
+    use crate::image::oci::{Blobs, Index, docker_files, layout_files};
+    use crate::image::write_tar;
+    use crate::tree::{Node, diff};
+
+    fn platform() -> Platform {
+        Platform { architecture: "amd64".into(), os: "linux".into(), variant: None }
+    }
+
+    fn tree(files: &[(&str, &str)]) -> Tree {
+        let mut tree = Tree::new();
+        for (path, text) in files {
+            let kind = match *text {
+                "gone" => Kind::Whiteout,
+                text => Kind::Regular(Content::inline(text.as_bytes())),
+            };
+            let node =
+                if kind == Kind::Whiteout { Node::whiteout() } else { Node { kind, meta: Meta::root_owned(0o640, 7) } };
+            tree.insert(path.parse().unwrap(), node).unwrap();
+        }
+        tree.complete(|_| Meta::root_owned(0o755, 7));
+        tree
+    }
+
+    /// Returns an image of two layers, of which the upper one replaces and removes what is in the lower one.
+    fn image(codec: Codec) -> (Blobs, Manifest) {
+        let mut blobs = Blobs::default();
+        let (mut layers, mut diff_ids) = (Vec::new(), Vec::new());
+        for files in [&[("/etc/a", "one"), ("/etc/b", "two")][..], &[("/etc/a", "gone"), ("/etc/b", "three")]] {
+            let mut bytes = Vec::new();
+            diff_ids.push(write_layer(&tree(files), codec, NonZero::<usize>::MIN, &mut bytes).unwrap().diff_id);
+            layers.push(blobs.add_bytes(codec.media_type(), bytes));
+        }
+        let config = ImageConfig {
+            created: None,
+            architecture: "amd64".into(),
+            os: "linux".into(),
+            variant: None,
+            config: None,
+            rootfs: RootFs::layers(diff_ids),
+            history: Vec::new(),
+        };
+        let config = blobs.add_bytes(media_type::CONFIG, config.to_bytes());
+        let manifest = Manifest::image(config, layers, Annotations::new());
+        (blobs, manifest)
+    }
+
+    fn archive(folder: &Path, files: &Tree) -> PathBuf {
+        let mut bytes = Vec::new();
+        write_tar(files, &mut bytes).unwrap();
+        let path = folder.join(format!("{}.tar", Digest::of(&bytes).hex()));
+        fs::write_atomic(&path, &bytes).unwrap();
+        path
+    }
+
+    fn read(path: &Path, folder: &Path) -> Result<BaseImage, OciError> {
+        let local = LocalImage::open(path, &platform(), &folder.join("archives"))?;
+        for (descriptor, content) in &local.blobs {
+            let bytes = content.read(1 << 20)?.unwrap();
+            fs::write_atomic(&folder.join(descriptor.digest.hex()), &bytes)?;
+        }
+        let blob = |blob: &Descriptor| Ok(folder.join(blob.digest.hex()));
+        BaseImage::read(None, (&local.manifest, local.digest), blob, &folder.join("archives"))
+    }
+
+    #[test]
+    fn images_of_every_form_are_read() {
+        let folder = tempfile::tempdir().unwrap();
+        for codec in [Codec::Plain, Codec::Gzip(6), Codec::Zstd(3)] {
+            let (mut blobs, manifest) = image(codec);
+            let index = Index::new(vec![blobs.add_manifest(&manifest)]);
+            let docker = docker_files(&blobs, &manifest, &["web:1".to_owned()], 0).unwrap();
+            for files in [layout_files(&blobs, &index, None, 0).unwrap(), docker] {
+                let base = read(&archive(folder.path(), &files), folder.path()).unwrap();
+                let expected = tree(&[("/etc/b", "three")]);
+                assert_eq!(diff(&base.tree, &expected), [], "{codec:?}");
+                let digests: Vec<_> = base.layers.iter().map(|(layer, _)| (layer.digest, &*layer.media_type)).collect();
+                let own: Vec<_> = manifest.layers.iter().map(|layer| (layer.digest, &*layer.media_type)).collect();
+                assert_eq!(digests, own, "layers stay as they are");
+            }
+        }
+    }
+
+    #[test]
+    fn an_archive_of_a_root_is_one_layer() {
+        let folder = tempfile::tempdir().unwrap();
+        let plain = archive(folder.path(), &tree(&[("/etc/b", "three")]));
+        for (program, kind) in
+            [(None, media_type::LAYER), (Some("gzip"), media_type::LAYER_GZIP), (Some("xz"), media_type::LAYER)]
+        {
+            let path = folder.path().join("root.tar");
+            match program {
+                None => drop(std::fs::copy(&plain, &path).unwrap()),
+                Some(program) => {
+                    let packed = std::process::Command::new(program).arg("-c").arg(&plain).output().unwrap();
+                    fs::write_atomic(&path, &packed.stdout).unwrap();
+                }
+            }
+            let base = read(&path, folder.path()).unwrap();
+            assert_eq!(diff(&base.tree, &tree(&[("/etc/b", "three")])), []);
+            assert_eq!((base.layers.len(), &*base.layers[0].0.media_type), (1, kind), "{program:?}");
+            assert_eq!(base.config.architecture, "amd64");
+        }
+    }
+
+    #[test]
+    fn what_is_no_image_to_stand_on_is_refused() {
+        let folder = tempfile::tempdir().unwrap();
+        let refused = |change: &dyn Fn(&mut Blobs, &mut Manifest)| {
+            let (mut blobs, mut manifest) = image(Codec::Gzip(6));
+            change(&mut blobs, &mut manifest);
+            let index = Index::new(vec![blobs.add_manifest(&manifest)]);
+            let files = layout_files(&blobs, &index, None, 0).unwrap();
+            read(&archive(folder.path(), &files), folder.path()).unwrap_err().to_string()
+        };
+        let swapped = refused(&|_, manifest| manifest.layers.reverse());
+        assert!(swapped.contains("decompresses to"), "{swapped}");
+        let fewer = refused(&|_, manifest| drop(manifest.layers.pop()));
+        assert!(fewer.contains("different numbers of layers"), "{fewer}");
+        let kind = refused(&|_, manifest| manifest.layers[0].media_type = "application/x-encrypted".into());
+        assert!(kind.contains("`application/x-encrypted` are not understood"), "{kind}");
+        let size = refused(&|_, manifest| manifest.layers[0].size += 1);
+        assert!(size.contains("its descriptor says"), "{size}");
+        let text =
+            refused(&|blobs, manifest| manifest.layers[0] = blobs.add_bytes(media_type::LAYER_GZIP, b"text".to_vec()));
+        assert!(text.contains("decompress"), "{text}");
+    }
 }

@@ -15,6 +15,7 @@
 
 mod base;
 mod config;
+pub mod cosign;
 mod descriptor;
 mod files;
 pub mod layer;

@@ -23,6 +23,11 @@ use crate::tree::{Content, ContentSource, Kind, Meta, Tree, TreePath, read_tar_w
 /// How many bytes a layer may decompress to, for every byte of it and besides.
 const UNPACKED: (u64, u64) = (64, 1 << 30);
 
+/// Returns how many bytes a layer of `size` bytes may decompress to.
+pub(super) fn unpacked_limit(size: u64) -> u64 {
+    size.saturating_mul(UNPACKED.0).saturating_add(UNPACKED.1)
+}
+
 /// A container image, read.
 #[derive(Debug, Clone, Serialize)]
 pub struct Container {
@@ -86,7 +91,7 @@ pub fn open(path: &Path, archive: Option<Tree>, unpacked: &Path) -> Result<(Cont
     }
     let mut state = Tree::new();
     for content in &contents {
-        let limit = content.length.saturating_mul(UNPACKED.0).saturating_add(UNPACKED.1);
+        let limit = unpacked_limit(content.length);
         let layer = read_tar_within(&file(content, unpacked)?, unpacked, limit)?;
         lay_as_engines(&mut state, &layer)
             .map_err(|error| OciError::Layer { digest: content.digest, source: error })?;
@@ -219,7 +224,7 @@ pub fn check(layout: &Layout) -> Result<Checked, OciError> {
 }
 
 /// Returns the digest of what a layer decompresses to.
-fn diff_id_of(layer: &Descriptor, content: &Content) -> Result<Digest, OciError> {
+pub(super) fn diff_id_of(layer: &Descriptor, content: &Content) -> Result<Digest, OciError> {
     let damaged = |source| OciError::Decompress { digest: layer.digest, source };
     let bytes = BufReader::with_capacity(1 << 17, content.open()?);
     let plain: Box<dyn Read + '_> = match layer.media_type.as_str() {
@@ -229,7 +234,7 @@ fn diff_id_of(layer: &Descriptor, content: &Content) -> Result<Digest, OciError>
         }
         _ => Box::new(bytes),
     };
-    let limit = layer.size.saturating_mul(UNPACKED.0).saturating_add(UNPACKED.1);
+    let limit = unpacked_limit(layer.size);
     let (digest, length) = Digest::of_stream(plain.take(limit.saturating_add(1))).map_err(damaged)?;
     if length > limit {
         return Err(OciError::Limit { what: "bytes in a decompressed layer", limit });

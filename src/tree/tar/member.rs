@@ -95,6 +95,9 @@ impl Reader<'_> {
         let offset = self.position;
         let mut extended = self.global.clone();
         self.name.clear();
+        if self.source.limits.open_end && offset == self.length {
+            return Ok(None);
+        }
         loop {
             let block = self.block()?;
             if block.iter().all(|&byte| byte == 0) {

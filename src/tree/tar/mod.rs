@@ -42,6 +42,8 @@ struct Limits {
     extended_total: u64,
     /// Parts of one sparse file that are no holes.
     extents: u64,
+    /// Whether the end of the file after a whole member is the end of the archive, too.
+    open_end: bool,
 }
 
 /// The largest container images have some ten GiB and a million files, each of which costs some hundred bytes of memory. One
@@ -53,6 +55,7 @@ const LIMITS: Limits = Limits {
     extended: 1 << 20,
     extended_total: 512 << 20,
     extents: 512 * 1024,
+    open_end: false,
 };
 
 /// The characters of a hostile name that a message shows.
@@ -169,11 +172,13 @@ pub fn read_tar(archive: &Path, unpacked: &Path) -> Result<Tree, TarError> {
 
 /// Reads an archive as [`read_tar`] does, of which at most `limit` bytes may be unpacked: what a compressed one holds, and
 /// what sparse files are in full.
+/// Programs leave out the two empty blocks that end an archive (umoci does): an archive that is known by its digest is whole
+/// where it ends.
 ///
 /// # Errors
 /// As [`read_tar`], and when there is more.
 pub fn read_tar_within(archive: &Path, unpacked: &Path, limit: u64) -> Result<Tree, TarError> {
-    read_within(archive, unpacked, Limits { unpacked: limit.min(LIMITS.unpacked), ..LIMITS })
+    read_within(archive, unpacked, Limits { unpacked: limit.min(LIMITS.unpacked), open_end: true, ..LIMITS })
 }
 
 fn read_within(archive: &Path, unpacked: &Path, limits: Limits) -> Result<Tree, TarError> {

@@ -6,9 +6,11 @@ mod drawings;
 mod erofs;
 mod exposure;
 mod extensions;
+mod oci;
 mod owners;
 mod publish;
 mod readers;
+mod registries;
 mod schedules;
 mod services;
 mod site;
@@ -41,12 +43,27 @@ pub(crate) const ALL: &[(&str, Case)] = &[
     ("owners_and_modes_with_docker", owners::with_docker),
     ("owners_and_modes_with_buildkit", owners::with_buildkit),
     ("owners_and_modes_with_buildah", owners::with_buildah),
+    ("oci_unpacked_by_umoci", oci::unpacked_by_umoci),
+    ("oci_copied_by_skopeo", oci::copied_by_skopeo),
+    ("oci_run_by_podman", oci::run_by_podman),
+    ("oci_run_by_docker", oci::run_by_docker),
+    ("oci_read_as_docker_saves", oci::read_as_docker_saves),
+    ("oci_signed_for_others", oci::signed_for_others),
     ("site_runs_read_only_with_docker", site::with_docker),
     ("site_runs_read_only_with_podman", site::with_podman),
     ("postgresql_keeps_its_data", services::postgresql),
     ("readers_of_other_tools", readers::of_other_tools),
     ("readers_of_sgdisk", readers::of_sgdisk),
     ("squashfs_elsewhere", readers::squashfs_elsewhere),
+    ("registries_hold_images", registries::images_are_pushed_and_pulled),
+    ("registries_are_guarded", registries::registries_are_guarded),
+    ("registries_fail_for_a_while", registries::pushes_survive_faults),
+    ("registries_are_pushed_on_to", registries::pushes_go_on),
+    ("registries_that_are_damaged", registries::damaged_registries_are_refused),
+    ("registries_and_two_pushes", registries::tags_race),
+    ("registries_take_attachments", registries::what_is_attached_goes_along),
+    ("registries_have_base_images", registries::profiles_stand_on_images),
+    ("registries_and_hostile_images", registries::hostile_images_are_contained),
     ("redis_keeps_its_data", services::redis),
     ("discourse_is_configured", services::discourse),
     ("extensions_are_merged", extensions::are_merged),

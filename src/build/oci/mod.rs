@@ -1,22 +1,24 @@
 //! Images for container engines: layers from parts, what they say about themselves, the files they are written as.
 
+mod attached;
+
 use std::borrow::Cow;
 use std::collections::BTreeMap;
 use std::num::NonZero;
 
-use super::artifacts::{Artifact, Body, Product};
+use super::artifacts::{Artifact, Body, Product, Remark};
 use super::images::Means;
 use super::{BuildError, Stacked, manifest};
 use crate::deploy::{Container, Started, image_name};
 use crate::digest::{Digest, Hasher};
 use crate::image::oci::layer::{ARCHIVER, Codec, write_layer};
 use crate::image::oci::{
-    self, Annotations, BaseImage, Blobs, HealthCheck, History, ImageConfig, Index, Manifest, Part, Platform, RootFs, RunConfig,
-    Shared, annotation, media_type, rfc3339,
+    self, Annotations, BaseImage, Blobs, HealthCheck, History, ImageConfig, Index, Manifest, Part, Platform, RootFs,
+    RunConfig, Shared, annotation, media_type, rfc3339,
 };
 use crate::image::{ManifestFile, write_tar};
 use crate::plan::OutputKind;
-use crate::resolve::{OciOutput, Probe, Recipe};
+use crate::resolve::{OciOutput, Probe, Recipe, target_name};
 use crate::spec::{LayerCompression, Mode, OciFormat};
 use crate::store::MadeLayer;
 use crate::tree::{Content, ContentSource, Kind, Meta, Node, Stack, Tree, TreePath};
@@ -60,8 +62,9 @@ pub(super) fn oci<'tree>(
     let container = Container::of(recipe, output.process.as_deref())?;
     let mut blobs = Blobs::default();
     let base = stacked.base.as_deref().filter(|_| !output.scratch);
-    let parts = parts(recipe, stacked, base, output, means)?;
-    let image = image(recipe, output, Inside { container: &container, base, parts }, &mut blobs, means)?;
+    let run = run_config(&container, &stacked.tree);
+    let inside = Inside { run, base, parts: parts(recipe, stacked, base, output, means)? };
+    let image = image(recipe, output, inside, &mut blobs, means)?;
     let reference = reference(recipe, output);
     let mut descriptor = blobs.add_manifest(&image);
     descriptor.platform = Some(Platform::linux(recipe.distro.architecture));
@@ -69,7 +72,12 @@ pub(super) fn oci<'tree>(
         (annotation::REF_NAME.into(), reference.clone()),
         (annotation::CONTAINERD_NAME.into(), reference.clone()),
     ]);
-    let index = Index::new(vec![descriptor]);
+    let mut manifests = vec![descriptor.clone()];
+    if output.format != OciFormat::DockerArchive {
+        let subject = attached::Subject { recipe, stacked, output, reference: &reference, manifest: &descriptor };
+        manifests.extend(attached::attach(&subject, &mut blobs, means.signer)?);
+    }
+    let index = Index::new(manifests);
     let tags = [reference];
     let epoch = recipe.profile.epoch;
     let files = match output.format {
@@ -107,7 +115,8 @@ fn parts(
 
 /// What an image is made of.
 struct Inside<'run> {
-    container: &'run Container<'run>,
+    /// How it is started.
+    run: RunConfig,
     /// The image below.
     base: Option<&'run BaseImage>,
     /// Its own layers.
@@ -122,13 +131,24 @@ fn image(
     blobs: &mut Blobs,
     means: &Means<'_>,
 ) -> Result<Manifest, BuildError> {
-    let Inside { container, base, parts } = inside;
+    let Inside { run, base, parts } = inside;
     let codec = match output.compression {
         LayerCompression::None => Codec::Plain,
         LayerCompression::Gzip => Codec::Gzip(output.level),
         LayerCompression::Zstd => Codec::Zstd(output.level),
     };
     let created = rfc3339(recipe.profile.epoch);
+    let labels = run.labels.iter().flatten();
+    let mut annotations: Annotations = labels
+        .filter(|(name, _)| name.starts_with("org.opencontainers.image."))
+        .map(|(name, value)| (name.clone(), value.clone()))
+        .collect();
+    annotations.insert(annotation::CREATED.into(), created.clone());
+    if let Some(base) = base {
+        annotations.extend(base.name.clone().map(|name| (annotation::BASE_NAME.into(), name)));
+        annotations.insert(annotation::BASE_DIGEST.into(), base.digest.to_string());
+    }
+    annotations.extend(output.annotations.clone());
     let (mut layers, mut diff_ids, mut history) = (Vec::new(), Vec::new(), Vec::new());
     if let Some(base) = base {
         layers.extend(base.layers.iter().map(|(layer, content)| blobs.add(&layer.media_type, content.clone())));
@@ -147,31 +167,18 @@ fn image(
         });
     }
     let config = ImageConfig {
-        created: Some(created.clone()),
+        created: Some(created),
         architecture: recipe.distro.architecture.oci_name().into(),
         os: "linux".into(),
         variant: base.and_then(|base| base.config.variant.clone()),
         config: Some(match base.and_then(|base| base.config.config.as_ref()) {
-            Some(below) => over(below, run_config(container)),
-            None => run_config(container),
+            Some(below) => over(below, run),
+            None => run,
         }),
         rootfs: RootFs::layers(diff_ids),
         history,
     };
     let config = blobs.add_bytes(media_type::CONFIG, config.to_bytes());
-    let speaks_of_image = |(name, _): &(&String, &&str)| name.starts_with("org.opencontainers.image.");
-    let mut annotations: Annotations = container
-        .labels
-        .iter()
-        .filter(speaks_of_image)
-        .map(|(name, value)| (name.clone(), (*value).to_owned()))
-        .collect();
-    annotations.insert(annotation::CREATED.into(), created);
-    if let Some(base) = base {
-        annotations.extend(base.name.clone().map(|name| (annotation::BASE_NAME.into(), name)));
-        annotations.insert(annotation::BASE_DIGEST.into(), base.digest.to_string());
-    }
-    annotations.extend(output.annotations.clone());
     Ok(Manifest::image(config, layers, annotations))
 }
 
@@ -193,11 +200,14 @@ fn layer(output: &OciOutput, tree: &Tree, codec: Codec, means: &Means<'_>) -> Re
     Ok((stored.diff_id, Content { digest: stored.digest, length: stored.length, source }))
 }
 
-/// Returns how an image is started.
-fn run_config(container: &Container<'_>) -> RunConfig {
+/// Returns how an image is started. Writable paths are volumes where the image has a directory that gives a new volume its
+/// owner; elsewhere the engine would make one of root's.
+fn run_config(container: &Container<'_>, tree: &Tree) -> RunConfig {
     let some = |set: oci::Set| (!set.is_empty()).then_some(set);
     let labels = container.labels.iter().map(|(name, value)| (name.clone(), (*value).to_owned())).collect();
-    let volumes = container.volumes.iter().map(|path| (path.to_string(), oci::EmptyObject {})).collect();
+    let is_there = |path: &&&TreePath| tree.get(path).is_some_and(|node| node.kind.is_directory());
+    let volumes = container.writables.iter().filter(is_there);
+    let volumes = volumes.map(|path| (path.to_string(), oci::EmptyObject {})).collect();
     let config = RunConfig {
         labels: (!container.labels.is_empty()).then_some(labels),
         volumes: some(volumes),
@@ -312,7 +322,29 @@ fn finish<'tree>(
         Artifact { name: kind.to_string(), body: Body::Directory(Cow::Owned(folder)) },
         Artifact { name: format!("{kind}.manifest.json"), body: Body::Bytes(description.to_text().into_bytes()) },
     ];
-    Ok(Product { kind, artifacts, remarks: Vec::new() })
+    Ok(Product { kind, artifacts, remarks: remark(recipe).into_iter().collect() })
+}
+
+/// Tells what the profile has that is in none of its layers.
+fn remark(recipe: &Recipe) -> Option<Remark> {
+    let absent: Vec<&str> = [
+        ("packages", recipe.packages.is_empty()),
+        ("users", recipe.users.is_empty()),
+        ("triggers", recipe.triggers.is_empty()),
+    ]
+    .into_iter()
+    .filter(|(_, none)| !none)
+    .map(|(word, _)| word)
+    .collect();
+    (!absent.is_empty()).then(|| Remark {
+        message: format!(
+            "the oci of {} for {} holds its layers only: its {} are not in it",
+            recipe.profile.name,
+            target_name(&recipe.distro),
+            absent.join(" and ")
+        ),
+        hint: "lay it over an image that has them: `COPY --from=IMAGE / /`, or bring them along with a layer".into(),
+    })
 }
 
 /// Returns files as an archive in the store.
@@ -326,4 +358,24 @@ fn archive(output: &OciOutput, files: &Tree, means: &Means<'_>) -> Result<Conten
     })?;
     let source = ContentSource::File(stored.path.into());
     Ok(Content { digest: stored.digest, length: stored.length, source })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn config(text: &str) -> RunConfig {
+        serde_json::from_str(text).unwrap()
+    }
+
+    #[test]
+    fn what_the_image_below_says_stays_unless_the_profile_says_otherwise() {
+        let below = r#"{"User":"1:1","Env":["PATH=/bin","A=1"],"Entrypoint":["/bin/sh"],"Cmd":["-l"],"WorkingDir":"/srv",
+            "Volumes":{"/a":{}},"Labels":{"a":"1","b":"1"},"StopSignal":"SIGINT","ExposedPorts":{"1/tcp":{}}}"#;
+        assert_eq!(over(&config(below), RunConfig::default()), config(below));
+        let own = r#"{"User":"7:7","Env":["A=2","B=3"],"Entrypoint":["/app"],"Volumes":{"/b":{}},"Labels":{"b":"2"}}"#;
+        let expected = r#"{"User":"7:7","Env":["PATH=/bin","A=2","B=3"],"Entrypoint":["/app"],"WorkingDir":"/srv",
+            "Volumes":{"/a":{},"/b":{}},"Labels":{"a":"1","b":"2"},"StopSignal":"SIGINT","ExposedPorts":{"1/tcp":{}}}"#;
+        assert_eq!(over(&config(below), config(own)), config(expected), "arguments of another program are gone");
+    }
 }
