@@ -4,6 +4,7 @@
 //! here, and the environment is not read.
 
 mod check;
+mod containers;
 mod diff;
 mod graph;
 mod init;

@@ -7,18 +7,18 @@ use std::sync::Arc;
 use rayon::prelude::*;
 use serde::Serialize;
 
-use super::lock_file;
 use super::memory::Memory;
 use super::select::Selection;
 use super::witness::witness;
-use crate::build::{self, Body, Means, Neutrals, Product, Stacked};
+use super::{containers, lock_file};
+use crate::build::{self, Body, Means, Product, Stacked};
 use crate::digest::{Digest, Hasher};
 use crate::distro::{self, Distro};
 use crate::error::Error;
 use crate::event::{Event, Reporter};
 use crate::image::signature::Signer;
 use crate::image::{self, Destination, Options, Output, Rendered, Standing};
-use crate::plan::{ImageWish, OutputKind, Plan, Step};
+use crate::plan::{ImageWish, OutputKind, Plan};
 use crate::resolve::{Library, ProfileSource, Recipe, Request, target_name};
 use crate::spec::Project;
 use crate::store::{Listing, Store};
@@ -104,9 +104,12 @@ pub fn render(
     let built: Vec<_> = recipes.par_iter().map(|recipe| prepare(request, recipe, store)).collect();
     let built = built.into_iter().collect::<Result<Vec<_>, Error>>()?;
     lock_file::keep(&library, &request.selection, &recipes, request.locked)?;
-    let neutrals = neutrals(request, &library, &recipes, &built, store)?;
+    let rendered: Vec<_> =
+        requests.iter().zip(&recipes).zip(&built).map(|((one, recipe), built)| (one, recipe, built)).collect();
+    let containers = containers::prepare(&request.selection, &library, &rendered, store)?;
     let inputs = vec![project.inputs(); targets.len()];
-    let means = Means { store, signer: request.signer.as_deref(), neutrals: &neutrals };
+    let signer = request.signer.as_deref();
+    let means = Means { store, signer, neutrals: &containers.neutrals, platforms: &containers.platforms };
     let common = Work { request, means, reporter };
     let work: Vec<_> = targets.iter().zip(destinations).zip(recipes.iter().zip(&built)).zip(inputs).collect();
     let committed: Vec<_> = work
@@ -185,34 +188,6 @@ fn finish(
 fn prepare(request: &RenderRequest, recipe: &Recipe, store: &Store) -> Result<(Plan, Stacked), Error> {
     let plan = Plan::of(recipe, &kinds(request, recipe), request.image)?;
     Ok((plan, build::stack(recipe, &store.archives())?))
-}
-
-/// Finds out what of each layer is the same for every distro of the profile, also for those that are not rendered now:
-/// only then is it the same blob whatever is rendered together. Nothing when no container image is written.
-fn neutrals(
-    request: &RenderRequest,
-    library: &Library,
-    recipes: &[Recipe],
-    built: &[(Plan, Stacked)],
-    store: &Store,
-) -> Result<Neutrals, Error> {
-    let writes_oci = |plan: &Plan| plan.actions.iter().any(|action| matches!(action.step, Step::Oci(_)));
-    if !built.iter().any(|(plan, _)| writes_oci(plan)) {
-        return Ok(Neutrals::default());
-    }
-    let selection = &request.selection;
-    // Another release or architecture is another recipe.
-    let same = selection.release.is_none() && selection.architecture.is_none();
-    let is_rendered = |name: &str| same && recipes.iter().any(|recipe| recipe.distro.name == name);
-    let mut others = selection.declared(library)?;
-    others.retain(|other| !is_rendered(other.distro.as_str()));
-    let others = super::select::resolve_all(library, &others)?;
-    let stacks: Vec<_> = others.par_iter().map(|recipe| build::layers(recipe, &store.archives())).collect();
-    let stacks = stacks.into_iter().collect::<Result<Vec<_>, _>>()?;
-    let rendered = recipes.iter().zip(built).map(|(recipe, (_, stacked))| (recipe, &stacked.stack));
-    let mut all: Vec<_> = rendered.chain(others.iter().zip(&stacks)).collect();
-    all.sort_by_key(|(recipe, _)| target_name(&recipe.distro));
-    Ok(Neutrals::of(&all))
 }
 
 /// Makes the artifacts of one target, tells what should be known about them, and puts them in place.
