@@ -32,9 +32,6 @@ pub(super) struct Bases<'run> {
 /// The digests of what layers stand on, by target.
 pub(super) type Given = BTreeMap<String, Digest>;
 
-/// What recipes stand on, in their order.
-pub(super) type Images = Vec<Option<Arc<BaseImage>>>;
-
 /// What a recipe stands on.
 pub(super) struct Ground {
     /// The digest of what was asked for.

@@ -7,12 +7,13 @@ use std::sync::Arc;
 use rayon::prelude::*;
 use serde::Serialize;
 
-use super::base::{Bases, Given, Images};
+use super::base::{Bases, Given};
+use super::containers;
 use super::lock_file::{self, Wanted};
 use super::memory::Memory;
 use super::select::Selection;
 use super::witness::witness;
-use crate::build::{self, Body, Means, Neutrals, Product, Stacked};
+use crate::build::{self, Body, Means, Product, Stacked};
 use crate::digest::{Digest, Hasher};
 use crate::distro::{self, Distro};
 use crate::error::Error;
@@ -108,15 +109,25 @@ pub fn render(
     let mut recipes = super::select::resolve_all(&library, &requests)?;
     let mut requirements = request.selection.declared_requirements(&library)?;
     requirements.extend(recipes.iter().map(Recipe::requirements));
-    let (grounds, given) = grounds(&library, request, &mut recipes, (store, reporter))?;
+    let path = lock_file::path(&library);
+    let stands = recipes.iter().any(|recipe| recipe.base.is_some());
+    let lock = if stands { Lock::read(&path)? } else { None };
+    let (client, lock, locked) = (request.client.as_deref(), lock.as_ref(), request.locked);
+    let bases = Bases { store, client, reporter, lock, path: &path, locked, upgrade: false };
+    let mut given = Given::new();
+    let mut stand = |recipe: &mut Recipe| stand(&bases, request, recipe, &mut given);
+    let grounds: Vec<_> = recipes.iter_mut().map(&mut stand).collect::<Result<_, Error>>()?;
     // A mistake in the layers of one target is found before anything is written for another.
     let built: Vec<_> =
         recipes.par_iter().zip(grounds).map(|(recipe, base)| prepare(request, recipe, base, store)).collect();
     let built = built.into_iter().collect::<Result<Vec<_>, Error>>()?;
+    let rendered: Vec<_> =
+        requests.iter().zip(&recipes).zip(&built).map(|((one, recipe), built)| (one, recipe, built)).collect();
+    let containers = containers::prepare(&request.selection, &library, &rendered, (store, &mut stand))?;
     lock_file::keep(&library, Wanted { requirements, given }, request.locked)?;
-    let neutrals = neutrals(request, &library, &recipes, &built, store)?;
     let inputs = vec![project.inputs(); targets.len()];
-    let means = Means { store, signer: request.signer.as_deref(), neutrals: &neutrals };
+    let signer = request.signer.as_deref();
+    let means = Means { store, signer, neutrals: &containers.neutrals, platforms: &containers.platforms };
     let common = Work { request, means, reporter };
     let work: Vec<_> = targets.iter().zip(destinations).zip(recipes.iter().zip(&built)).zip(inputs).collect();
     let committed: Vec<_> = work
@@ -191,35 +202,23 @@ fn finish(
     failure.map_or(Ok(()), Err)
 }
 
-/// Finds out what the recipes stand on, and fetches it for those that make an image of it. From then on the recipes name
-/// their base image by its digest.
-fn grounds(
-    library: &Library,
+/// Finds out what a recipe stands on, and fetches it when an image is made of it. From then on the recipe names its base
+/// image by its digest.
+fn stand(
+    bases: &Bases<'_>,
     request: &RenderRequest,
-    recipes: &mut [Recipe],
-    (store, reporter): (&Store, &dyn Reporter),
-) -> Result<(Images, Given), Error> {
-    let (mut images, mut given) = (Vec::new(), Given::new());
-    let path = lock_file::path(library);
-    let stands = recipes.iter().any(|recipe| recipe.base.is_some());
-    let lock = if stands { Lock::read(&path)? } else { None };
-    let client = request.client.as_deref();
-    let (lock, locked) = (lock.as_ref(), request.locked);
-    let bases = Bases { store, client, reporter, lock, path: &path, locked, upgrade: false };
-    for recipe in recipes {
-        let Some(ground) = bases.look_up(recipe)? else {
-            images.push(None);
-            continue;
-        };
-        given.insert(target_of(&recipe.distro), ground.digest);
-        let plan = Plan::of(recipe, &kinds(request, recipe), request.image)?;
-        let needed = plan.actions.iter().any(|action| matches!(&action.step, Step::Oci(output) if !output.scratch));
-        images.push(if needed { Some(bases.fetch(recipe, &ground)?) } else { None });
-        if let Some(reference) = ground.reference {
-            recipe.image = reference.to_string();
-        }
+    recipe: &mut Recipe,
+    given: &mut Given,
+) -> Result<Option<Arc<BaseImage>>, Error> {
+    let Some(ground) = bases.look_up(recipe)? else { return Ok(None) };
+    given.insert(target_of(&recipe.distro), ground.digest);
+    let plan = Plan::of(recipe, &kinds(request, recipe), request.image)?;
+    let needed = plan.actions.iter().any(|action| matches!(&action.step, Step::Oci(output) if !output.scratch));
+    let image = if needed { Some(bases.fetch(recipe, &ground)?) } else { None };
+    if let Some(reference) = ground.reference {
+        recipe.image = reference.to_string();
     }
-    Ok((images, given))
+    Ok(image)
 }
 
 /// Plans one target and lays its layers over each other.
@@ -231,34 +230,6 @@ fn prepare(
 ) -> Result<(Plan, Stacked), Error> {
     let plan = Plan::of(recipe, &kinds(request, recipe), request.image)?;
     Ok((plan, Stacked { base, ..build::stack(recipe, &store.archives())? }))
-}
-
-/// Finds out what of each layer is the same for every distro of the profile, also for those that are not rendered now:
-/// only then is it the same blob whatever is rendered together. Nothing when no container image is written.
-fn neutrals(
-    request: &RenderRequest,
-    library: &Library,
-    recipes: &[Recipe],
-    built: &[(Plan, Stacked)],
-    store: &Store,
-) -> Result<Neutrals, Error> {
-    let writes_oci = |plan: &Plan| plan.actions.iter().any(|action| matches!(action.step, Step::Oci(_)));
-    if !built.iter().any(|(plan, _)| writes_oci(plan)) {
-        return Ok(Neutrals::default());
-    }
-    let selection = &request.selection;
-    // Another release or architecture is another recipe.
-    let same = selection.release.is_none() && selection.architecture.is_none();
-    let is_rendered = |name: &str| same && recipes.iter().any(|recipe| recipe.distro.name == name);
-    let mut others = selection.declared(library)?;
-    others.retain(|other| !is_rendered(other.distro.as_str()));
-    let others = super::select::resolve_all(library, &others)?;
-    let stacks: Vec<_> = others.par_iter().map(|recipe| build::layers(recipe, &store.archives())).collect();
-    let stacks = stacks.into_iter().collect::<Result<Vec<_>, _>>()?;
-    let rendered = recipes.iter().zip(built).map(|(recipe, (_, stacked))| (recipe, &stacked.stack));
-    let mut all: Vec<_> = rendered.chain(others.iter().zip(&stacks)).collect();
-    all.sort_by_key(|(recipe, _)| target_name(&recipe.distro));
-    Ok(Neutrals::of(&all))
 }
 
 /// Makes the artifacts of one target, tells what should be known about them, and puts them in place.
