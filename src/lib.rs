@@ -63,6 +63,8 @@
 //! * **Images are made from trees, never from directories.** What an extension carries, subtracting a base and completing a
 //!   portable service are functions on trees (`image::extension`); EROFS, GPT and dm-verity are ours and stream from where
 //!   contents are. An image is kept in the store under the digest of its tree and settings, and copied into destinations.
+//! * **What comes from elsewhere is named by its digest.** `fetch` knows the network and nothing of what it carries; a tag is
+//!   looked up once and its digest kept in the lock, and from then on everything is checked, resumed and shared by digest.
 //! * **Units carry numbers, not names.** A service of an extension runs as the uid that its files have, because a merge
 //!   neither makes accounts nor can change them; `PREFIX-files.service` makes what a late merge missed.
 //! * **Unchanged is cheap.** A render writes down the stamp of everything it read, listed or looked for, and of everything
