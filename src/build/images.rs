@@ -1,6 +1,7 @@
 //! Images that systemd takes: which tree each carries, and its file or directory.
 
 use std::borrow::Cow;
+use std::collections::BTreeMap;
 
 use rayon::prelude::*;
 
@@ -31,6 +32,8 @@ pub struct Means<'run> {
     pub signer: Option<&'run Signer>,
     /// What of each layer is the same for every distro; only container images need to know.
     pub neutrals: &'run Neutrals,
+    /// By target, what it is for the other architectures of a container image.
+    pub platforms: &'run BTreeMap<String, Vec<(Recipe, Stacked)>>,
 }
 
 /// How many bytes of compressed chunks are kept.

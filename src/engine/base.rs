@@ -100,6 +100,20 @@ impl Bases<'_> {
         Ok(Arc::new(image))
     }
 
+    /// Fetches what a recipe for another architecture stands on: of the same image as those that were looked up.
+    ///
+    /// # Errors
+    /// As [`Bases::fetch`].
+    pub(super) fn other(&self, recipe: &Recipe, given: &Given) -> Result<Option<Arc<BaseImage>>, Error> {
+        let Some(base) = &recipe.base else { return Ok(None) };
+        let Some(digest) = given.get(&target_of(&recipe.distro)).copied() else { return Ok(None) };
+        let reference = match base {
+            Base::Path { .. } => None,
+            Base::Image => Some(recipe.image.parse::<Reference>().map_err(RegistryError::Reference)?.pinned(digest)),
+        };
+        self.fetch(recipe, &Ground { digest, reference }).map(Some)
+    }
+
     /// Keeps a blob of this machine in the store, checked.
     fn keep(&self, digest: &Digest, content: &crate::tree::Content) -> Result<(), Error> {
         let Begun::Partial(mut partial) = self.store.begin_download(digest)? else { return Ok(()) };

@@ -5,6 +5,7 @@
 
 mod base;
 mod check;
+mod containers;
 mod diff;
 mod graph;
 mod init;

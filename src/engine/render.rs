@@ -8,11 +8,12 @@ use rayon::prelude::*;
 use serde::Serialize;
 
 use super::base::{Bases, Given, Images};
+use super::containers;
 use super::lock_file::{self, Wanted};
 use super::memory::Memory;
 use super::select::Selection;
 use super::witness::witness;
-use crate::build::{self, Body, Means, Neutrals, Product, Stacked};
+use crate::build::{self, Body, Means, Product, Stacked};
 use crate::digest::{Digest, Hasher};
 use crate::distro::{self, Distro};
 use crate::error::Error;
@@ -108,15 +109,24 @@ pub fn render(
     let mut recipes = super::select::resolve_all(&library, &requests)?;
     let mut requirements = request.selection.declared_requirements(&library)?;
     requirements.extend(recipes.iter().map(Recipe::requirements));
-    let (grounds, given) = grounds(&library, request, &mut recipes, (store, reporter))?;
+    let path = lock_file::path(&library);
+    let stands = recipes.iter().any(|recipe| recipe.base.is_some());
+    let lock = if stands { Lock::read(&path)? } else { None };
+    let (lock, client, locked) = (lock.as_ref(), request.client.as_deref(), request.locked);
+    let bases = Bases { store, client, reporter, lock, path: &path, locked, upgrade: false };
+    let (grounds, given) = grounds(request, &mut recipes, &bases)?;
     // A mistake in the layers of one target is found before anything is written for another.
     let built: Vec<_> =
         recipes.par_iter().zip(grounds).map(|(recipe, base)| prepare(request, recipe, base, store)).collect();
     let built = built.into_iter().collect::<Result<Vec<_>, Error>>()?;
-    lock_file::keep(&library, Wanted { requirements, given }, request.locked)?;
-    let neutrals = neutrals(request, &library, &recipes, &built, store)?;
+    lock_file::keep(&library, Wanted { requirements, given: given.clone() }, request.locked)?;
+    let rendered: Vec<_> =
+        requests.iter().zip(&recipes).zip(&built).map(|((one, recipe), built)| (one, recipe, built)).collect();
+    let ground = |recipe: &Recipe| bases.other(recipe, &given);
+    let containers = containers::prepare(&request.selection, &library, &rendered, store, &ground)?;
     let inputs = vec![project.inputs(); targets.len()];
-    let means = Means { store, signer: request.signer.as_deref(), neutrals: &neutrals };
+    let signer = request.signer.as_deref();
+    let means = Means { store, signer, neutrals: &containers.neutrals, platforms: &containers.platforms };
     let common = Work { request, means, reporter };
     let work: Vec<_> = targets.iter().zip(destinations).zip(recipes.iter().zip(&built)).zip(inputs).collect();
     let committed: Vec<_> = work
@@ -193,19 +203,8 @@ fn finish(
 
 /// Finds out what the recipes stand on, and fetches it for those that make an image of it. From then on the recipes name
 /// their base image by its digest.
-fn grounds(
-    library: &Library,
-    request: &RenderRequest,
-    recipes: &mut [Recipe],
-    (store, reporter): (&Store, &dyn Reporter),
-) -> Result<(Images, Given), Error> {
+fn grounds(request: &RenderRequest, recipes: &mut [Recipe], bases: &Bases<'_>) -> Result<(Images, Given), Error> {
     let (mut images, mut given) = (Vec::new(), Given::new());
-    let path = lock_file::path(library);
-    let stands = recipes.iter().any(|recipe| recipe.base.is_some());
-    let lock = if stands { Lock::read(&path)? } else { None };
-    let client = request.client.as_deref();
-    let (lock, locked) = (lock.as_ref(), request.locked);
-    let bases = Bases { store, client, reporter, lock, path: &path, locked, upgrade: false };
     for recipe in recipes {
         let Some(ground) = bases.look_up(recipe)? else {
             images.push(None);
@@ -231,34 +230,6 @@ fn prepare(
 ) -> Result<(Plan, Stacked), Error> {
     let plan = Plan::of(recipe, &kinds(request, recipe), request.image)?;
     Ok((plan, Stacked { base, ..build::stack(recipe, &store.archives())? }))
-}
-
-/// Finds out what of each layer is the same for every distro of the profile, also for those that are not rendered now:
-/// only then is it the same blob whatever is rendered together. Nothing when no container image is written.
-fn neutrals(
-    request: &RenderRequest,
-    library: &Library,
-    recipes: &[Recipe],
-    built: &[(Plan, Stacked)],
-    store: &Store,
-) -> Result<Neutrals, Error> {
-    let writes_oci = |plan: &Plan| plan.actions.iter().any(|action| matches!(action.step, Step::Oci(_)));
-    if !built.iter().any(|(plan, _)| writes_oci(plan)) {
-        return Ok(Neutrals::default());
-    }
-    let selection = &request.selection;
-    // Another release or architecture is another recipe.
-    let same = selection.release.is_none() && selection.architecture.is_none();
-    let is_rendered = |name: &str| same && recipes.iter().any(|recipe| recipe.distro.name == name);
-    let mut others = selection.declared(library)?;
-    others.retain(|other| !is_rendered(other.distro.as_str()));
-    let others = super::select::resolve_all(library, &others)?;
-    let stacks: Vec<_> = others.par_iter().map(|recipe| build::layers(recipe, &store.archives())).collect();
-    let stacks = stacks.into_iter().collect::<Result<Vec<_>, _>>()?;
-    let rendered = recipes.iter().zip(built).map(|(recipe, (_, stacked))| (recipe, &stacked.stack));
-    let mut all: Vec<_> = rendered.chain(others.iter().zip(&stacks)).collect();
-    all.sort_by_key(|(recipe, _)| target_name(&recipe.distro));
-    Ok(Neutrals::of(&all))
 }
 
 /// Makes the artifacts of one target, tells what should be known about them, and puts them in place.

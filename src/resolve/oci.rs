@@ -7,6 +7,7 @@ use serde::Serialize;
 use super::output::default_process;
 use super::recipe::{Contract, Recipe};
 use super::resolver::Resolver;
+use crate::distro::Architecture;
 use crate::spec::{LayerCompression, OciFormat, OciTable, Problem, RootfsTable, SbomFormat, SpecError};
 
 /// How an image for container engines is written.
@@ -28,6 +29,9 @@ pub struct OciOutput {
     pub scratch: bool,
     /// The most layers that it may have.
     pub max_layers: usize,
+    /// What it runs on, sorted; empty for what is rendered for.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub architectures: Vec<Architecture>,
     /// The process that it starts; nothing when the profile has none.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub process: Option<String>,
@@ -66,6 +70,7 @@ pub fn default_oci(recipe: &Recipe) -> Result<OciOutput, SpecError> {
         level: level(LayerCompression::Zstd),
         scratch: false,
         max_layers: LAYERS,
+        architectures: Vec::new(),
         process,
         annotations: BTreeMap::new(),
         sbom: Vec::new(),
@@ -123,12 +128,35 @@ impl Resolver<'_> {
             level: self.layer_level(table, compression),
             scratch: table.from.is_some(),
             max_layers: self.number(table.max_layers.as_ref(), 1..=LAYERS_MAX).map_or(LAYERS, |layers| layers as usize),
+            architectures: self.architectures(table, format),
             process,
             annotations,
             sbom,
             provenance: table.provenance.as_ref().is_some_and(|provenance| provenance.value),
             sign: table.sign.as_ref().is_some_and(|sign| sign.value),
         })
+    }
+
+    /// Reads what the image runs on: only what the distro is made for.
+    fn architectures(&mut self, table: &OciTable, format: OciFormat) -> Vec<Architecture> {
+        let mut architectures = Vec::new();
+        for text in table.architectures.iter().flatten() {
+            match text.value.parse::<Architecture>() {
+                Ok(architecture) => architectures.push(architecture),
+                Err(message) => self.problems.push(Problem::of_sentence(&text.place, message.as_str())),
+            }
+        }
+        if let (OciFormat::DockerArchive, [_, second, ..]) =
+            (format, table.architectures.as_deref().unwrap_or_default())
+        {
+            self.problems.push(
+                Problem::at(&second.place, "a `docker-archive` holds the image of one architecture")
+                    .help("choose `format = \"tar\"`"),
+            );
+        }
+        architectures.sort();
+        architectures.dedup();
+        architectures
     }
 
     /// Reports what an archive of Docker has no room for.

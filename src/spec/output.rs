@@ -74,6 +74,8 @@ pub struct OciTable {
     pub level: Option<Located<Number>>,
     /// The most layers that the image may have, 1 to 127; 64 by default.
     pub max_layers: Option<Located<Number>>,
+    /// What it runs on, an image for each: `x86_64`, `aarch64`, `riscv64`; what is rendered for by default.
+    pub architectures: Option<Vec<Located<String>>>,
     /// The process that the image starts; needed when there are several.
     pub process: Option<Located<Name>>,
     /// Annotations of the manifest, beside those that are made from the profile; values are rendered as templates.
@@ -356,6 +358,7 @@ merge_fields!(OciTable {
     compression,
     level,
     max_layers,
+    architectures,
     process,
     annotations,
     sbom,

@@ -13,7 +13,7 @@ use crate::deploy::{Container, Started, image_name};
 use crate::digest::{Digest, Hasher};
 use crate::image::oci::layer::{ARCHIVER, Codec, write_layer};
 use crate::image::oci::{
-    self, Annotations, BaseImage, Blobs, HealthCheck, History, ImageConfig, Index, Manifest, Part, Platform, RootFs,
+    self, Annotations, BaseImage, Blobs, Descriptor, HealthCheck, History, ImageConfig, Index, Manifest, Part, Platform, RootFs,
     RunConfig, Shared, annotation, media_type, rfc3339,
 };
 use crate::image::{ManifestFile, write_tar};
@@ -59,24 +59,41 @@ pub(super) fn oci<'tree>(
     output: &OciOutput,
     means: &Means<'_>,
 ) -> Result<Product<'tree>, BuildError> {
-    let container = Container::of(recipe, output.process.as_deref())?;
-    let mut blobs = Blobs::default();
-    let base = stacked.base.as_deref().filter(|_| !output.scratch);
-    let run = run_config(&container, &stacked.tree);
-    let inside = Inside { run, base, parts: parts(recipe, stacked, base, output, means)? };
-    let image = image(recipe, output, inside, &mut blobs, means)?;
+    let others = means.platforms.get(&target_name(&recipe.distro)).map(Vec::as_slice).unwrap_or_default();
+    let others = others.iter().map(|(recipe, stacked)| (recipe, stacked));
+    let mut platforms: Vec<(&Recipe, &Stacked)> = std::iter::once((recipe, stacked)).chain(others).collect();
+    let wanted = &output.architectures;
+    platforms.retain(|(recipe, _)| wanted.is_empty() || wanted.contains(&recipe.distro.architecture));
+    platforms.sort_by_key(|(recipe, _)| recipe.distro.architecture);
     let reference = reference(recipe, output);
-    let mut descriptor = blobs.add_manifest(&image);
-    descriptor.platform = Some(Platform::linux(recipe.distro.architecture));
-    descriptor.annotations = Annotations::from([
+    let mut blobs = Blobs::default();
+    let (mut images, mut descriptors, mut attached) = (Vec::new(), Vec::new(), Vec::new());
+    for (recipe, stacked) in platforms {
+        let container = Container::of(recipe, output.process.as_deref())?;
+        let run = run_config(&container, &stacked.tree);
+        let base = stacked.base.as_deref().filter(|_| !output.scratch);
+        let inside = Inside { run, base, parts: parts(recipe, stacked, base, output, means)? };
+        let image = image(recipe, output, inside, &mut blobs, means)?;
+        let descriptor = blobs.add_manifest(&image);
+        if output.format != OciFormat::DockerArchive {
+            let subject = attached::Subject { recipe, stacked, output, reference: &reference, manifest: &descriptor };
+            attached.extend(attached::attach(&subject, &mut blobs, means.signer)?);
+        }
+        descriptors.push(Descriptor { platform: Some(Platform::linux(recipe.distro.architecture)), ..descriptor });
+        images.push(image);
+    }
+    let image = images.swap_remove(0);
+    let mut manifests = if let [only] = descriptors.as_slice() {
+        vec![only.clone()]
+    } else {
+        let index = Index::new(descriptors);
+        vec![blobs.add_bytes(media_type::INDEX, index.to_bytes())]
+    };
+    manifests[0].annotations = Annotations::from([
         (annotation::REF_NAME.into(), reference.clone()),
         (annotation::CONTAINERD_NAME.into(), reference.clone()),
     ]);
-    let mut manifests = vec![descriptor.clone()];
-    if output.format != OciFormat::DockerArchive {
-        let subject = attached::Subject { recipe, stacked, output, reference: &reference, manifest: &descriptor };
-        manifests.extend(attached::attach(&subject, &mut blobs, means.signer)?);
-    }
+    manifests.extend(attached);
     let index = Index::new(manifests);
     let tags = [reference];
     let epoch = recipe.profile.epoch;

@@ -186,7 +186,7 @@ impl Layout {
     /// When a document is missing or damaged, or there are too many.
     pub fn images(&self) -> Result<Vec<(Descriptor, Manifest)>, OciError> {
         let mut images = Vec::new();
-        self.walk(&self.index.manifests, 0, &mut 0, &mut |descriptor| {
+        self.walk(&self.index.manifests, 0, &mut BTreeSet::new(), &mut |descriptor| {
             if media_type::is_manifest(&descriptor.media_type) {
                 let manifest = self.manifest(descriptor)?;
                 if manifest.subject.is_none() && media_type::is_config(&manifest.config.media_type) {
@@ -204,7 +204,6 @@ impl Layout {
     /// When there is none, or it is not clear which; when a document is missing or damaged.
     pub fn image(&self, platform: &Platform) -> Result<(Descriptor, Manifest), OciError> {
         let mut images = self.images()?;
-        images.dedup_by(|one, other| one.0.digest == other.0.digest);
         if images.len() > 1 {
             images.retain(|(descriptor, _)| descriptor.platform.as_ref().is_some_and(|own| own.fits(platform)));
         }
@@ -223,7 +222,7 @@ impl Layout {
     /// When a document is missing or damaged, or there are too many.
     pub fn blobs(&self, root: &Descriptor) -> Result<Vec<Descriptor>, OciError> {
         let mut found = Vec::new();
-        self.walk(std::slice::from_ref(root), 0, &mut 0, &mut |descriptor| {
+        self.walk(std::slice::from_ref(root), 0, &mut BTreeSet::new(), &mut |descriptor| {
             if media_type::is_manifest(&descriptor.media_type) {
                 let manifest = self.manifest(descriptor)?;
                 found.push(manifest.config);
@@ -243,7 +242,7 @@ impl Layout {
     /// When a document is missing or damaged, or there are too many.
     pub fn referrers(&self, subject: &Digest) -> Result<Vec<(Descriptor, Manifest)>, OciError> {
         let mut attached = Vec::new();
-        self.walk(&self.index.manifests, 0, &mut 0, &mut |descriptor| {
+        self.walk(&self.index.manifests, 0, &mut BTreeSet::new(), &mut |descriptor| {
             if media_type::is_manifest(&descriptor.media_type) {
                 let manifest = self.manifest(descriptor)?;
                 if manifest.subject.as_ref().is_some_and(|named| named.digest == *subject) {
@@ -255,25 +254,27 @@ impl Layout {
         Ok(attached)
     }
 
-    /// Hands every descriptor to `visit`, those of nested indexes before the index itself.
+    /// Hands every descriptor to `visit`, each blob once, those of nested indexes before the index itself.
     fn walk(
         &self,
         descriptors: &[Descriptor],
         depth: usize,
-        count: &mut usize,
+        seen: &mut BTreeSet<Digest>,
         visit: &mut dyn FnMut(&Descriptor) -> Result<(), OciError>,
     ) -> Result<(), OciError> {
         if depth > DEPTH {
             return Err(OciError::Limit { what: "indexes inside each other", limit: DEPTH as u64 });
         }
         for descriptor in descriptors {
-            *count += 1;
-            if *count > DESCRIPTORS {
+            if !seen.insert(descriptor.digest) {
+                continue;
+            }
+            if seen.len() > DESCRIPTORS {
                 return Err(OciError::Limit { what: "manifests", limit: DESCRIPTORS as u64 });
             }
             if media_type::is_index(&descriptor.media_type) {
                 let index = Index::read(&self.document(descriptor)?)?;
-                self.walk(&index.manifests, depth + 1, count, visit)?;
+                self.walk(&index.manifests, depth + 1, seen, visit)?;
             }
             visit(descriptor)?;
         }
