@@ -1,15 +1,14 @@
 //! What the container images of a profile need to know about each other: what they share, and their other architectures.
 
 use std::collections::BTreeMap;
-use std::sync::Arc;
 
 use rayon::prelude::*;
 
+use super::base::Fetch;
 use super::select::{Selection, resolve_all};
 use crate::build::{self, Neutrals, Stacked};
 use crate::distro::{Architecture, Wish};
 use crate::error::Error;
-use crate::image::oci::BaseImage;
 use crate::plan::{Plan, Step};
 use crate::resolve::{Library, Recipe, Request, target_name};
 use crate::store::Store;
@@ -34,7 +33,7 @@ pub(super) fn prepare(
     library: &Library,
     rendered: &[(&Request, &Recipe, &(Plan, Stacked))],
     store: &Store,
-    ground: &dyn Fn(&Recipe) -> Result<Option<Arc<BaseImage>>, Error>,
+    ground: &Fetch<'_>,
 ) -> Result<Containers, Error> {
     let output = rendered.iter().flat_map(|(_, _, (plan, _))| &plan.actions).find_map(|action| match &action.step {
         Step::Oci(output) => Some(output),

@@ -14,7 +14,7 @@ use super::sharing::lay_as_engines;
 use super::{Annotations, DOCKER_MANIFEST, OciError, Platform};
 use crate::digest::Digest;
 use crate::fs;
-use crate::tree::{Content, ContentSource, Kind, Meta, Tree, TreePath, read_tar, read_tar_within};
+use crate::tree::{Content, ContentSource, Kind, Meta, Tree, TreePath, read_tar_within};
 
 /// An image that others stand on.
 #[derive(Debug, Clone)]
@@ -111,7 +111,8 @@ impl LocalImage {
         if path.is_dir() {
             return Self::of_layout(&Layout::open(path, archives)?, platform);
         }
-        let tree = read_tar(path, archives)?;
+        let length = std::fs::metadata(path).map_err(fs::Error::on("look at", path))?.len();
+        let tree = read_tar_within(path, archives, unpacked_limit(length))?;
         let file = |name: &str| -> Option<Content> {
             match &tree.lookup(&TreePath::from_relative(name.as_bytes()).ok()?)?.kind {
                 Kind::Regular(content) => Some(content.clone()),
