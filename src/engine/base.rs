@@ -32,6 +32,12 @@ pub(super) struct Bases<'run> {
 /// The digests of what layers stand on, by target.
 pub(super) type Given = BTreeMap<String, Digest>;
 
+/// What recipes stand on, in their order.
+pub(super) type Images = Vec<Option<Arc<BaseImage>>>;
+
+/// Fetches what a recipe stands on.
+pub(super) type Fetch<'run> = dyn Fn(&Recipe) -> Result<Option<Arc<BaseImage>>, Error> + 'run;
+
 /// What a recipe stands on.
 pub(super) struct Ground {
     /// The digest of what was asked for.
@@ -95,6 +101,20 @@ impl Bases<'_> {
         let image = image.map_err(RegistryError::from)?;
         build::check_base(recipe, &image)?;
         Ok(Arc::new(image))
+    }
+
+    /// Fetches what a recipe for another architecture stands on: of the same image as those that were looked up.
+    ///
+    /// # Errors
+    /// As [`Bases::fetch`].
+    pub(super) fn other(&self, recipe: &Recipe, given: &Given) -> Result<Option<Arc<BaseImage>>, Error> {
+        let Some(base) = &recipe.base else { return Ok(None) };
+        let Some(digest) = given.get(&target_of(&recipe.distro)).copied() else { return Ok(None) };
+        let reference = match base {
+            Base::Path { .. } => None,
+            Base::Image => Some(recipe.image.parse::<Reference>().map_err(RegistryError::Reference)?.pinned(digest)),
+        };
+        self.fetch(recipe, &Ground { digest, reference }).map(Some)
     }
 
     /// Keeps a blob of this machine in the store, checked.

@@ -1,15 +1,14 @@
 //! What the container images of a profile need to know about each other: what they share, and their other architectures.
 
 use std::collections::BTreeMap;
-use std::sync::Arc;
 
 use rayon::prelude::*;
 
+use super::base::Fetch;
 use super::select::{Selection, resolve_all};
 use crate::build::{self, Neutrals, Stacked};
 use crate::distro::{Architecture, Wish};
 use crate::error::Error;
-use crate::image::oci::BaseImage;
 use crate::plan::{Plan, Step};
 use crate::resolve::{Library, Recipe, Request, target_name};
 use crate::store::Store;
@@ -23,11 +22,9 @@ pub(super) struct Containers {
     pub(super) platforms: BTreeMap<String, Vec<(Recipe, Stacked)>>,
 }
 
-/// Finds out what a recipe stands on, and fetches it.
-pub(super) type Stand<'run> = dyn FnMut(&mut Recipe) -> Result<Option<Arc<BaseImage>>, Error> + 'run;
-
 /// Compares the layers for every distro of the profile, also for those that are not rendered now: only then is what they share
-/// the same blob whatever is rendered together. Nothing is done when no container image is written.
+/// the same blob whatever is rendered together. `ground` fetches what a recipe for another architecture stands on. Nothing is
+/// done when no container image is written.
 ///
 /// # Errors
 /// When the profile is invalid for one of its distros, or a layer cannot be read.
@@ -35,7 +32,8 @@ pub(super) fn prepare(
     selection: &Selection,
     library: &Library,
     rendered: &[(&Request, &Recipe, &(Plan, Stacked))],
-    (store, stand): (&Store, &mut Stand<'_>),
+    store: &Store,
+    ground: &Fetch<'_>,
 ) -> Result<Containers, Error> {
     let output = rendered.iter().flat_map(|(_, _, (plan, _))| &plan.actions).find_map(|action| match &action.step {
         Step::Oci(output) => Some(output),
@@ -46,12 +44,12 @@ pub(super) fn prepare(
     let mut platforms: BTreeMap<String, Vec<(Recipe, Stacked)>> = BTreeMap::new();
     for (request, recipe, _) in rendered {
         let own = recipe.distro.architecture;
-        let mut variants = resolve_all(library, &variants(request, own, &output.architectures))?;
+        let variants = resolve_all(library, &variants(request, own, &output.architectures))?;
+        let base = |recipe: &Recipe| if output.scratch { Ok(None) } else { ground(recipe) };
+        let bases = variants.iter().map(base).collect::<Result<Vec<_>, _>>()?;
         let stacks: Vec<_> = variants.par_iter().map(|recipe| build::stack(recipe, &archives)).collect();
-        let mut stacks = stacks.into_iter().collect::<Result<Vec<_>, _>>()?;
-        for (recipe, stacked) in variants.iter_mut().zip(&mut stacks) {
-            stacked.base = stand(recipe)?;
-        }
+        let stacks = stacks.into_iter().zip(bases).map(|(stacked, base)| Ok(Stacked { base, ..stacked? }));
+        let stacks = stacks.collect::<Result<Vec<_>, Error>>()?;
         platforms.insert(target_name(&recipe.distro), variants.into_iter().zip(stacks).collect());
     }
     // Another release or architecture is another recipe.

@@ -7,7 +7,7 @@ use std::sync::Arc;
 use rayon::prelude::*;
 use serde::Serialize;
 
-use super::base::{Bases, Given};
+use super::base::{Bases, Given, Images};
 use super::containers;
 use super::lock_file::{self, Wanted};
 use super::memory::Memory;
@@ -112,19 +112,18 @@ pub fn render(
     let path = lock_file::path(&library);
     let stands = recipes.iter().any(|recipe| recipe.base.is_some());
     let lock = if stands { Lock::read(&path)? } else { None };
-    let (client, lock, locked) = (request.client.as_deref(), lock.as_ref(), request.locked);
+    let (lock, client, locked) = (lock.as_ref(), request.client.as_deref(), request.locked);
     let bases = Bases { store, client, reporter, lock, path: &path, locked, upgrade: false };
-    let mut given = Given::new();
-    let mut stand = |recipe: &mut Recipe| stand(&bases, request, recipe, &mut given);
-    let grounds: Vec<_> = recipes.iter_mut().map(&mut stand).collect::<Result<_, Error>>()?;
+    let (grounds, given) = grounds(request, &mut recipes, &bases)?;
     // A mistake in the layers of one target is found before anything is written for another.
     let built: Vec<_> =
         recipes.par_iter().zip(grounds).map(|(recipe, base)| prepare(request, recipe, base, store)).collect();
     let built = built.into_iter().collect::<Result<Vec<_>, Error>>()?;
+    lock_file::keep(&library, Wanted { requirements, given: given.clone() }, request.locked)?;
     let rendered: Vec<_> =
         requests.iter().zip(&recipes).zip(&built).map(|((one, recipe), built)| (one, recipe, built)).collect();
-    let containers = containers::prepare(&request.selection, &library, &rendered, (store, &mut stand))?;
-    lock_file::keep(&library, Wanted { requirements, given }, request.locked)?;
+    let ground = |recipe: &Recipe| bases.other(recipe, &given);
+    let containers = containers::prepare(&request.selection, &library, &rendered, store, &ground)?;
     let inputs = vec![project.inputs(); targets.len()];
     let signer = request.signer.as_deref();
     let means = Means { store, signer, neutrals: &containers.neutrals, platforms: &containers.platforms };
@@ -202,23 +201,24 @@ fn finish(
     failure.map_or(Ok(()), Err)
 }
 
-/// Finds out what a recipe stands on, and fetches it when an image is made of it. From then on the recipe names its base
-/// image by its digest.
-fn stand(
-    bases: &Bases<'_>,
-    request: &RenderRequest,
-    recipe: &mut Recipe,
-    given: &mut Given,
-) -> Result<Option<Arc<BaseImage>>, Error> {
-    let Some(ground) = bases.look_up(recipe)? else { return Ok(None) };
-    given.insert(target_of(&recipe.distro), ground.digest);
-    let plan = Plan::of(recipe, &kinds(request, recipe), request.image)?;
-    let needed = plan.actions.iter().any(|action| matches!(&action.step, Step::Oci(output) if !output.scratch));
-    let image = if needed { Some(bases.fetch(recipe, &ground)?) } else { None };
-    if let Some(reference) = ground.reference {
-        recipe.image = reference.to_string();
+/// Finds out what the recipes stand on, and fetches it for those that make an image of it. From then on the recipes name
+/// their base image by its digest.
+fn grounds(request: &RenderRequest, recipes: &mut [Recipe], bases: &Bases<'_>) -> Result<(Images, Given), Error> {
+    let (mut images, mut given) = (Vec::new(), Given::new());
+    for recipe in recipes {
+        let Some(ground) = bases.look_up(recipe)? else {
+            images.push(None);
+            continue;
+        };
+        given.insert(target_of(&recipe.distro), ground.digest);
+        let plan = Plan::of(recipe, &kinds(request, recipe), request.image)?;
+        let needed = plan.actions.iter().any(|action| matches!(&action.step, Step::Oci(output) if !output.scratch));
+        images.push(if needed { Some(bases.fetch(recipe, &ground)?) } else { None });
+        if let Some(reference) = ground.reference {
+            recipe.image = reference.to_string();
+        }
     }
-    Ok(image)
+    Ok((images, given))
 }
 
 /// Plans one target and lays its layers over each other.

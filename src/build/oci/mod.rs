@@ -13,8 +13,8 @@ use crate::deploy::{Container, Started, image_name};
 use crate::digest::{Digest, Hasher};
 use crate::image::oci::layer::{ARCHIVER, Codec, write_layer};
 use crate::image::oci::{
-    self, Annotations, BaseImage, Blobs, Descriptor, HealthCheck, History, ImageConfig, Index, Manifest, Part, Platform,
-    RootFs, RunConfig, Shared, annotation, media_type, rfc3339,
+    self, Annotations, BaseImage, Blobs, Descriptor, HealthCheck, History, ImageConfig, Index, Manifest, Part, Platform, RootFs,
+    RunConfig, Shared, annotation, media_type, rfc3339,
 };
 use crate::image::{ManifestFile, write_tar};
 use crate::plan::OutputKind;
@@ -70,8 +70,8 @@ pub(super) fn oci<'tree>(
     let (mut images, mut descriptors, mut attached) = (Vec::new(), Vec::new(), Vec::new());
     for (recipe, stacked) in platforms {
         let container = Container::of(recipe, output.process.as_deref())?;
-        let base = stacked.base.as_deref().filter(|_| !output.scratch);
         let run = run_config(&container, &stacked.tree);
+        let base = stacked.base.as_deref().filter(|_| !output.scratch);
         let inside = Inside { run, base, parts: parts(recipe, stacked, base, output, means)? };
         let image = image(recipe, output, inside, &mut blobs, means)?;
         let descriptor = blobs.add_manifest(&image);

@@ -14,7 +14,7 @@ use super::sharing::lay_as_engines;
 use super::{Annotations, DOCKER_MANIFEST, OciError, Platform};
 use crate::digest::Digest;
 use crate::fs;
-use crate::tree::{Content, ContentSource, Kind, Meta, Tree, TreePath, read_tar, read_tar_within};
+use crate::tree::{Content, ContentSource, Kind, Meta, Tree, TreePath, read_tar_within};
 
 /// An image that others stand on.
 #[derive(Debug, Clone)]
@@ -111,7 +111,8 @@ impl LocalImage {
         if path.is_dir() {
             return Self::of_layout(&Layout::open(path, archives)?, platform);
         }
-        let tree = read_tar(path, archives)?;
+        let length = std::fs::metadata(path).map_err(fs::Error::on("look at", path))?.len();
+        let tree = read_tar_within(path, archives, unpacked_limit(length))?;
         let file = |name: &str| -> Option<Content> {
             match &tree.lookup(&TreePath::from_relative(name.as_bytes()).ok()?)?.kind {
                 Kind::Regular(content) => Some(content.clone()),
@@ -324,7 +325,7 @@ mod tests {
             read(&archive(folder.path(), &files), folder.path()).unwrap_err().to_string()
         };
         let swapped = refused(&|_, manifest| manifest.layers.reverse());
-        assert!(swapped.contains("decompresses to"), "{swapped}");
+        assert!(swapped.contains("the configuration says"), "{swapped}");
         let fewer = refused(&|_, manifest| drop(manifest.layers.pop()));
         assert!(fewer.contains("different numbers of layers"), "{fewer}");
         let kind = refused(&|_, manifest| manifest.layers[0].media_type = "application/x-encrypted".into());

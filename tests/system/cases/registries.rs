@@ -436,7 +436,7 @@ pub(super) fn hostile_images_are_contained(world: &World) -> Outcome {
         || bench.command("store").args(["render", "web", "--dest", "hostile"]).output().map_err(explain("render"));
     for (archive, reason) in [
         ("tar cPf ../base.tar etc x --transform 's,^x$,../../x,'", "has `.` or `..` in it"),
-        ("(tar cf - etc; head -c 3000000000 /dev/zero) | gzip -1 > ../base.tar", "cannot take the"),
+        ("(tar cf - etc; head -c 2200000000 /dev/zero) | gzip -1 > ../base.tar", "bytes come out"),
         ("tar cf - etc | head -c 1000 > ../base.tar", "cut short"),
     ] {
         make(archive)?;
