@@ -88,6 +88,27 @@ impl Solution {
 /// # Errors
 /// When no set of packages does what is asked for.
 pub fn solve(pool: &Pool, rules: &impl Rules, question: &Question) -> Result<Solution, Explanation> {
+    attempt(pool, rules, question).map_err(|explanation| narrow(pool, rules, question, explanation))
+}
+
+/// Leaves out of a question whatever has no part in its having no answer, so that the explanation has none of it either.
+fn narrow(pool: &Pool, rules: &impl Rules, question: &Question, explanation: Explanation) -> Explanation {
+    let (mut question, mut explanation) = (question.clone(), explanation);
+    let mut place = 0;
+    while question.requests.len() > 1 && place < question.requests.len() {
+        let request = question.requests.remove(place);
+        match attempt(pool, rules, &question) {
+            Err(narrower) => explanation = narrower,
+            Ok(_) => {
+                question.requests.insert(place, request);
+                place += 1;
+            }
+        }
+    }
+    explanation
+}
+
+fn attempt(pool: &Pool, rules: &impl Rules, question: &Question) -> Result<Solution, Explanation> {
     let candidates = Candidates::of(pool, rules, question)?;
     let clauses = Clauses::of(pool, rules, question, &candidates);
     if question.only {
@@ -98,3 +119,6 @@ pub fn solve(pool: &Pool, rules: &impl Rules, question: &Question) -> Result<Sol
     Ok(Solution { packages: search.solution() })
 }
 
+
+#[cfg(test)]
+mod tests;

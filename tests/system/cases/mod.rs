@@ -1,5 +1,6 @@
 //! The cases, by name.
 
+mod apt;
 mod ddi;
 mod dockerfile;
 mod drawings;
@@ -24,6 +25,9 @@ type Case = fn(&World) -> Outcome;
 
 /// Every case, in the order in which they run.
 pub(crate) const ALL: &[(&str, Case)] = &[
+    ("apt_minimal_system_in_the_eyes_of_dpkg", apt::minimal_system_in_the_eyes_of_dpkg),
+    ("apt_solver_with_recommends", apt::solver_with_recommends),
+    ("apt_solver_without_recommends", apt::solver_without_recommends),
     ("ddi_as_systemd_repart_257", ddi::as_systemd_repart_257),
     ("ddi_as_systemd_repart_of_testing", ddi::as_systemd_repart_of_testing),
     ("ddi_as_veritysetup", ddi::as_veritysetup),

@@ -284,4 +284,4 @@ impl From<fs::Error> for Failure {
 }
 
 #[cfg(test)]
-mod tests;
+pub(super) mod tests;
