@@ -5,6 +5,7 @@
 
 mod artifacts;
 mod base;
+mod contents;
 mod images;
 mod layer;
 mod tiers;
@@ -15,6 +16,7 @@ use std::path::Path;
 use rayon::prelude::*;
 
 pub use artifacts::{ArchiveWriter, Artifact, Body, MANIFEST, Product, ROOTFS, ROOTFS_TAR, Remark, artifacts};
+pub use contents::image_trees;
 pub use images::Means;
 
 use crate::deploy::DeployError;

@@ -6,9 +6,9 @@ use clap::{ArgAction, ArgGroup, Args, Parser, Subcommand, ValueEnum};
 
 use crate::distro::Architecture;
 use crate::image::signature::KeyType;
-use crate::lint::{Class, Scope};
+use crate::lint::Class;
 use crate::plan::{ImageWish, OutputKind};
-use crate::spec::{ImageCompression, ImageFormat, Verity};
+use crate::spec::{ImageCompression, ImageFormat, Scope, Verity};
 
 /// Renders one declarative description of a Linux userland into every shape it is deployed in.
 #[derive(Debug, Parser)]
@@ -385,10 +385,10 @@ pub(super) struct LintArguments {
     /// What it is meant for; found out from what is in it when nothing is said
     #[arg(long, value_enum, value_name = "CLASS")]
     pub(super) class: Option<Class>,
-    /// The oldest systemd that must take it
-    #[arg(long, value_name = "VERSION", default_value_t = 252)]
-    pub(super) target_systemd: u32,
-    /// The oldest kernel that must mount it, such as 6.1
+    /// The oldest systemd that must take it; that of the release that it names when nothing is said, or else 252
+    #[arg(long, value_name = "VERSION")]
+    pub(super) target_systemd: Option<u32>,
+    /// The oldest kernel that must mount it, such as 6.1; that of the release that it names when nothing is said
     #[arg(long, value_name = "VERSION", value_parser = kernel)]
     pub(super) target_kernel: Option<(u32, u32)>,
     /// Where an extension is merged
@@ -639,6 +639,8 @@ macro_rules! value_enum {
     };
 }
 
+value_enum!(Class, Sysext = "sysext", Confext = "confext", Portable = "portable", Oci = "oci", Publish = "publish");
+value_enum!(Scope, System = "system", Initrd = "initrd", Portable = "portable");
 value_enum!(ImageFormat, Directory = "directory", Raw = "raw", Ddi = "ddi");
 value_enum!(ImageCompression, None = "none", Fast = "fast", Default = "default", Small = "small");
 value_enum!(Verity, None = "none", Hash = "hash", Signed = "signed", Defer = "defer");

@@ -227,6 +227,28 @@ pub fn describe(
     })
 }
 
+/// Returns the facts of the release that an os-release or extension-release file names by `ID` and `VERSION_ID`; nothing
+/// when no description has it.
+///
+/// # Errors
+/// When a description cannot be read.
+pub fn facts_of_release(project: &Project, id: &str, version_id: &str) -> Result<Option<FactsTable>, SpecError> {
+    for (name, _) in project.names("distros", ".toml")? {
+        let Some((source, _)) = project.source(&format!("distros/{name}.toml"))? else { continue };
+        let Ok(name) = name.parse() else { continue };
+        let name = Located::new(name, Place::whole(&source));
+        let (document, _) = inherit(project, &name, &DistroTable::default())?;
+        let is = |written: &Option<Located<String>>, asked| written.as_ref().is_some_and(|value| value.value == asked);
+        let release = document.release.values().find(|release| is(&release.version_id, version_id));
+        if let Some(release) = release.filter(|_| is(&document.id, id)) {
+            let mut facts = document.facts.clone();
+            facts.merge_with(release.facts.clone());
+            return Ok(Some(facts));
+        }
+    }
+    Ok(None)
+}
+
 /// Lays the description of `name` over those it is like; returns it with the lineage.
 fn inherit(
     project: &Project,

@@ -79,7 +79,7 @@ pub enum Form {
 }
 
 /// One path that differs.
-#[derive(Debug, Clone, Serialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 pub struct PathChange {
     /// What differs.
     #[serde(flatten)]

@@ -30,7 +30,7 @@ pub use inspect::{Disk, InspectReport, PartitionLine, SignatureLine, Summary, Ve
 pub use key::{KeyReport, KeyRequest, generate_key};
 pub use lint::{LintReport, LintRequest, lint_image};
 pub use list::{DistroLine, Inventory, LayerLine, ProfileLine, list};
-pub use plan::{TargetPlan, plan};
+pub use plan::{OutputPlan, TargetPlan, plan};
 pub use publish::{PublishReport, PublishRequest, publish};
 pub use render::{RenderReport, RenderRequest, render};
 pub use select::{Selection, read_setting, read_settings};

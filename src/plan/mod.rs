@@ -44,6 +44,11 @@ impl OutputKind {
             Self::Portable => "portable",
         }
     }
+
+    /// Tells whether it is an image that systemd takes, which carries a tree of its own; the others hold the whole one.
+    pub fn is_image(self) -> bool {
+        matches!(self, Self::Sysext | Self::Confext | Self::Portable)
+    }
 }
 
 impl fmt::Display for OutputKind {

@@ -17,7 +17,9 @@ use serde::Serialize;
 use super::ddi::{self, Ddi};
 use super::gpt::GptError;
 use crate::fs;
-use crate::tree::{Incomplete, InvalidPath, ScanError, TarError, Tree, TreeError, TreePath, read_tar, scan};
+use crate::tree::{
+    Incomplete, InvalidPath, ScanError, TarError, Tree, TreeError, TreePath, may_be_archive, read_tar, scan,
+};
 
 pub use section::Section;
 
@@ -246,6 +248,9 @@ fn open_within(path: &Path, unpacked: &Path, contents: (u64, u64)) -> Result<Ope
     if let Some(kind) = recognise(&section)? {
         let (file_system, tree) = read_file_system(&section, kind, contents)?;
         return Ok(Opened { format: Format::Raw, file_system: Some(file_system), disk: None, tree });
+    }
+    if !may_be_archive(path)? {
+        return Err(OpenError::Unknown { image: path.to_owned(), what: "a file of another kind" });
     }
     Ok(Opened { format: Format::Tar, file_system: None, disk: None, tree: Some(read_tar(path, unpacked)?) })
 }

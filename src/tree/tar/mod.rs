@@ -14,6 +14,8 @@ mod member;
 mod sparse;
 mod unpacked;
 
+pub use self::unpacked::may_be_archive;
+
 use std::fs::File;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
