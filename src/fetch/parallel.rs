@@ -27,7 +27,10 @@ pub fn parallel<I: Sync, R: Send, E: Send>(
     };
     std::thread::scope(|scope| {
         for _ in 1..limit.min(items.len()) {
-            scope.spawn(worker);
+            // A system that has no more threads has this one.
+            if std::thread::Builder::new().spawn_scoped(scope, worker).is_err() {
+                break;
+            }
         }
         worker();
     });
