@@ -116,8 +116,7 @@ impl<'text> Reader<'text> {
                     }
                     let field = self.field(start, line)?;
                     let bit = 1 << hash(field.name);
-                    if seen & bit != 0
-                        && stanza.fields.iter().any(|other| other.name.eq_ignore_ascii_case(field.name))
+                    if seen & bit != 0 && stanza.fields.iter().any(|other| other.name.eq_ignore_ascii_case(field.name))
                     {
                         return Err(self.error(start, format!("the field `{}` stands twice", shown(field.name))));
                     }
@@ -204,7 +203,8 @@ mod tests {
         let error = stanzas(text).unwrap_err();
         assert_eq!(error.to_string(), "`Packages`, line 10: a line that begins with a space follows no field");
         let text = "\n\nPackage: a\nDescription: one\n two\n .\n three  \nEmpty:\n\n\nPackage:b";
-        let expected: &[&[&str]] = &[&["Package: a", "Description: one\\n two\\n .\\n three", "Empty: "], &["Package: b"]];
+        let expected: &[&[&str]] =
+            &[&["Package: a", "Description: one\\n two\\n .\\n three", "Empty: "], &["Package: b"]];
         assert_eq!(stanzas(text).unwrap(), expected);
         let text = "Conffiles:\n /etc/a 1\n /etc/b 2\nNext: 1\n";
         assert_eq!(stanzas(text).unwrap(), [["Conffiles: \\n /etc/a 1\\n /etc/b 2", "Next: 1"]]);
@@ -213,7 +213,10 @@ mod tests {
     #[test]
     fn mistakes_name_their_line() {
         for (text, expected) in [
-            ("A: 1\nb\n", "`Packages`, line 2: expected `Field: value`, a line that begins with a space, or an empty line"),
+            (
+                "A: 1\nb\n",
+                "`Packages`, line 2: expected `Field: value`, a line that begins with a space, or an empty line",
+            ),
             ("A: 1\nB: 2\na: 3\n", "`Packages`, line 3: the field `a` stands twice"),
             ("A: 1\n\n# x: 2\n", "`Packages`, line 3: `# x` is no name of a field"),
             (": 1\n", "`Packages`, line 1: `` is no name of a field"),

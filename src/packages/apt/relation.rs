@@ -79,12 +79,15 @@ impl<'text> Relations<'text> {
             }
         }
         self.skip_space();
-        let (comparison, version) = if self.peek() == Some(b'(') { self.version()? } else { (Comparison::Any, &b""[..]) };
+        let (comparison, version) =
+            if self.peek() == Some(b'(') { self.version()? } else { (Comparison::Any, &b""[..]) };
         self.skip_space();
         match self.peek() {
             None | Some(b',') => self.first = true,
             Some(b'|') => self.first = false,
-            Some(b'[' | b'<') => return Err(self.fault("binary packages have no architecture lists and build profiles")),
+            Some(b'[' | b'<') => {
+                return Err(self.fault("binary packages have no architecture lists and build profiles"));
+            }
             Some(_) => return Err(self.fault("expected `,`, `|` or `(` after the name")),
         }
         self.position += 1;

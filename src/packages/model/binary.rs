@@ -17,10 +17,13 @@
 //! checksum      u32: CRC-32 of everything before it
 //! ```
 
+use std::path::Path;
+
 use super::pool::{Pool, Range, Text};
 use super::{
     Comparison, MultiArch, NameId, Package, Priority, Provide, Qualifier, Relation, RelationKind, Requirement,
 };
+use crate::fs;
 
 const MAGIC: &[u8; 8] = b"LFpool01";
 const PACKAGE: usize = 4 + 6 * 8 + 2 * 8 + 2 * 8 + 4 + 2 + 4 + 2;
@@ -79,14 +82,9 @@ fn put_range(bytes: &mut Vec<u8>, range: Range) {
 
 fn put_package(bytes: &mut Vec<u8>, package: &Package) {
     put(bytes, package.name.0);
-    for text in [
-        package.version,
-        package.architecture,
-        package.location,
-        package.digest,
-        package.origin,
-        package.section,
-    ] {
+    for text in
+        [package.version, package.architecture, package.location, package.digest, package.origin, package.section]
+    {
         put_text(bytes, text);
     }
     bytes.extend(package.size.to_le_bytes());
@@ -125,6 +123,24 @@ pub fn decode(bytes: &[u8]) -> Option<Pool> {
     };
     let sorted = pool.packages.is_sorted_by_key(|package| package.name);
     (pool.text.len() == text && sorted).then(|| pool.indexed())
+}
+
+/// Returns the pool that is kept at `path`; makes it and keeps it there when there is none or it is damaged. The name has
+/// to say all that the pool is made from: the digest of an index, and for which architecture it was read.
+///
+/// # Errors
+/// When it cannot be made or written.
+pub fn kept<E: From<fs::Error>>(path: &Path, make: impl FnOnce() -> Result<Pool, E>) -> Result<Pool, E> {
+    let known = match fs::read(path) {
+        Err(error) if !error.is_not_found() => return Err(error.into()),
+        bytes => bytes.ok().and_then(|bytes| decode(&bytes)),
+    };
+    if let Some(pool) = known {
+        return Ok(pool);
+    }
+    let pool = make()?;
+    fs::write_atomic(path, &encode(&pool))?;
+    Ok(pool)
 }
 
 /// What ids and ranges may reach to.

@@ -1,7 +1,7 @@
 //! Several pools as one.
 
-use super::pool::{Pool, Range, Text};
 use super::NameId;
+use super::pool::{Pool, Range, Text};
 
 /// Merges pools; packages remember by [`source`](super::Package::source) which of them they come from, and those of an
 /// earlier pool stand before those of a later one with the same name.

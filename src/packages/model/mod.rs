@@ -13,7 +13,7 @@ mod reason;
 
 use std::cmp::Ordering;
 
-pub use binary::{decode, encode};
+pub use binary::{decode, encode, kept};
 pub use builder::{NewPackage, PoolBuilder};
 pub use merge::merge;
 pub use pool::{Pool, Range, Text};

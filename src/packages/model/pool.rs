@@ -1,8 +1,6 @@
 //! The tables of a pool and how to look things up in them.
 
-use super::{
-    Comparison, NameId, Package, PackageId, Provide, Relation, RelationKind, Requirement, Rules,
-};
+use super::{Comparison, NameId, Package, PackageId, Provide, Relation, RelationKind, Requirement, Rules};
 use crate::digest::Digest;
 
 /// A piece of the text of a pool.
@@ -157,14 +155,13 @@ impl Pool {
         if !rules.serves(package, requirement.qualifier) {
             return false;
         }
-        if package.name == requirement.name
-            && rules.matches(self.text(package.version), requirement.comparison, wanted)
+        if package.name == requirement.name && rules.matches(self.text(package.version), requirement.comparison, wanted)
         {
             return true;
         }
-        self.provides(id).iter().any(|provide| {
-            provide.name == requirement.name && self.provided(rules, provide.version, requirement)
-        })
+        self.provides(id)
+            .iter()
+            .any(|provide| provide.name == requirement.name && self.provided(rules, provide.version, requirement))
     }
 
     /// Tells whether what is provided in `version` satisfies a requirement for that name. What has no version satisfies

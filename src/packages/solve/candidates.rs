@@ -98,7 +98,7 @@ impl Candidates {
         match newest {
             Some(id) => self.only(pool, id),
             None if pool.named(name).next().is_some() => {
-                let there = pool.named(name).map(|id| pool.shown(pool.package(id).version)).collect();
+                let there = pool.named(name).map(|id| pool.label(id)).collect();
                 return Err(Explanation::of(vec![Step::NoVersion { wanted: request.label(), there }]));
             }
             // A name that packages only provide.
@@ -121,9 +121,9 @@ impl Candidates {
 fn choose(pool: &Pool, rules: &impl Rules, question: &Question, first: PackageId) -> Option<PackageId> {
     let versions = pool.named(pool.package(first).name);
     let with_priority = versions.map(|id| (priority(pool, rules, question, id), id));
-    let best = with_priority.filter(|(priority, _)| *priority >= 0).max_by(|one, other| {
-        one.0.cmp(&other.0).then_with(|| newer(pool, rules, one.1, other.1))
-    });
+    let best = with_priority
+        .filter(|(priority, _)| *priority >= 0)
+        .max_by(|one, other| one.0.cmp(&other.0).then_with(|| newer(pool, rules, one.1, other.1)));
     best.map(|(_, id)| id)
 }
 

@@ -59,9 +59,8 @@ fn wrong(
     relation: &Relation,
 ) -> Vec<Violation> {
     let alternatives = pool.alternatives(relation);
-    let satisfies = |id: PackageId| {
-        alternatives.iter().any(|requirement: &Requirement| pool.satisfies(rules, id, requirement))
-    };
+    let satisfies =
+        |id: PackageId| alternatives.iter().any(|requirement: &Requirement| pool.satisfies(rules, id, requirement));
     let what = || format!("{} {}", relation.kind.verb(), pool.relation_label(relation));
     let label = || pool.label(package);
     if relation.kind.is_hard() && !packages.iter().any(|id| satisfies(*id)) {

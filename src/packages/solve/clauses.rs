@@ -181,9 +181,8 @@ impl<R: Rules> Maker<'_, R> {
 
     /// Tells whether a package that has or provides the name of a request does so in a version that will do.
     fn fits(&self, id: PackageId, request: &Request) -> bool {
-        let matches = |version| {
-            self.rules.matches(self.pool.text(version), request.comparison, request.version.as_bytes())
-        };
+        let matches =
+            |version| self.rules.matches(self.pool.text(version), request.comparison, request.version.as_bytes());
         let package = self.pool.package(id);
         let is = |name| self.pool.name(name) == request.name.as_bytes();
         is(package.name) && matches(package.version)

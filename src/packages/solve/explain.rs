@@ -99,7 +99,9 @@ impl fmt::Display for Step {
             Self::Nothing { who, what, there } if there.is_empty() => {
                 write!(formatter, "{who} {what}, and no package is or provides that")
             }
-            Self::Nothing { who, what, there } => write!(formatter, "{who} {what}, but there is only {}", there.join(", ")),
+            Self::Nothing { who, what, there } => {
+                write!(formatter, "{who} {what}, but there is only {}", there.join(", "))
+            }
             Self::AllOut { who, what } => write!(formatter, "{who} {what}, and none of it can be installed"),
             Self::Clash { package, what, other } if what.is_empty() => {
                 write!(formatter, "{package} and {other} exclude each other")
@@ -203,7 +205,9 @@ impl Writer<'_> {
             return;
         }
         match self.state.fate(package) {
-            Fate::In(Cause::Clause(clause) | Cause::Choice(clause)) => self.came_in(package, self.state.clauses.get(clause)),
+            Fate::In(Cause::Clause(clause) | Cause::Choice(clause)) => {
+                self.came_in(package, self.state.clauses.get(clause))
+            }
             Fate::Out(Cause::Clause(clause)) => self.tell_failed(self.state.clauses.get(clause)),
             Fate::Out(Cause::Clash(clash)) => {
                 self.tell(clash.other);

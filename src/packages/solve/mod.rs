@@ -119,6 +119,5 @@ fn attempt(pool: &Pool, rules: &impl Rules, question: &Question) -> Result<Solut
     Ok(Solution { packages: search.solution() })
 }
 
-
 #[cfg(test)]
 mod tests;

@@ -1,7 +1,7 @@
 //! What is decided so far, and what follows from it.
 
 use super::Step;
-use super::clauses::{Clause, ClauseId, Clash, Clauses};
+use super::clauses::{Clash, Clause, ClauseId, Clauses};
 use crate::packages::model::PackageId;
 
 /// Whether a package is installed.

@@ -155,7 +155,11 @@ fn versions_are_chosen_by_pins_and_requests() {
     };
     assert_eq!(labels(&pool, &Question { pins: vec![pin(900)], ..asking(&["a"]) }), ["a 2"]);
     assert_eq!(labels(&pool, &Question { pins: vec![pin(900)], ..asking(&["b"]) }), ["a 2", "b 1"]);
-    assert_eq!(labels(&pool, &Question { pins: vec![pin(-1)], ..asking(&["a < 3"]) }), ["a 2"], "a request is stronger");
+    assert_eq!(
+        labels(&pool, &Question { pins: vec![pin(-1)], ..asking(&["a < 3"]) }),
+        ["a 2"],
+        "a request is stronger"
+    );
     let kept = [("a".to_owned(), "1".to_owned())].into();
     assert_eq!(labels(&pool, &Question { kept, ..asking(&["a"]) }), ["a 1"]);
 }
@@ -190,7 +194,11 @@ fn explanations_are_chains_to_the_clash() {
     let lines = ["a 1; Depends: b", "b 1; Depends: c (>= 2)", "c 1", "d 1; Conflicts: b", "e 1; Depends: d"];
     assert_eq!(
         failure(&lines, &asking(&["a"])),
-        ["b 1 depends on c >= 2, but there is only c 1", "a 1 depends on b, and none of it can be installed", "you ask for a, and none of it can be installed"]
+        [
+            "b 1 depends on c >= 2, but there is only c 1",
+            "a 1 depends on b, and none of it can be installed",
+            "you ask for a, and none of it can be installed"
+        ]
     );
     assert_eq!(failure(&lines, &asking(&["nothing"])), ["you ask for nothing, and no package is or provides that"]);
     let lines = ["a 1; Depends: b", "b 1", "d 1; Conflicts: b (<< 2)", "e 1; Depends: d", "other 1"];
@@ -198,8 +206,8 @@ fn explanations_are_chains_to_the_clash() {
         failure(&lines, &asking(&["other", "a", "e"])),
         [
             "you ask for a",
-            "you ask for e",
             "a 1 depends on b",
+            "you ask for e",
             "e 1 depends on d",
             "d 1 conflicts with b < 2, which rules out b 1",
         ]
@@ -275,9 +283,8 @@ fn is_possible(pool: &Pool, question: &Question) -> bool {
     (0..1_u32 << ids.len()).any(|set| {
         let chosen: Vec<PackageId> =
             ids.iter().enumerate().filter(|(bit, _)| set >> bit & 1 == 1).map(|(_, id)| *id).collect();
-        let has = |request: &Request| {
-            chosen.iter().any(|id| pool.name(pool.package(*id).name) == request.name.as_bytes())
-        };
+        let has =
+            |request: &Request| chosen.iter().any(|id| pool.name(pool.package(*id).name) == request.name.as_bytes());
         question.requests.iter().all(has) && check(pool, &AptRules, &chosen).is_empty()
     })
 }

@@ -208,7 +208,11 @@ fn solver(world: &World, recommends: bool, percent: usize) -> Outcome {
             same += 1;
         } else {
             let (only_theirs, only_ours) = (theirs.difference(&ours), ours.difference(&theirs));
-            say(&format!("  {set}: apt {:?}, layerforge {:?}", only_theirs.collect::<Vec<_>>(), only_ours.collect::<Vec<_>>()));
+            say(&format!(
+                "  {set}: apt {:?}, layerforge {:?}",
+                only_theirs.collect::<Vec<_>>(),
+                only_ours.collect::<Vec<_>>()
+            ));
         }
     }
     say(&format!("  {same} of {} sets are the same", sets.len()));

@@ -196,8 +196,8 @@ fn unpack_with(package: &Fetched, packs: &Path, threads: u32) -> Result<Unpacked
 }
 
 fn verify(package: &Fetched, file: &File) -> Result<(), ArchiveError> {
-    let (digest, size) = Digest::of_stream(BufReader::with_capacity(CHUNK, file))
-        .map_err(fs::Error::on("read", &*package.path))?;
+    let (digest, size) =
+        Digest::of_stream(BufReader::with_capacity(CHUNK, file)).map_err(fs::Error::on("read", &*package.path))?;
     if (digest, size) == (package.digest, package.size) {
         return Ok(());
     }
@@ -252,7 +252,11 @@ fn control_files(file: &File, part: &ar::Member) -> Result<Vec<ControlFile>, Arc
         stream.read_to_end(&mut bytes).map_err(|error| broken(&found.path, error.into()))?;
         files.push(ControlFile { name: name.to_owned(), mode: found.meta.mode, mtime: found.meta.mtime, bytes });
     }
-    if files.iter().any(|file| file.name == "control") { Ok(files) } else { Err(ArchiveFault::Form("it has no control file")) }
+    if files.iter().any(|file| file.name == "control") {
+        Ok(files)
+    } else {
+        Err(ArchiveFault::Form("it has no control file"))
+    }
 }
 
 /// Reads what the package puts where, and writes the contents into the pack.

@@ -76,8 +76,14 @@ fn shown(unpacked: &Unpacked) -> Vec<String> {
     unpacked.entries.iter().map(line).collect()
 }
 
-const EXPECTED: [&str; 6] =
-    ["/ directory", "/usr directory", "/usr/tool 4755 content", "/usr/again = /usr/tool", "/usr/link symlink", "/usr/empty 644 "];
+const EXPECTED: [&str; 6] = [
+    "/ directory",
+    "/usr directory",
+    "/usr/tool 4755 content",
+    "/usr/again = /usr/tool",
+    "/usr/link symlink",
+    "/usr/empty 644 ",
+];
 
 #[test]
 fn a_package_becomes_a_pack_once() {

@@ -32,8 +32,7 @@ impl Claims {
         decisions: &Decisions,
         aliases: &Aliases,
     ) -> Result<Self, DatabaseError> {
-        let mut claims =
-            Self { held: BTreeMap::new(), lost: BTreeSet::new(), links: Vec::new() };
+        let mut claims = Self { held: BTreeMap::new(), lost: BTreeSet::new(), links: Vec::new() };
         for (number, package) in packages.iter().enumerate() {
             claims.links.push(links(package)?);
             for (place, entry) in package.unpacked.entries.iter().enumerate() {

@@ -60,7 +60,9 @@ pub(super) fn write(
     writer.file(&format!("{DPKG}/arch"), 0o644, format!("{}\n", decisions.architecture))?;
     writer.file(&format!("{DPKG}/diversions"), 0o644, diversions(decisions))?;
     writer.file(&format!("{DPKG}/statoverride"), 0o644, overrides(decisions))?;
-    for (name, mode) in [("lock", 0o640), ("lock-frontend", 0o640), ("triggers/Lock", 0o600), ("triggers/Unincorp", 0o644)] {
+    for (name, mode) in
+        [("lock", 0o640), ("lock-frontend", 0o640), ("triggers/Lock", 0o600), ("triggers/Unincorp", 0o644)]
+    {
         writer.file(&format!("{DPKG}/{name}"), mode, String::new())?;
     }
     writer.file(&format!("{DPKG}/info/format"), 0o644, "1\n".to_owned())?;
@@ -200,7 +202,8 @@ fn conffiles(package: &Package<'_>) -> Result<String, DatabaseError> {
         let Item::Node(Kind::Regular(content)) = &entry.item else {
             return Err(fault(format!("`{path}` stands in `conffiles` and is no file")));
         };
-        let bytes = content.read(CONFFILE_BYTES)?.ok_or_else(|| fault(format!("`{path}` is too long for `conffiles`")))?;
+        let bytes =
+            content.read(CONFFILE_BYTES)?.ok_or_else(|| fault(format!("`{path}` is too long for `conffiles`")))?;
         lines.push_str("\n ");
         lines.push_str(&path.to_string());
         lines.push(' ');
@@ -262,8 +265,7 @@ fn diversions(decisions: &Decisions) -> String {
 }
 
 fn overrides(decisions: &Decisions) -> String {
-    let line = |change: &super::StatOverride| {
-        format!("#{} #{} {:o} {}\n", change.uid, change.gid, change.mode, change.path)
-    };
+    let line =
+        |change: &super::StatOverride| format!("#{} #{} {:o} {}\n", change.uid, change.gid, change.mode, change.path);
     decisions.overrides.iter().map(line).collect()
 }

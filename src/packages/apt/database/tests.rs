@@ -91,26 +91,28 @@ fn links_to_directories_are_written_through() {
         &[directory("./"), directory("./usr/"), directory("./usr/bin/"), ("./bin", b'2', 0o777, "usr/bin", "")],
     );
     let tool = package("Package: a\nVersion: 1", &[], &[directory("./bin/"), file("./bin/tool", "x")]);
-    let tree = together(&[base, tool], &decisions()).unwrap();
+    let packages = [base, tool];
+    let tree = together(&packages, &decisions()).unwrap();
     assert_eq!(text(&tree, "/bin"), "-> usr/bin");
     assert_eq!(text(&tree, "/usr/bin/tool"), "x");
     assert_eq!(text(&tree, "/var/lib/dpkg/info/a.list"), "/.\n/bin\n/bin/tool\n");
     let tool = package("Package: a\nVersion: 1", &[], &[directory("./lib/"), file("./lib/x", "x")]);
     let links = vec![("/lib".parse().unwrap(), b"usr/lib".as_slice().into())];
-    let tree = together(&[tool], &Decisions { links, ..decisions() }).unwrap();
+    let packages = [tool];
+    let tree = together(&packages, &Decisions { links, ..decisions() }).unwrap();
     assert_eq!((text(&tree, "/lib"), text(&tree, "/usr/lib/x")), ("-> usr/lib".into(), "x".into()));
 }
 
 #[test]
 fn two_packages_have_no_file_in_common_unless_one_says_so() {
     let a = || package("Package: a\nVersion: 1", &[], &[directory("./d/"), file("./d/f", "a")]);
-    let b = |more: &str| {
-        package(&format!("Package: b\nVersion: 1{more}"), &[], &[directory("./d/"), file("./d/f", "b")])
-    };
+    let b =
+        |more: &str| package(&format!("Package: b\nVersion: 1{more}"), &[], &[directory("./d/"), file("./d/f", "b")]);
     let error = together(&[a(), b("")], &decisions()).unwrap_err();
     assert!(error.to_string().starts_with("both `a` and `b` have `/d/f`"), "{error}");
     assert!(together(&[a(), b("\nReplaces: a (<< 1)")], &decisions()).is_err());
-    let tree = together(&[a(), b("\nReplaces: a (<= 1)")], &decisions()).unwrap();
+    let packages = [a(), b("\nReplaces: a (<= 1)")];
+    let tree = together(&packages, &decisions()).unwrap();
     assert_eq!(text(&tree, "/d/f"), "b");
     assert_eq!(text(&tree, "/var/lib/dpkg/info/a.list"), "/.\n/d\n");
     assert_eq!(text(&tree, "/var/lib/dpkg/info/b.list"), "/.\n/d\n/d/f\n");
@@ -132,7 +134,8 @@ fn names_of_one_file_stay_together() {
     // One name is replaced by another package: the others keep the file.
     let z = links("z");
     let other = package("Package: b\nVersion: 1\nReplaces: z", &[], &[file("./f", "mine")]);
-    let tree = together(&[z, other], &decisions()).unwrap();
+    let packages = [z, other];
+    let tree = together(&packages, &decisions()).unwrap();
     assert_eq!((text(&tree, "/f"), text(&tree, "/g")), ("mine".into(), "x".into()));
     assert_eq!(id(&tree, "/g"), id(&tree, "/h"));
     let wrong = package("Package: a\nVersion: 1", &[], &[("./g", b'1', 0o644, "./f", "")]);
@@ -149,7 +152,8 @@ fn administrators_decide() {
         overrides: vec![StatOverride { path: path("/etc/g"), uid: 7, gid: 8, mode: 0o2755 }],
         ..decisions()
     };
-    let tree = together(&[a, b], &decisions).unwrap();
+    let packages = [a, b];
+    let tree = together(&packages, &decisions).unwrap();
     assert_eq!((text(&tree, "/etc/f"), text(&tree, "/etc/f.a")), ("b".into(), "a".into()));
     let meta = &tree.get(&path("/etc/g")).unwrap().meta;
     assert_eq!((meta.uid, meta.gid, meta.mode), (7, 8, 0o2755));

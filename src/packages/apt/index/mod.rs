@@ -12,9 +12,7 @@ use super::compression::Compression;
 use super::control::{ControlError, Field, Reader, Stanza, shown};
 use super::relation::{self, Relations};
 use super::version;
-use crate::packages::model::{
-    MultiArch, NewPackage, Pool, PoolBuilder, Priority, Qualifier, RelationKind,
-};
+use crate::packages::model::{MultiArch, NewPackage, Pool, PoolBuilder, Priority, Qualifier, RelationKind};
 
 /// The bytes that are parsed at a time.
 const BLOCK: usize = 2 << 20;
@@ -236,9 +234,8 @@ impl<'index> Parser<'index> {
             essential: values.is_yes("Essential"),
             // Before Debian 12 it had another name.
             protected: values.is_yes("Protected") || values.is_yes("Important"),
-            multi_arch: multi_arch(values.get("Multi-Arch")).ok_or_else(|| {
-                wrong("Multi-Arch", "expected no, same, foreign or allowed")
-            })?,
+            multi_arch: multi_arch(values.get("Multi-Arch"))
+                .ok_or_else(|| wrong("Multi-Arch", "expected no, same, foreign or allowed"))?,
             priority: priority(values.get("Priority")),
             location,
             digest: &digest,

@@ -92,7 +92,10 @@ fn a_line_is_named_in_any_block() {
     let broken = text.clone() + &stanza("broken", "not a version", "");
     let line = text.lines().count() + 2;
     let error = read("Packages", broken.as_bytes(), Compression::None, "amd64").unwrap_err().to_string();
-    assert!(error.starts_with(&format!("`Packages`, line {line}: the package `broken` has no valid `Version`")), "{error}");
+    assert!(
+        error.starts_with(&format!("`Packages`, line {line}: the package `broken` has no valid `Version`")),
+        "{error}"
+    );
 }
 
 #[test]
@@ -114,7 +117,8 @@ fn mistakes_are_told() {
 
 #[test]
 fn bytes_hold_the_whole_pool_and_nothing_else_is_one() {
-    let text = stanza("b", "2", "Depends: a (>= 1) | c\nProvides: x (= 1), y\n") + &stanza("a", "1", "Essential: yes\n");
+    let text =
+        stanza("b", "2", "Depends: a (>= 1) | c\nProvides: x (= 1), y\n") + &stanza("a", "1", "Essential: yes\n");
     let bytes = encode(&pool(&text));
     assert_eq!(dump(&decode(&bytes).unwrap()), dump(&pool(&text)));
     for place in 0..bytes.len() {
@@ -123,6 +127,23 @@ fn bytes_hold_the_whole_pool_and_nothing_else_is_one() {
         assert!(decode(&damaged).is_none(), "byte {place}");
         assert!(decode(&bytes[..place]).is_none(), "{place} bytes");
     }
+}
+
+#[test]
+fn a_pool_is_made_once_and_kept() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("pool");
+    let made = std::cell::Cell::new(0);
+    let get = || {
+        crate::packages::model::kept(&path, || {
+            made.set(made.get() + 1);
+            Ok::<_, crate::fs::Error>(pool(&stanza("a", "1", "")))
+        })
+        .unwrap()
+    };
+    assert_eq!((dump(&get()), dump(&get()), made.get()), (dump(&get()), dump(&get()), 1));
+    std::fs::write(&path, b"damaged").unwrap();
+    assert_eq!((get().len(), get().len(), made.get()), (1, 1, 2));
 }
 
 proptest::proptest! {
@@ -153,6 +174,7 @@ fn merging_keeps_everything_in_its_order() {
     let virtual_name = merged.find(b"virtual").unwrap();
     let providers: Vec<_> = merged.providers(virtual_name).iter().map(|(id, _)| merged.label(*id)).collect();
     assert_eq!(providers, ["a 2", "c 1"]);
-    let names: Vec<_> = (0..merged.name_count()).map(|id| merged.name(crate::packages::model::NameId(id as u32))).collect();
+    let names: Vec<_> =
+        (0..merged.name_count()).map(|id| merged.name(crate::packages::model::NameId(id as u32))).collect();
     assert!(names.is_sorted() && names.len() == 5, "{names:?}");
 }

@@ -71,7 +71,11 @@ fn mistakes_are_told() {
     assert!(fault(&text("Valid-Until: tomorrow\n")).contains("no valid `Valid-Until`"));
     assert!(fault("Date: 6 Sep 2025 08:09:01 UTC\nMD5Sum:\n a 1 b\n").contains("no valid `SHA256`"));
     assert!(fault(&text("").replace("main/binary-all", "../binary-all")).contains("leaves the repository"));
-    assert!(fault(&text("").replace(" 12 main/binary-amd64/Packages", " x main/binary-amd64/Packages")).contains("length"));
-    assert!(fault(&text("").replace(" 5 main/binary-amd64/Packages.gz", " 6 main/binary-amd64/Packages")).contains("twice"));
+    assert!(
+        fault(&text("").replace(" 12 main/binary-amd64/Packages", " x main/binary-amd64/Packages")).contains("length")
+    );
+    assert!(
+        fault(&text("").replace(" 5 main/binary-amd64/Packages.gz", " 6 main/binary-amd64/Packages")).contains("twice")
+    );
     assert!(fault(&format!("{}\nOrigin: y\n", text(""))).contains("second stanza"));
 }

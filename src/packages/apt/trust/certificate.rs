@@ -150,9 +150,8 @@ impl Certificate {
         let binding = latest(bindings).ok_or_else(|| refused("is not bound to its primary key"))?;
         // Otherwise anybody could take a signing key of others for their own.
         let back = binding.signature.embedded_signature();
-        let agrees = back.is_some_and(|back| {
-            is_own(back) && back.verify_primary_key_binding(&subkey.key, primary).is_ok()
-        });
+        let agrees =
+            back.is_some_and(|back| is_own(back) && back.verify_primary_key_binding(&subkey.key, primary).is_ok());
         if agrees { Ok(binding) } else { Err(refused("does not say that it belongs to its primary key")) }
     }
 }

@@ -116,8 +116,7 @@ impl Keyring {
             return Err(fault("it does not begin with `-----BEGIN PGP SIGNED MESSAGE-----`".into()));
         }
         let text = std::str::from_utf8(bytes).map_err(|_| fault("it is not UTF-8".into()))?;
-        let (message, _) =
-            CleartextSignedMessage::from_string(text).map_err(|error| fault(error.to_string()))?;
+        let (message, _) = CleartextSignedMessage::from_string(text).map_err(|error| fault(error.to_string()))?;
         let signed = message.signed_text();
         let signers = self.good(file, message.signatures(), signed.as_bytes(), now)?;
         Ok(Signed { text: signed.replace("\r\n", "\n"), signers })
@@ -127,13 +126,7 @@ impl Keyring {
     ///
     /// # Errors
     /// When the signatures have another form or none is good.
-    pub fn verify_detached(
-        &self,
-        file: &str,
-        text: &[u8],
-        signatures: &[u8],
-        now: i64,
-    ) -> Result<Signed, TrustError> {
+    pub fn verify_detached(&self, file: &str, text: &[u8], signatures: &[u8], now: i64) -> Result<Signed, TrustError> {
         let fault = |reason: String| TrustError::Form { file: file.to_owned(), reason };
         if text.len() > LARGEST || signatures.len() > LARGEST {
             return Err(fault(format!("it is longer than {LARGEST} bytes")));
