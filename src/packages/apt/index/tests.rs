@@ -142,7 +142,7 @@ fn a_pool_is_made_once_and_kept() {
         .unwrap()
     };
     assert_eq!((dump(&get()), dump(&get()), made.get()), (dump(&get()), dump(&get()), 1));
-    std::fs::write(&path, b"damaged").unwrap();
+    crate::fs::write_atomic(&path, b"damaged").unwrap();
     assert_eq!((get().len(), get().len(), made.get()), (1, 1, 2));
 }
 
