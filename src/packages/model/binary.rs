@@ -4,8 +4,9 @@
 //! and the one after its last (u32 each):
 //!
 //! ```text
-//! magic         8 bytes: "LFpool01"
+//! magic         8 bytes: "LFpool02"
 //! counts        u32 each: bytes of text, names, packages, relations, requirements, provides
+//! text
 //! names         text each
 //! packages      name u32; version, architecture, location, digest, origin, section: text each; size, installed size: u64
 //!               each; relations, provides: range each; provider priority i32; source u16; essential, protected,
@@ -13,7 +14,6 @@
 //! relations     kind u32, range
 //! requirements  name u32, comparison u16, qualifier u16, version text
 //! provides      name u32, version text
-//! text
 //! checksum      u32: CRC-32 of everything before it
 //! ```
 
@@ -25,7 +25,9 @@ use super::{
 };
 use crate::fs;
 
-const MAGIC: &[u8; 8] = b"LFpool01";
+const MAGIC: &[u8; 8] = b"LFpool02";
+/// The magic number and the counts.
+const HEADER: usize = MAGIC.len() + 6 * 4;
 const PACKAGE: usize = 4 + 6 * 8 + 2 * 8 + 2 * 8 + 4 + 2 + 4 + 2;
 
 /// Returns the bytes of a pool.
@@ -44,6 +46,7 @@ pub fn encode(pool: &Pool) -> Vec<u8> {
     ] {
         put(&mut bytes, count as u32);
     }
+    bytes.extend(&pool.text);
     pool.names.iter().for_each(|name| put_text(&mut bytes, *name));
     pool.packages.iter().for_each(|package| put_package(&mut bytes, package));
     for relation in &pool.relations {
@@ -60,7 +63,6 @@ pub fn encode(pool: &Pool) -> Vec<u8> {
         put(&mut bytes, provide.name.0);
         put_text(&mut bytes, provide.version);
     }
-    bytes.extend(&pool.text);
     let checksum = crc32fast::hash(&bytes);
     put(&mut bytes, checksum);
     bytes
@@ -98,7 +100,17 @@ fn put_package(bytes: &mut Vec<u8>, package: &Package) {
 }
 
 /// Returns the pool that bytes of [`encode`] hold, or nothing when they are damaged or of another version.
-pub fn decode(bytes: &[u8]) -> Option<Pool> {
+pub fn decode(mut bytes: Vec<u8>) -> Option<Pool> {
+    let (mut pool, text) = tables(&bytes)?;
+    // Most of the bytes are text: they become that of the pool where they are.
+    bytes.truncate(HEADER + text);
+    bytes.drain(..HEADER);
+    pool.text = bytes;
+    Some(pool.indexed())
+}
+
+/// Reads all tables; returns them with the length of the text.
+fn tables(bytes: &[u8]) -> Option<(Pool, usize)> {
     let (body, sum) = bytes.split_last_chunk::<4>()?;
     if crc32fast::hash(body) != u32::from_le_bytes(*sum) {
         return None;
@@ -108,6 +120,7 @@ pub fn decode(bytes: &[u8]) -> Option<Pool> {
     let (text, names, packages) = (count()?, count()?, count()?);
     let (relations, requirements, provides) = (count()?, count()?, count()?);
     let limits = Limits { text, names, relations, requirements, provides };
+    reader.bytes = reader.bytes.get(text..)?;
     let pool = Pool {
         names: reader.rows(names, 8, |row| row.text(&limits))?,
         packages: reader.rows(packages, PACKAGE, |row| row.package(&limits))?,
@@ -118,11 +131,10 @@ pub fn decode(bytes: &[u8]) -> Option<Pool> {
         requirements: reader.rows(requirements, 16, |row| row.requirement(&limits))?,
         provides: reader
             .rows(provides, 12, |row| Some(Provide { name: row.name(&limits)?, version: row.text(&limits)? }))?,
-        text: reader.bytes.to_vec(),
         ..Pool::default()
     };
     let sorted = pool.packages.is_sorted_by_key(|package| package.name);
-    (pool.text.len() == text && sorted).then(|| pool.indexed())
+    (reader.bytes.is_empty() && sorted).then_some((pool, text))
 }
 
 /// Returns the pool that is kept at `path`; makes it and keeps it there when there is none or it is damaged. The name has
@@ -133,7 +145,7 @@ pub fn decode(bytes: &[u8]) -> Option<Pool> {
 pub fn kept<E: From<fs::Error>>(path: &Path, make: impl FnOnce() -> Result<Pool, E>) -> Result<Pool, E> {
     let known = match fs::read(path) {
         Err(error) if !error.is_not_found() => return Err(error.into()),
-        bytes => bytes.ok().and_then(|bytes| decode(&bytes)),
+        bytes => bytes.ok().and_then(decode),
     };
     if let Some(pool) = known {
         return Ok(pool);

@@ -235,10 +235,13 @@ fn the_checker_finds_what_is_wrong() {
     assert_eq!(wrong(&["a 1", "a 2", "c 1"]), ["a 1 and a 2 are there"]);
 }
 
-/// The packages of a made-up universe: for each its relations, as names and alternatives by number.
+/// A made-up package: groups of alternatives that it depends on, what it conflicts with, what it provides.
+type Imagined = (Vec<Vec<usize>>, Vec<usize>, Option<usize>);
+
+/// Made-up packages, by number, and which of them are asked for.
 #[derive(Debug, Clone)]
 struct Universe {
-    packages: Vec<(Vec<Vec<usize>>, Vec<usize>, Option<usize>)>,
+    packages: Vec<Imagined>,
     requests: Vec<usize>,
 }
 

@@ -306,7 +306,7 @@ fn write(tree: &Tree, root: &Path) -> Outcome {
         match &node.kind {
             Kind::Regular(content) => {
                 let mut file = fs::File::create(&at).map_err(failed(&at))?;
-                let mut bytes = content.open().map_err(failed(&at))?;
+                let mut bytes = content.open().map_err(explain("read a file of a package"))?;
                 std::io::copy(&mut bytes, &mut file).map_err(failed(&at))?;
             }
             Kind::Directory { .. } => fs::create_dir(&at).map_err(failed(&at))?,

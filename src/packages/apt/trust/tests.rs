@@ -1,6 +1,9 @@
 //! The signed files in `testdata` were made by gpg 2.2 with `--faked-system-time`, the keys without a passphrase.
 
+use std::path::Path;
+
 use super::*;
+use crate::fs;
 
 /// 2026-01-01, a year after the files were signed.
 const NOW: i64 = 1_767_225_600;
@@ -8,7 +11,7 @@ const DAY: i64 = 24 * 60 * 60;
 const TEXT: &str = "Origin: Test\nSuite: stable\n- dashed: 1\n-----not the end\nTrailing: space\nDate: x";
 
 fn file(name: &str) -> Vec<u8> {
-    std::fs::read(format!("src/packages/apt/trust/testdata/{name}")).unwrap()
+    fs::read(&Path::new("src/packages/apt/trust/testdata").join(name)).unwrap()
 }
 
 fn keyring() -> Keyring {
@@ -121,11 +124,11 @@ fn keyrings_are_keys() {
 fn the_keys_of_the_archives_are_there() {
     let keys = |name: &str| {
         let file = format!("src/distro/keys/{name}.asc");
-        Keyring::read(&file, &std::fs::read(&file).unwrap()).unwrap().fingerprints()
+        Keyring::read(&file, &fs::read(Path::new(&file)).unwrap()).unwrap().fingerprints()
     };
     assert_eq!(keys("debian").len(), 9);
     assert_eq!(keys("ubuntu").len(), 3);
-    let documented = std::fs::read_to_string("docs/distros.md").unwrap();
+    let documented = fs::read_to_string(Path::new("docs/distros.md")).unwrap();
     for key in keys("debian").into_iter().chain(keys("ubuntu")) {
         assert!(documented.contains(&key), "docs/distros.md does not name {key}");
     }
