@@ -13,8 +13,8 @@ use crate::deploy::{Container, Started, image_name};
 use crate::digest::{Digest, Hasher};
 use crate::image::oci::layer::{ARCHIVER, Codec, write_layer};
 use crate::image::oci::{
-    self, Annotations, BaseImage, Blobs, Descriptor, HealthCheck, History, ImageConfig, Index, Manifest, Part, Platform, RootFs,
-    RunConfig, Shared, annotation, media_type, rfc3339,
+    self, Annotations, BaseImage, Blobs, Descriptor, HealthCheck, History, ImageConfig, Index, Manifest, Part,
+    Platform, RootFs, RunConfig, Shared, annotation, media_type, rfc3339,
 };
 use crate::image::{ManifestFile, write_tar};
 use crate::plan::OutputKind;
