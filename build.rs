@@ -21,7 +21,10 @@ fn main() -> io::Result<()> {
     let root = PathBuf::from(env::var("CARGO_MANIFEST_DIR").expect("cargo sets CARGO_MANIFEST_DIR"));
     let mut files = Vec::new();
     for (folder, name) in FOLDERS {
-        println!("cargo:rerun-if-changed={folder}");
+        // Cargo takes a folder that is not there for one that has changed, every time.
+        if root.join(folder).is_dir() {
+            println!("cargo:rerun-if-changed={folder}");
+        }
         collect(&root.join(folder), name, &mut files)?;
     }
     files.sort();

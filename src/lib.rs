@@ -63,6 +63,12 @@
 //! * **Images are made from trees, never from directories.** What an extension carries, subtracting a base and completing a
 //!   portable service are functions on trees (`image::extension`); EROFS, GPT and dm-verity are ours and stream from where
 //!   contents are. An image is kept in the store under the digest of its tree and settings, and copied into destinations.
+//! * **What comes from elsewhere is named by its digest.** `fetch` knows the network and nothing of what it carries; a tag is
+//!   looked up once and its digest kept in the lock, and from then on everything is checked, resumed and shared by digest.
+//! * **Sharing is computed, not asked for.** Of each layer, what comes out the same for every distro of the profile is its
+//!   neutral part; a container image has it as a layer of its own, which is one blob for all distros, for it depends on nothing
+//!   below it. What is left is found by comparing trees, so that the layers of an image are always the whole tree
+//!   (`image::oci`).
 //! * **Units carry numbers, not names.** A service of an extension runs as the uid that its files have, because a merge
 //!   neither makes accounts nor can change them; `PREFIX-files.service` makes what a late merge missed.
 //! * **Unchanged is cheap.** A render writes down the stamp of everything it read, listed or looked for, and of everything
@@ -75,12 +81,15 @@ pub mod digest;
 pub mod fs;
 pub mod event;
 pub mod store;
+pub mod fetch;
 pub mod tree;
 pub mod spec;
 pub mod distro;
 pub mod resolve;
 pub mod lock;
+pub mod packages;
 pub mod image;
+pub mod registry;
 pub mod publish;
 pub mod deploy;
 pub mod lint;

@@ -255,7 +255,7 @@ fn every_filter_gives_what_the_table_says() {
 }
 
 /// The heading of the section that describes each table of the schemas.
-const SECTIONS: [(&str, &str); 32] = [
+const SECTIONS: [(&str, &str); 34] = [
     ("ProfileDocument", "Keys of a profile"),
     ("LayerDocument", "Keys of `layer.toml`"),
     ("DistroDocument", "Keys of a description"),
@@ -277,6 +277,7 @@ const SECTIONS: [(&str, &str); 32] = [
     ("JobTable", "`[job.NAME]`"),
     ("SecretTable", "`[secret.NAME]`"),
     ("LintTable", "`[lint]`"),
+    ("FromTable", "`[from]`"),
     ("OutputTables", "`[output.KIND]`"),
     ("RootfsTable", "`[output.rootfs]`"),
     ("TarTable", "`[output.tar]`"),
@@ -284,6 +285,7 @@ const SECTIONS: [(&str, &str); 32] = [
     ("ConfextTable", "Images: `[output.sysext]`"),
     ("PortableTable", "Images: `[output.sysext]`"),
     ("OverTable", "Images: `[output.sysext]`"),
+    ("OciTable", "Container images: `[output.oci]`"),
     ("FactsTable", "`[facts]`"),
     ("CommandsTable", "`[facts.commands]`"),
     ("ReleaseTable", "`[release.NAME]`"),

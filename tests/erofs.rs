@@ -475,6 +475,39 @@ fn what_cannot_stand_in_an_image_is_refused() {
 }
 
 #[test]
+fn files_of_the_host_are_copied_and_their_changes_noticed() {
+    let folder = tempfile::tempdir().unwrap();
+    let sizes = [1, BLOCK - 1, BLOCK, (32 << 10) - 1, 32 << 10, (300 << 10) + 5, (1 << 20) - 1, (3 << 20) + BLOCK - 1];
+    let host = |size: usize| folder.path().join(format!("f{size}"));
+    let bytes = |size: usize| (0..size).map(|place| ((place * place) >> 7) as u8).collect::<Vec<u8>>();
+    for size in sizes {
+        std::fs::write(host(size), bytes(size)).unwrap();
+    }
+    // A file that has just been written may change once more and look the same.
+    std::thread::sleep(std::time::Duration::from_millis(100));
+    let tree = layerforge::tree::scan(folder.path()).unwrap();
+    let plain = Options::new(Profile::None, NEWEST);
+    let before = write(&tree, &plain);
+    for options in every_way().iter().chain([&plain]) {
+        assert_holds(&write(&tree, options).0, &tree);
+    }
+    for size in sizes {
+        // Its stamp is another one now, and its content is not.
+        let file = std::fs::File::options().write(true).open(host(size)).unwrap();
+        file.set_modified(std::time::UNIX_EPOCH).unwrap();
+        assert!(before == write(&tree, &plain));
+        let mut changed = bytes(size);
+        changed[size / 2] ^= 1;
+        let time = file.metadata().unwrap().modified().unwrap();
+        std::fs::write(host(size), &changed).unwrap();
+        file.set_modified(time).unwrap();
+        let error = erofs::write(&tree, &plain, &tempfile::tempfile().unwrap(), 0).unwrap_err().to_string();
+        assert!(error.contains(&format!("`/f{size}` into the image: its content changed meanwhile")), "{error}");
+        std::fs::write(host(size), bytes(size)).unwrap();
+    }
+}
+
+#[test]
 fn uuids_come_from_content_and_labels_are_kept() {
     let tree = |text: &str| {
         let mut tree = Tree::new();

@@ -5,7 +5,7 @@ use std::path::Path;
 
 use layerforge::image::erofs::{self, Codec, Compression, Options, Profile};
 use layerforge::store::Store;
-use layerforge::tree::scan;
+use layerforge::tree::{Tree, TreePath, scan};
 
 use crate::Result;
 
@@ -13,7 +13,8 @@ use crate::Result;
 /// it says when the directory is read.
 pub(crate) fn write(words: &[&str]) -> Result<()> {
     let [directory, image, compression, kernel, store @ ..] = words else { return Err("image: too few words".into()) };
-    let tree = scan(Path::new(directory))?;
+    let mut tree = scan(Path::new(directory))?;
+    clear_times(&mut tree);
     eprintln!("read");
     let mut options = Options::new(Profile::None, kernel.parse()?);
     let [codec, level, chunk] = compression.split(':').collect::<Vec<_>>()[..] else { return Err("no codec".into()) };
@@ -27,4 +28,14 @@ pub(crate) fn write(words: &[&str]) -> Result<()> {
     }
     erofs::write(&tree, &options, &File::create(image)?, 0)?;
     Ok(())
+}
+
+/// Sets every time to zero, as `mkfs.erofs -T0` does.
+fn clear_times(tree: &mut Tree) {
+    let paths: Vec<TreePath> = tree.iter().map(|(path, _)| path.clone()).collect();
+    for path in paths {
+        if let Some(node) = tree.get_mut(&path) {
+            node.meta.mtime = 0;
+        }
+    }
 }

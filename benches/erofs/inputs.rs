@@ -4,6 +4,8 @@ use std::path::{Path, PathBuf};
 use std::process::Command;
 
 use crate::Result;
+pub(crate) use crate::debian::done;
+use crate::debian::{bootstrap, said};
 
 /// A directory to make images of.
 pub(crate) struct Input {
@@ -25,14 +27,7 @@ pub(crate) fn tools(folder: &Path) -> PathBuf {
 /// Makes the root with the tools, and the inputs in it.
 pub(crate) fn prepare(folder: &Path) -> Result<Vec<Input>> {
     let root = tools(folder);
-    let mut debian = Command::new("mmdebstrap");
-    debian.args(["--quiet", "--mode=root", "--variant=important", "--include=erofs-utils"]);
-    for line in said(Command::new("apt-config").arg("dump"))?.lines() {
-        if line.starts_with("Acquire::http") && line.contains("::Proxy ") {
-            debian.arg(format!("--aptopt={line}"));
-        }
-    }
-    done(debian.arg("trixie").arg(&root).arg(source()?))?;
+    bootstrap(&root, "important", "erofs-utils")?;
     let small = root.join("small");
     let large = root.join("large");
     done(Command::new("mkdir").arg(&small).arg(root.join("out")))?;
@@ -71,27 +66,4 @@ fn copy_libraries(target: &Path) -> Result<()> {
         }
     }
     Err("/usr/lib has less than 1.5 GB".into())
-}
-
-/// Returns where the packages come from: the mirror that the host itself uses.
-fn source() -> Result<String> {
-    let format = "$(LABEL)|$(COMPONENT)|$(REPO_URI)";
-    let targets = said(Command::new("apt-get").args(["indextargets", "--format", format, "Created-By: Packages"]))?;
-    let mirror =
-        targets.lines().find_map(|line| line.strip_prefix("Debian|main|")).ok_or("the host has no Debian mirror")?;
-    Ok(format!("deb [signed-by=/usr/share/keyrings/debian-archive-keyring.gpg] {mirror} trixie main"))
-}
-
-/// Runs a command that must succeed.
-pub(crate) fn done(command: &mut Command) -> Result<()> {
-    said(command).map(drop)
-}
-
-/// Runs a command that must succeed, and returns what it says.
-pub(crate) fn said(command: &mut Command) -> Result<String> {
-    let output = command.output().map_err(|error| format!("{command:?}: {error}"))?;
-    if !output.status.success() {
-        return Err(format!("{command:?} failed: {}", String::from_utf8_lossy(&output.stderr)).into());
-    }
-    Ok(String::from_utf8_lossy(&output.stdout).into_owned())
 }

@@ -25,7 +25,7 @@ enum Maker {
 
 /// The names under which tasks are found again.
 pub(crate) const NONE: &str = "layerforge none";
-pub(crate) const LZ4HC: &str = "layerforge lz4hc 9";
+pub(crate) const LZ4HC: &str = "layerforge lz4hc 6";
 pub(crate) const DEFAULT: &str = "layerforge default (zstd 3)";
 pub(crate) const FIRST: &str = "layerforge zstd 15, new store";
 pub(crate) const AGAIN: &str = "layerforge zstd 15, one file changed";
@@ -37,10 +37,10 @@ pub(crate) const TAR: &str = "tar cf";
 
 const TASKS: [(&str, Maker); 14] = [
     (NONE, Maker::Ours("none:0:256")),
-    ("layerforge lz4", Maker::Ours("lz4-packed:1:256")),
-    (LZ4HC, Maker::Ours("lz4hc-packed:9:256")),
+    ("layerforge lz4", Maker::Ours("lz4-packed:1:128")),
+    (LZ4HC, Maker::Ours("lz4hc-packed:6:128")),
     ("layerforge fast (zstd 1)", Maker::Ours("zstd-packed:1:256")),
-    (DEFAULT, Maker::Ours("zstd-packed:3:256")),
+    (DEFAULT, Maker::Ours("zstd-packed:3:512")),
     (FIRST, Maker::Cached("zstd-packed:15:1024", true)),
     (AGAIN, Maker::Cached("zstd-packed:15:1024", false)),
     (MKFS_NONE, Maker::Mkfs(&[])),

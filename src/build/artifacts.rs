@@ -4,8 +4,9 @@ use std::borrow::Cow;
 use std::collections::BTreeMap;
 use std::io::{self, Write};
 
+use super::contents::contents;
 use super::images::{self, Means};
-use super::{BuildError, Stacked, manifest};
+use super::{BuildError, Stacked, manifest, oci};
 use crate::deploy::{self, ImageTree};
 use crate::digest::Hasher;
 use crate::image::{Manifest, ManifestFile, carried_by_copy, write_tar, write_tar_selected};
@@ -92,9 +93,12 @@ pub fn artifacts<'tree>(
             Step::Layer(_) | Step::Stack => {}
             Step::Rootfs { process } => products.push(rootfs(recipe, stacked, process.as_deref())?),
             Step::Tar { compression } => products.push(tar(recipe, stacked, *compression)?),
-            Step::Sysext(output) => products.push(images::sysext(recipe, stacked, output, means)?),
-            Step::Confext(output) => products.push(images::confext(recipe, stacked, output, means)?),
-            Step::Portable(output) => products.push(images::portable(recipe, stacked, output, means)?),
+            Step::Sysext(_) | Step::Confext(_) | Step::Portable(_) => {
+                if let Some((kind, output, contents)) = contents(recipe, stacked, &action.step, means.store)? {
+                    products.push(images::write(kind, recipe, stacked, output, contents, means)?);
+                }
+            }
+            Step::Oci(output) => products.push(oci::oci(recipe, stacked, output, means)?),
         }
     }
     Ok(products)

@@ -5,21 +5,29 @@
 
 mod artifacts;
 mod base;
+mod contents;
 mod images;
 mod layer;
+mod oci;
 mod tiers;
 
 use std::collections::BTreeMap;
 use std::path::Path;
+use std::sync::Arc;
 
 use rayon::prelude::*;
 
 pub use artifacts::{ArchiveWriter, Artifact, Body, MANIFEST, Product, ROOTFS, ROOTFS_TAR, Remark, artifacts};
+pub use base::check_base;
+pub use contents::image_trees;
 pub use images::Means;
+pub use oci::Neutrals;
 
 use crate::deploy::DeployError;
+use crate::image::oci::{BaseImage, FilesError};
 use crate::image::read::OpenError;
-use crate::image::{Manifest, ManifestHead, PortableError, WriteImageError};
+use crate::image::signature::SignatureError;
+use crate::image::{Manifest, ManifestHead, PortableError, WriteImageError, WriteTarError};
 use crate::lint::Finding;
 use crate::plan::OutputKind;
 use crate::resolve::Recipe;
@@ -144,6 +152,47 @@ pub enum BuildError {
         /// Why not.
         source: Box<WriteImageError>,
     },
+    /// The image that a profile stands on is of another distro.
+    #[error(
+        "the image `{name}` is {found}, and it is rendered for {wanted}: name another image under `[from]`, or render for \
+         the distro and release of this one"
+    )]
+    BaseDistro {
+        /// The image.
+        name: String,
+        /// What it is.
+        found: String,
+        /// What it should be.
+        wanted: String,
+    },
+    /// A container image cannot be written.
+    #[error("cannot write the container image `{name}`")]
+    Container {
+        /// Its name.
+        name: String,
+        /// Why not.
+        source: WriteTarError,
+    },
+    /// There is nobody to sign a container image.
+    #[error(
+        "the container image `{name}` is to be signed, and nobody is there to: give a key and its certificate with \
+         `--key FILE --cert FILE`"
+    )]
+    NoSigner {
+        /// Its name.
+        name: String,
+    },
+    /// A container image cannot be signed.
+    #[error("cannot sign the container image `{name}`")]
+    Sign {
+        /// Its name.
+        name: String,
+        /// Why not.
+        source: SignatureError,
+    },
+    /// The files of a container image do not fit together.
+    #[error(transparent)]
+    Files(#[from] FilesError),
     /// A file of the cache could not be read or written.
     #[error(transparent)]
     File(#[from] crate::fs::Error),
@@ -176,6 +225,34 @@ pub struct Stacked {
     pub removed: Vec<TreePath>,
     /// The trees of the layers, the lowest first.
     pub stack: Stack,
+    /// The image below them.
+    pub base: Option<Arc<BaseImage>>,
+}
+
+impl Stacked {
+    /// Returns the tree of an image that has `base` below the layers.
+    ///
+    /// # Errors
+    /// When the layers do not fit over it.
+    fn over(&self, base: &Tree, epoch: i64) -> Result<Tree, TreeError> {
+        let mut over = self.tree.clone();
+        // A directory that only leads somewhere stays as it is below.
+        let leads: Vec<TreePath> = self.tree.iter().map(|(path, _)| path.clone()).collect();
+        for path in leads.iter().filter(|path| !self.origins.contains_key(*path)) {
+            if let (Some(node), Some(below)) =
+                (over.get_mut(path), base.get(path).filter(|below| below.kind.is_directory()))
+            {
+                node.meta = below.meta.clone();
+            }
+        }
+        let mut whole = base.clone();
+        for path in &self.removed {
+            whole.remove(path);
+        }
+        crate::image::oci::lay(&mut whole, &over)?;
+        whole.complete(|_| Meta::root_owned(0o755, epoch));
+        Ok(whole)
+    }
 }
 
 /// Makes the trees of all layers and lays them over each other. Decompressed archives are kept in `archives`.
@@ -184,11 +261,7 @@ pub struct Stacked {
 /// When a tree to import cannot be read, or the layers do not fit together.
 pub fn stack(recipe: &Recipe, archives: &Path) -> Result<Stacked, BuildError> {
     let epoch = recipe.profile.epoch;
-    let made: Vec<_> = recipe.layers.par_iter().map(|source| layer::layer(source, epoch, archives)).collect();
-    let mut stack = Stack::default();
-    for (source, tree) in recipe.layers.iter().zip(made) {
-        stack.layers.push(StackLayer { name: source.name.clone(), tree: tree? });
-    }
+    let stack = layers(recipe, archives)?;
     tiers::check(&recipe.layers, &stack.layers)?;
     let merged = stack.merge()?;
     let mut tree = merged.tree;
@@ -204,7 +277,21 @@ pub fn stack(recipe: &Recipe, archives: &Path) -> Result<Stacked, BuildError> {
         }
     }
     let removed = merged.removed.into_keys().filter(|path| tree.get(path).is_none()).collect();
-    Ok(Stacked { tree, origins: merged.origins, removed, stack })
+    Ok(Stacked { tree, origins: merged.origins, removed, stack, base: None })
+}
+
+/// Makes the trees of all layers. Decompressed archives are kept in `archives`.
+///
+/// # Errors
+/// When a tree to import cannot be read, or an entry does not fit into its layer.
+pub fn layers(recipe: &Recipe, archives: &Path) -> Result<Stack, BuildError> {
+    let epoch = recipe.profile.epoch;
+    let made: Vec<_> = recipe.layers.par_iter().map(|source| layer::layer(source, epoch, archives)).collect();
+    let mut stack = Stack::default();
+    for (source, tree) in recipe.layers.iter().zip(made) {
+        stack.layers.push(StackLayer { name: source.name.clone(), tree: tree? });
+    }
+    Ok(stack)
 }
 
 /// Describes a tree made from `stacked` as `manifest.json` does.

@@ -6,9 +6,9 @@ use clap::{ArgAction, ArgGroup, Args, Parser, Subcommand, ValueEnum};
 
 use crate::distro::Architecture;
 use crate::image::signature::KeyType;
-use crate::lint::{Class, Scope};
+use crate::lint::Class;
 use crate::plan::{ImageWish, OutputKind};
-use crate::spec::{ImageCompression, ImageFormat, Verity};
+use crate::spec::{ImageCompression, ImageFormat, Scope, Verity};
 
 /// Renders one declarative description of a Linux userland into every shape it is deployed in.
 #[derive(Debug, Parser)]
@@ -69,6 +69,8 @@ pub(super) enum Command {
     Render(RenderArguments),
     /// Look for mistakes and waste in all profiles, for every distro
     Check(CheckArguments),
+    /// Write the lock of a profile, or check it
+    Lock(LockArguments),
     /// Show what would be written, and what would change against the last render
     Plan(PlanArguments),
     /// Explain why a path of the tree is as it is
@@ -91,6 +93,10 @@ pub(super) enum Command {
     Sign(SignArguments),
     /// Add a version of an image to a folder that hosts update from
     Publish(PublishArguments),
+    /// Bring a rendered image to a registry
+    Push(PushArguments),
+    /// Fetch an image from a registry
+    Pull(PullArguments),
     /// Make keys that sign images
     Key(KeyArguments),
     /// Look after the cache folder
@@ -109,6 +115,7 @@ impl Command {
         let selection = match self {
             Self::Check(arguments) => return arguments.profile.as_deref(),
             Self::Render(arguments) => &arguments.selection,
+            Self::Lock(arguments) => &arguments.selection,
             Self::Plan(arguments) => &arguments.selection,
             Self::Why(arguments) => &arguments.selection,
             Self::List(arguments) => &arguments.selection,
@@ -120,6 +127,8 @@ impl Command {
             | Self::Verify(_)
             | Self::Sign(_)
             | Self::Publish(_)
+            | Self::Push(_)
+            | Self::Pull(_)
             | Self::Key(_)
             | Self::Store(_)
             | Self::Schema(_)
@@ -202,7 +211,7 @@ pub(super) struct RenderArguments {
     /// Fail when the lock is stale, instead of renewing it
     #[arg(long)]
     pub(super) locked: bool,
-    /// Never use the network
+    /// Never use the network: only what was fetched before
     #[arg(long)]
     pub(super) offline: bool,
     /// Replace what was changed by hand in the destination
@@ -385,10 +394,10 @@ pub(super) struct LintArguments {
     /// What it is meant for; found out from what is in it when nothing is said
     #[arg(long, value_enum, value_name = "CLASS")]
     pub(super) class: Option<Class>,
-    /// The oldest systemd that must take it
-    #[arg(long, value_name = "VERSION", default_value_t = 252)]
-    pub(super) target_systemd: u32,
-    /// The oldest kernel that must mount it, such as 6.1
+    /// The oldest systemd that must take it; that of the release that it names when nothing is said, or else 252
+    #[arg(long, value_name = "VERSION")]
+    pub(super) target_systemd: Option<u32>,
+    /// The oldest kernel that must mount it, such as 6.1; that of the release that it names when nothing is said
     #[arg(long, value_name = "VERSION", value_parser = kernel)]
     pub(super) target_kernel: Option<(u32, u32)>,
     /// Where an extension is merged
@@ -445,7 +454,7 @@ Exit code: 0 when nothing worse than a warning is left, 1 when there are errors.
 #[derive(Debug, Args)]
 #[command(after_help = VERIFY_HELP)]
 pub(super) struct VerifyArguments {
-    /// A disk image with a verity hash tree
+    /// A disk image with a verity hash tree, or a container image as an OCI layout
     #[arg(value_name = "IMAGE")]
     pub(super) image: PathBuf,
     /// The certificate whose key must have signed it, PEM; the signature is not checked without one
@@ -454,7 +463,7 @@ pub(super) struct VerifyArguments {
 }
 
 const VERIFY_HELP: &str = "\
-Exit code: 0 when every block and the signature are right, 5 when not.";
+Exit code: 0 when every block or blob and the signature are right, 5 when not.";
 
 /// Arguments of `sign`.
 #[derive(Debug, Clone, Args)]
@@ -568,6 +577,87 @@ pub(super) struct KeyGenerateArguments {
 const KEY_GENERATE_HELP: &str = "\
 Nothing is overwritten. The passphrase may be in LAYERFORGE_PASSPHRASE, too; without one the key is not encrypted.";
 
+/// How registries are spoken to.
+#[derive(Debug, Clone, Copy, Args)]
+#[command(next_help_heading = "Network")]
+pub(super) struct NetworkArguments {
+    /// Never use the network: only what was fetched before
+    #[arg(long)]
+    pub(super) offline: bool,
+    /// Speak plain http to the registry; on this machine that is tried anyway
+    #[arg(long)]
+    pub(super) plain_http: bool,
+}
+
+/// Arguments of `lock`.
+#[derive(Debug, Args)]
+pub(super) struct LockArguments {
+    /// What to lock.
+    #[command(flatten)]
+    pub(super) selection: SelectionArguments,
+    /// Look up again what the lock has already
+    #[arg(long)]
+    pub(super) upgrade: bool,
+    /// Fail when the lock is stale, instead of renewing it
+    #[arg(long, conflicts_with = "upgrade")]
+    pub(super) check: bool,
+    /// How registries are spoken to.
+    #[command(flatten)]
+    pub(super) network: NetworkArguments,
+}
+
+/// Arguments of `push`.
+#[derive(Debug, Args)]
+#[command(allow_missing_positional = true, after_help = PUSH_HELP)]
+pub(super) struct PushArguments {
+    /// An OCI image layout or an archive of one, a rendered folder, or a profile that was rendered; `default` when
+    /// nothing is said
+    #[arg(value_name = "PATH|PROFILE")]
+    pub(super) source: Option<String>,
+    /// Where to push to: REGISTRY/REPOSITORY:TAG
+    #[arg(value_name = "REF")]
+    pub(super) reference: String,
+    /// Which of the rendered folders of the profile.
+    #[command(flatten)]
+    pub(super) target: TargetArguments,
+    /// How registries are spoken to.
+    #[command(flatten)]
+    pub(super) network: NetworkArguments,
+}
+
+const PUSH_HELP: &str = "\
+What the registry has is not sent, and what another repository of it has is taken from there; a push that broke off goes on \
+where it stopped. Prints the digest of the image.
+
+Credentials are those of `podman login` and `docker login`.";
+
+/// Arguments of `pull`.
+#[derive(Debug, Args)]
+#[command(after_help = PULL_HELP)]
+pub(super) struct PullArguments {
+    /// The image: REGISTRY/REPOSITORY:TAG or REGISTRY/REPOSITORY@DIGEST
+    #[arg(value_name = "REF")]
+    pub(super) reference: String,
+    /// A directory to write it into as an OCI image layout; only into the cache when nothing is said
+    #[arg(value_name = "DEST")]
+    pub(super) destination: Option<PathBuf>,
+    /// The architecture: x86_64, aarch64, riscv64; that of this machine by default
+    #[arg(long, value_name = "ARCH")]
+    pub(super) arch: Option<Architecture>,
+    /// Pull every platform
+    #[arg(long, conflicts_with = "arch")]
+    pub(super) all: bool,
+    /// How registries are spoken to.
+    #[command(flatten)]
+    pub(super) network: NetworkArguments,
+}
+
+const PULL_HELP: &str = "\
+Everything is checked against its digest. Into DEST come SBOMs, signatures and whatever else is attached to the image, too. \
+Prints the digest of the image.
+
+Credentials are those of `podman login` and `docker login`; mirrors those of containers-registries.conf(5).";
+
 /// The kinds of keys.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
 pub(super) enum KeyKind {
@@ -639,6 +729,8 @@ macro_rules! value_enum {
     };
 }
 
+value_enum!(Class, Sysext = "sysext", Confext = "confext", Portable = "portable", Oci = "oci", Publish = "publish");
+value_enum!(Scope, System = "system", Initrd = "initrd", Portable = "portable");
 value_enum!(ImageFormat, Directory = "directory", Raw = "raw", Ddi = "ddi");
 value_enum!(ImageCompression, None = "none", Fast = "fast", Default = "default", Small = "small");
 value_enum!(Verity, None = "none", Hash = "hash", Signed = "signed", Defer = "defer");

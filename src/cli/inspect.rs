@@ -10,6 +10,7 @@ use super::terminal::{DONE, count};
 use crate::engine::{self, Disk, InspectReport, Summary};
 use crate::error::Error;
 use crate::image::mtree;
+use crate::image::oci::{Container, RunConfig};
 use crate::image::read::{FileSystem, format_uuid};
 
 pub(super) fn run(session: &Session<'_>, arguments: &InspectArguments) -> Result<ExitCode, Error> {
@@ -49,6 +50,9 @@ fn text(report: &InspectReport) -> String {
     }
     if let Some(system) = &report.file_system {
         put_file_system(system, &mut text);
+    }
+    if let Some(container) = &report.container {
+        put_container(container, &mut text);
     }
     for (path, fields) in &report.releases {
         let _ = writeln!(text, "\n{path}");
@@ -95,6 +99,46 @@ fn put_disk(disk: &Disk, text: &mut String) {
     }
     for fault in &disk.faults {
         let _ = writeln!(text, "  fault: {}", escaped(fault));
+    }
+}
+
+fn put_container(container: &Container, text: &mut String) {
+    let Container { references, manifest, config, layers, attached } = container;
+    let names: Vec<_> = references.iter().map(|reference| escaped(reference)).collect();
+    let names = if names.is_empty() { "without a name".into() } else { names.join(", ") };
+    let _ = writeln!(text, "\ncontainer image {names}");
+    if let Some(manifest) = manifest {
+        let _ = writeln!(text, "  manifest: {manifest}");
+    }
+    let _ = writeln!(text, "  platform: {}/{}", escaped(&config.os), escaped(&config.architecture));
+    if let Some(created) = &config.created {
+        let _ = writeln!(text, "  created: {}", escaped(created));
+    }
+    let none = RunConfig::default();
+    let run = config.config.as_ref().unwrap_or(&none);
+    if !run.user.is_empty() {
+        let _ = writeln!(text, "  user: {}", escaped(&run.user));
+    }
+    for (name, words) in [("entrypoint", &run.entrypoint), ("cmd", &run.cmd)] {
+        if let Some(words) = words {
+            let words: Vec<_> = words.iter().map(|word| escaped(word)).collect();
+            let _ = writeln!(text, "  {name}: {}", words.join(" "));
+        }
+    }
+    for (name, set) in [("ports", &run.exposed_ports), ("volumes", &run.volumes)] {
+        if let Some(set) = set {
+            let keys: Vec<_> = set.keys().map(|key| escaped(key)).collect();
+            let _ = writeln!(text, "  {name}: {}", keys.join(" "));
+        }
+    }
+    if *attached > 0 {
+        let _ = writeln!(text, "  attached: {}", count(*attached, "manifest"));
+    }
+    let mut comments = config.history.iter().filter(|entry| !entry.empty_layer);
+    for layer in layers {
+        let comment = comments.next().and_then(|entry| entry.comment.as_ref());
+        let comment = comment.map(|comment| format!(", {}", escaped(comment))).unwrap_or_default();
+        let _ = writeln!(text, "  layer {}, {} bytes{comment}", layer.digest, layer.size);
     }
 }
 

@@ -24,7 +24,6 @@ pub(super) fn run(session: &Session<'_>, arguments: &LintArguments) -> Result<Ex
         path: path.clone(),
         class: arguments.class,
         target: Target {
-            systemd: arguments.target_systemd,
             kernel: arguments.target_kernel,
             scope: arguments.scope,
             selinux: arguments.selinux,
@@ -34,19 +33,21 @@ pub(super) fn run(session: &Session<'_>, arguments: &LintArguments) -> Result<Ex
             exposure: arguments.exposure,
             ..Target::default()
         },
+        systemd: arguments.target_systemd,
         allow: arguments.allow.clone(),
     };
-    let report = engine::lint_image(&session.store()?, &request)?;
+    let report = engine::lint_image(&session.project, &session.store()?, &request)?;
     if terminal.json {
         terminal.print_json(&report);
     } else {
         terminal.print(&text(&report, terminal.output_style()));
         let warnings = report.findings.len() - report.errors();
         terminal.tell(&format!(
-            "{}: {}, {}",
+            "{}: {}, {}, for systemd {}",
             path.display(),
             count(report.errors(), "error"),
-            count(warnings, "warning")
+            count(warnings, "warning"),
+            report.systemd
         ));
     }
     Ok(if report.errors() == 0 { DONE } else { ExitCode::from(ERRORS) })

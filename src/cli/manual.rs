@@ -26,7 +26,7 @@ const EXIT_CODES: [(&str, &str); 6] = [
     ("5", "Something could not be fetched or verified. For verify: the image is not what was signed."),
 ];
 
-const ENVIRONMENT: [(&str, &str); 7] = [
+const ENVIRONMENT: [(&str, &str); 12] = [
     ("LAYERFORGE_VAR_NAME", "Sets the variable name (in lower case) of profiles that have it; --vars and --set win."),
     ("LAYERFORGE_STORE", "The cache folder. Otherwise layerforge in XDG_CACHE_HOME, or in ~/.cache."),
     ("LAYERFORGE_PASSPHRASE", "What a private key is encrypted with; --passphrase-file wins."),
@@ -34,6 +34,11 @@ const ENVIRONMENT: [(&str, &str); 7] = [
         "SOURCE_DATE_EPOCH",
         "The time that every file gets, in seconds since 1970-01-01 UTC; the profile's epoch otherwise.",
     ),
+    ("REGISTRY_AUTH_FILE", "The file of credentials for registries; otherwise those of podman and docker."),
+    ("CONTAINERS_REGISTRIES_CONF", "The file of mirrors; otherwise registries.conf of the system or the user."),
+    ("SSL_CERT_FILE, SSL_CERT_DIR", "The authorities that are trusted in place of those of the system."),
+    ("http_proxy, https_proxy, all_proxy", "Proxies."),
+    ("no_proxy", "Hosts that are reached without."),
     ("NO_COLOR", "When it is not empty, nothing is coloured."),
     ("TERM", "When it is dumb, nothing is coloured."),
     ("LAYERFORGE_LOG", "What developers are told, such as layerforge=debug."),

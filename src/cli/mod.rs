@@ -16,10 +16,13 @@ mod inspect;
 mod key;
 mod lint;
 mod list;
+mod lock;
 mod manual;
+mod network;
 mod plan;
 mod progress;
 mod publish;
+mod push;
 mod render;
 mod sign;
 mod store;
@@ -77,11 +80,14 @@ fn dispatch(arguments: &Arguments, terminal: &Terminal) -> Result<ExitCode, Erro
         Command::Graph(arguments) => graph::run(&session, arguments),
         Command::Inspect(arguments) => inspect::run(&session, arguments),
         Command::Lint(arguments) => lint::run(&session, arguments),
-        Command::Verify(arguments) => verify::run(terminal, arguments),
+        Command::Verify(arguments) => verify::run(&session, arguments),
         Command::Init(command) => init::run(terminal, &arguments.global, command),
         Command::Key(arguments) => key::run(terminal, arguments),
         Command::Sign(arguments) => sign::run(terminal, arguments),
         Command::Publish(arguments) => publish::run(&session, arguments),
+        Command::Lock(arguments) => lock::run(&session, arguments),
+        Command::Push(arguments) => push::push(&session, arguments),
+        Command::Pull(arguments) => push::pull(&session, arguments),
         Command::Store(arguments) => store::run(&session, arguments),
         Command::Schema(arguments) => generate::schema(terminal, arguments.kind),
         Command::Completions(arguments) => generate::completions(terminal, arguments.shell),

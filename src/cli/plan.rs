@@ -7,10 +7,10 @@ use super::Session;
 use super::args::PlanArguments;
 use super::changes;
 use super::terminal::{DONE, Style, count};
-use crate::engine::{self, RenderRequest, TargetPlan};
+use crate::engine::{self, OutputPlan, RenderRequest, TargetPlan};
 use crate::error::Error;
 
-/// Changed paths that are shown for a target; the rest is counted.
+/// Changed paths that are shown for an output; the rest is counted.
 const SHOWN: usize = 50;
 
 pub(super) fn run(session: &Session<'_>, arguments: &PlanArguments) -> Result<ExitCode, Error> {
@@ -50,16 +50,32 @@ fn text(plan: &TargetPlan, style: Style) -> String {
     for difference in &plan.lock {
         let _ = writeln!(text, "  the lock is renewed: {difference}");
     }
-    if plan.fresh {
-        text.push_str("  nothing is there yet\n");
-    } else if plan.changes.is_empty() {
-        text.push_str("  nothing changes in the tree\n");
+    for (index, output) in plan.outputs.iter().enumerate() {
+        // An archive holds what a rootfs does, and changes as it does.
+        let same = |other: &OutputPlan| other.changes == output.changes && other.fresh == output.fresh;
+        if !output.kind.is_image() && plan.outputs[..index].iter().any(same) {
+            continue;
+        }
+        text.push_str(&changed(output, style));
     }
-    for change in plan.changes.iter().take(SHOWN) {
+    text
+}
+
+fn changed(output: &OutputPlan, style: Style) -> String {
+    let kind = output.kind;
+    let mut text = String::new();
+    if output.fresh {
+        let _ = writeln!(text, "  {kind}: nothing is there yet");
+    } else if output.changes.is_empty() {
+        let _ = writeln!(text, "  {kind}: nothing changes");
+    } else {
+        let _ = writeln!(text, "  {kind}:");
+    }
+    for change in output.changes.iter().take(SHOWN) {
         let _ = writeln!(text, "  {}", changes::line(&change.change, change.node.as_deref(), style));
     }
-    if plan.changes.len() > SHOWN {
-        let _ = writeln!(text, "  and {} more, which `--json` has", plan.changes.len() - SHOWN);
+    if output.changes.len() > SHOWN {
+        let _ = writeln!(text, "  and {} more, which `--json` has", output.changes.len() - SHOWN);
     }
     text
 }

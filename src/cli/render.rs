@@ -4,7 +4,8 @@ use std::process::ExitCode;
 use std::sync::Arc;
 
 use super::Session;
-use super::args::RenderArguments;
+use super::args::{NetworkArguments, RenderArguments};
+use super::network;
 use super::progress::Progress;
 use super::sign;
 use super::terminal::DONE;
@@ -14,6 +15,7 @@ use crate::error::Error;
 pub(super) fn run(session: &Session<'_>, arguments: &RenderArguments) -> Result<ExitCode, Error> {
     let signer = sign::signer_request(session.terminal, &arguments.signing)?;
     let signer = signer.map(|request| engine::open_signer(&request)).transpose()?;
+    let network = NetworkArguments { offline: arguments.offline, plain_http: false };
     let request = RenderRequest {
         selection: session.selection(&arguments.selection)?,
         outputs: arguments.outputs.clone(),
@@ -22,6 +24,7 @@ pub(super) fn run(session: &Session<'_>, arguments: &RenderArguments) -> Result<
         force: arguments.force,
         image: arguments.image.wish(),
         signer: signer.map(Arc::new),
+        client: Some(Arc::new(network::client(network, session.terminal))),
     };
     let store = session.store()?;
     let progress = Progress::new(session.terminal);

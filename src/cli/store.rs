@@ -30,3 +30,12 @@ fn collect(session: &Session<'_>) -> Result<ExitCode, Error> {
     ));
     Ok(DONE)
 }
+
+/// Says how many bytes something has.
+pub(super) fn size(bytes: u64) -> String {
+    match bytes {
+        0..1024 => format!("{bytes} bytes"),
+        1024..1_048_576 => format!("{} KiB", bytes.div_ceil(1024)),
+        _ => format!("{}.{} MiB", bytes >> 20, ((bytes & 0xf_ffff) * 10) >> 20),
+    }
+}

@@ -7,8 +7,9 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
+use super::container::{Container, Started};
 use super::{DeployError, Engine, Program, accounts, image_name, packages, quote, run};
-use crate::resolve::{Probe, Process, Recipe};
+use crate::resolve::{Probe, Recipe};
 use crate::spec::JobTime;
 use crate::tree::{Kind, Tree, TreePath};
 
@@ -34,24 +35,15 @@ pub const DOCKERIGNORE: &str =
 /// # Errors
 /// When something of the recipe or the tree has no form in a Dockerfile or in an image.
 pub fn dockerfile(recipe: &Recipe, image: &ImageTree<'_>) -> Result<String, DeployError> {
-    let process = match image.process {
-        Some(name) => Some(
-            recipe
-                .contract
-                .processes
-                .get(name)
-                .ok_or_else(|| DeployError::UnknownProgram { kind: "process", name: name.to_owned() })?,
-        ),
-        None => None,
-    };
-    let mut sections = vec![header(recipe), base(recipe, process)?];
+    let container = Container::of(recipe, image.process)?;
+    let mut sections = vec![header(recipe), base(recipe, container.started.is_some())?];
     sections.extend(preparation(recipe, image)?);
     sections.push(files(image)?);
     sections.extend(triggers(recipe));
-    sections.push(labels(recipe)?);
-    if let (Some(name), Some(process)) = (image.process, process) {
-        sections.push(contract(name, process)?);
-        sections.push(usage(recipe, name)?);
+    sections.push(labels(&container)?);
+    if let Some(started) = &container.started {
+        sections.push(contract(started)?);
+        sections.push(usage(recipe, started.name)?);
     }
     Ok(sections.join("\n"))
 }
@@ -72,12 +64,12 @@ fn header(recipe: &Recipe) -> String {
     )
 }
 
-fn base(recipe: &Recipe, process: Option<&Process>) -> Result<String, DeployError> {
+fn base(recipe: &Recipe, starts: bool) -> Result<String, DeployError> {
     let image = quote::word("the name of the base image", &recipe.image)?;
     let mut text = format!(
         "# Any image of the same distribution can take its place: --build-arg BASE=...\nARG BASE={image}\nFROM ${{BASE}}\nARG BASE\n"
     );
-    if process.is_some() {
+    if starts {
         text.push_str("USER 0:0\n");
     }
     Ok(text)
@@ -146,28 +138,21 @@ fn triggers(recipe: &Recipe) -> Option<String> {
 }
 
 /// Writes the labels. There is no `created`: the builder knows when it ran, and a rendering has no time.
-fn labels(recipe: &Recipe) -> Result<String, DeployError> {
-    let profile = &recipe.profile;
-    let mut labels = BTreeMap::new();
-    for (name, value) in [("title", &profile.name), ("version", &profile.version), ("description", &profile.summary)] {
-        if !value.is_empty() {
-            let name = format!("org.opencontainers.image.{name}");
-            labels.insert(name.clone(), quote::word(&format!("the label `{name}`"), value)?);
-        }
-    }
-    labels.insert("org.opencontainers.image.base.name".into(), "\"${BASE}\"".into());
-    for (name, value) in &profile.labels {
-        labels.insert(name.clone(), quote::word(&format!("the label `{name}`"), value)?);
+fn labels(container: &Container<'_>) -> Result<String, DeployError> {
+    let mut labels = BTreeMap::from([("org.opencontainers.image.base.name", "\"${BASE}\"".to_owned())]);
+    for (name, value) in &container.labels {
+        labels.insert(name, quote::word(&format!("the label `{name}`"), value)?);
     }
     let mut pairs = Vec::new();
     for (name, value) in labels {
-        pairs.push(format!("{}={value}", quote::word("the name of a label", &name)?));
+        pairs.push(format!("{}={value}", quote::word("the name of a label", name)?));
     }
     Ok(format!("LABEL {}\n", pairs.join(" \\\n      ")))
 }
 
 /// Writes what the runtime contract says about the started process.
-fn contract(name: &str, process: &Process) -> Result<String, DeployError> {
+fn contract(started: &Started<'_>) -> Result<String, DeployError> {
+    let Started { name, process, .. } = started;
     let mut text = String::new();
     let mut variables = Vec::new();
     for (variable, value) in &process.environment {
@@ -181,15 +166,14 @@ fn contract(name: &str, process: &Process) -> Result<String, DeployError> {
         }
         text.push_str(&format!("ENV {}\n", variables.join(" \\\n    ")));
     }
-    let directory = process.directory.as_deref().unwrap_or("/");
-    text.push_str(&format!("WORKDIR {}\n", quote::word(&format!("the directory of the process `{name}`"), directory)?));
-    let ports: BTreeSet<u16> = process.ports.values().copied().collect();
-    if !ports.is_empty() {
-        let ports: Vec<String> = ports.iter().map(|port| format!("{port}/tcp")).collect();
+    let directory = quote::word(&format!("the directory of the process `{name}`"), started.directory)?;
+    text.push_str(&format!("WORKDIR {directory}\n"));
+    if !started.ports.is_empty() {
+        let ports: Vec<String> = started.ports.iter().map(|port| format!("{port}/tcp")).collect();
         text.push_str(&format!("EXPOSE {}\n", ports.join(" ")));
     }
     text.push_str(&format!("STOPSIGNAL {}\n", process.stop_signal));
-    if let Some(probe) = process.ready.as_ref().or(process.live.as_ref()) {
+    if let Some(probe) = started.probe {
         text.push_str(&health_check(probe));
     }
     text.push_str(&format!("USER {}:{}\n", process.user.uid, process.user.gid));

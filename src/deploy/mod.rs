@@ -5,6 +5,7 @@
 //! command, and what a form cannot hold is an error, never something similar.
 
 mod accounts;
+mod container;
 mod dockerfile;
 mod packages;
 mod quote;
@@ -15,6 +16,7 @@ mod unit;
 #[cfg(test)]
 mod tests;
 
+pub use container::{Container, Started};
 pub use dockerfile::{DOCKERIGNORE, ImageTree, dockerfile};
 pub use run::{Engine, Program, image_name, run_command};
 pub use tmpfiles::factory;

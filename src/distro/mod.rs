@@ -4,11 +4,15 @@
 //! profile. Goes out: a [`Distro`] with every fact decided. Always holds: a derivative has all facts of the distro it is
 //! like; a release that no description knows is an error.
 
+mod keys;
+
 use std::collections::BTreeMap;
 use std::fmt;
 use std::str::FromStr;
 
 use serde::Serialize;
+
+pub use keys::archive_keys;
 
 use crate::spec::{
     DistroDocument, DistroTable, FactsTable, Family, Init, KernelVersion, Libc, Located, Merge, Mode, Place, Problem,
@@ -225,6 +229,28 @@ pub fn describe(
         name: name.to_string(),
         lineage,
     })
+}
+
+/// Returns the facts of the release that an os-release or extension-release file names by `ID` and `VERSION_ID`; nothing
+/// when no description has it.
+///
+/// # Errors
+/// When a description cannot be read.
+pub fn facts_of_release(project: &Project, id: &str, version_id: &str) -> Result<Option<FactsTable>, SpecError> {
+    for (name, _) in project.names("distros", ".toml")? {
+        let Some((source, _)) = project.source(&format!("distros/{name}.toml"))? else { continue };
+        let Ok(name) = name.parse() else { continue };
+        let name = Located::new(name, Place::whole(&source));
+        let (document, _) = inherit(project, &name, &DistroTable::default())?;
+        let is = |written: &Option<Located<String>>, asked| written.as_ref().is_some_and(|value| value.value == asked);
+        let release = document.release.values().find(|release| is(&release.version_id, version_id));
+        if let Some(release) = release.filter(|_| is(&document.id, id)) {
+            let mut facts = document.facts.clone();
+            facts.merge_with(release.facts.clone());
+            return Ok(Some(facts));
+        }
+    }
+    Ok(None)
 }
 
 /// Lays the description of `name` over those it is like; returns it with the lineage.

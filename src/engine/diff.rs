@@ -10,7 +10,8 @@ use crate::build::{BuildError, MANIFEST, ROOTFS, ROOTFS_TAR};
 use crate::error::Error;
 use crate::fs;
 use crate::image::Manifest;
-use crate::image::read::{self as image, Format};
+use crate::image::oci;
+use crate::image::read::{self as image, Format, Opened};
 use crate::store::Store;
 use crate::tree::{
     Aspect, Change, ChangeKind, Kind, Meta, Node, Stack, StackLayer, Tree, TreePath, diff as compare,
@@ -69,7 +70,7 @@ pub enum Form {
     Directory,
     /// A tar archive.
     Archive,
-    /// A file system, or a disk image that holds one.
+    /// A file system, a disk image that holds one, or a container image.
     Image,
     /// A folder that layerforge rendered, or the manifest in it: the tree as it was rendered.
     Rendered,
@@ -79,7 +80,7 @@ pub enum Form {
 }
 
 /// One path that differs.
-#[derive(Debug, Clone, Serialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 pub struct PathChange {
     /// What differs.
     #[serde(flatten)]
@@ -156,6 +157,9 @@ fn directory(store: &Store, path: &Path, real: &Path) -> Result<Side, Error> {
     if let Some((path, manifest)) = manifest_in(path)? {
         return rendered(&path, &manifest);
     }
+    if oci::recognise(path, None).is_some() {
+        return opened(path, image::open(path, &store.archives())?);
+    }
     let tree = scan(path).map_err(BuildError::from)?;
     if let Some(folder) = real.parent().filter(|_| real.file_name().is_some_and(|name| name == ROOTFS))
         && let Some(manifest) = manifest(&folder.join(MANIFEST))?
@@ -199,7 +203,10 @@ fn file(store: &Store, path: &Path) -> Result<Side, Error> {
         let manifest = Manifest::read(&fs::read(path)?).map_err(malformed(path))?;
         return rendered(path, &manifest);
     }
-    let opened = image::open(path, &store.archives())?;
+    opened(path, image::open(path, &store.archives())?)
+}
+
+fn opened(path: &Path, opened: Opened) -> Result<Side, Error> {
     let form = if opened.format == Format::Tar { Form::Archive } else { Form::Image };
     let Some(tree) = opened.tree else {
         let kind = opened.file_system.map_or("no file system that is known", |system| system.kind.name());

@@ -8,6 +8,7 @@ use serde::Serialize;
 use super::lint::{class_of, name_of};
 use crate::error::Error;
 use crate::image::ddi::Ddi;
+use crate::image::oci::Container;
 use crate::image::read::{self, FileSystem, Format, Opened};
 use crate::image::signature::Pkcs7;
 use crate::lint::{Class, Subject, Target};
@@ -27,6 +28,9 @@ pub struct InspectReport {
     pub disk: Option<Disk>,
     /// The file system.
     pub file_system: Option<FileSystem>,
+    /// What a container image says.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub container: Option<Container>,
     /// Fields of its release files, by path.
     pub releases: BTreeMap<TreePath, BTreeMap<String, String>>,
     /// The names of its units.
@@ -115,12 +119,12 @@ pub struct Summary {
     pub digest: String,
 }
 
-/// Looks into an image: a directory, a tar archive, a file system, or a disk image.
+/// Looks into an image: a directory, a tar archive, a file system, a disk image, or a container image.
 ///
 /// # Errors
 /// When it is none, or cannot be read.
 pub fn inspect(store: &Store, path: &Path) -> Result<InspectReport, Error> {
-    let Opened { format, file_system, disk, tree } = read::open(path, &store.archives())?;
+    let Opened { format, file_system, disk, container, tree } = read::open(path, &store.archives())?;
     let name = name_of(path);
     let class = tree.as_ref().and_then(|tree| class_of(tree, &name));
     let target = Target::default();
@@ -133,6 +137,7 @@ pub fn inspect(store: &Store, path: &Path) -> Result<InspectReport, Error> {
         class,
         disk: disk.as_ref().map(describe),
         file_system,
+        container,
         releases,
         units,
         summary: tree.as_ref().map(summarise),

@@ -4,10 +4,13 @@ use std::path::{Path, PathBuf};
 
 use serde::Serialize;
 
+use crate::distro;
 use crate::error::Error;
 use crate::fs;
+use crate::image::oci::Container;
 use crate::image::read::{self, Format};
-use crate::lint::{self, Class, Finding, PublishedFile, Severity, Subject, Target};
+use crate::lint::{self, Class, ContainerConfig, Finding, PublishedFile, Severity, Subject, Target};
+use crate::spec::{FactsTable, Project};
 use crate::store::Store;
 use crate::tree::{Tree, TreePath};
 
@@ -18,8 +21,10 @@ pub struct LintRequest {
     pub path: PathBuf,
     /// What it is meant for; found out from what is in it when nothing is said.
     pub class: Option<Class>,
-    /// For what systems it is meant.
+    /// For what systems it is meant, but for the versions of their parts.
     pub target: Target,
+    /// The oldest systemd that must take it; that of the release that it names when nothing is said, or else 252.
+    pub systemd: Option<u32>,
     /// Rules that may be broken.
     pub allow: Vec<String>,
 }
@@ -31,6 +36,8 @@ pub struct LintReport {
     pub path: PathBuf,
     /// What it was taken to be meant for.
     pub class: Class,
+    /// The oldest systemd that it was judged for.
+    pub systemd: u32,
     /// Everything that is wrong.
     pub findings: Vec<Finding>,
 }
@@ -49,40 +56,82 @@ const TEXT: u64 = 1 << 20;
 ///
 /// # Errors
 /// When it cannot be read, or when nothing tells what it is meant for.
-pub fn lint_image(store: &Store, request: &LintRequest) -> Result<LintReport, Error> {
+pub fn lint_image(project: &Project, store: &Store, request: &LintRequest) -> Result<LintReport, Error> {
     let path = &request.path;
     if let Some(unknown) = request.allow.iter().find(|id| lint::rule(id).is_none()) {
         return Err(Error::usage(format!("there is no rule `{unknown}`: `layerforge lint --list` prints them")));
     }
     let name = name_of(path);
     let published = if request.class.is_none_or(|class| class == Class::Publish) { published(path)? } else { None };
-    let (class, findings) = match published {
+    let (class, systemd, findings) = match published {
         Some(files) => {
-            let mut subject = Subject::new(Class::Publish, &name, Format::Directory, &request.target);
+            let target = target(request, None);
+            let mut subject = Subject::new(Class::Publish, &name, Format::Directory, &target);
             subject.published = &files;
-            (Class::Publish, lint::lint(&subject))
+            (Class::Publish, target.systemd, lint::lint(&subject))
         }
-        None => judge(store, request, &name)?,
+        None => judge(project, store, request, &name)?,
     };
     let allowed = |finding: &Finding| !request.allow.iter().any(|id| id == finding.id);
-    Ok(LintReport { path: path.clone(), class, findings: findings.into_iter().filter(allowed).collect() })
+    let findings = findings.into_iter().filter(allowed).collect();
+    Ok(LintReport { path: path.clone(), class, systemd, findings })
 }
 
-fn judge(store: &Store, request: &LintRequest, name: &str) -> Result<(Class, Vec<Finding>), Error> {
+fn judge(
+    project: &Project,
+    store: &Store,
+    request: &LintRequest,
+    name: &str,
+) -> Result<(Class, u32, Vec<Finding>), Error> {
     let opened = read::open(&request.path, &store.archives())?;
-    let class = request.class.or_else(|| opened.tree.as_ref().and_then(|tree| class_of(tree, name)));
+    let container = opened.container.as_ref().map(container_config);
+    let class = request.class.or(container.as_ref().map(|_| Class::Oci));
+    let class = class.or_else(|| opened.tree.as_ref().and_then(|tree| class_of(tree, name)));
     let Some(class) = class else {
         let message = format!("nothing in `{}` tells what it is meant for", request.path.display());
         let hint = "say it with `--class`: sysext, confext, portable, oci or publish".to_owned();
         return Err(Error::Usage { message, hint: Some(hint) });
     };
     let siblings = siblings(&request.path);
-    let mut subject = Subject::new(class, name, opened.format, &request.target);
+    let facts = facts_of(project, opened.tree.as_ref(), class)?;
+    let target = target(request, facts.as_ref());
+    let mut subject = Subject::new(class, name, opened.format, &target);
     subject.tree = opened.tree.as_ref();
     subject.file_system = opened.file_system.as_ref();
     subject.disk = opened.disk.as_ref();
     subject.siblings = &siblings;
-    Ok((class, lint::lint(&subject)))
+    subject.container = container.as_ref();
+    Ok((class, target.systemd, lint::lint(&subject)))
+}
+
+/// Returns what is known about the release that the release files of an image name.
+fn facts_of(project: &Project, tree: Option<&Tree>, class: Class) -> Result<Option<FactsTable>, Error> {
+    let target = Target::default();
+    let mut subject = Subject::new(class, "", Format::Directory, &target);
+    subject.tree = tree;
+    for fields in subject.release_fields().values() {
+        if let (Some(id), Some(version)) = (fields.get("ID"), fields.get("VERSION_ID")) {
+            return Ok(distro::facts_of_release(project, id, version)?);
+        }
+    }
+    Ok(None)
+}
+
+/// Completes the systems that an image is meant for: by what was asked, or else by what is known about its release.
+fn target(request: &LintRequest, facts: Option<&FactsTable>) -> Target {
+    let mut target = request.target.clone();
+    let systemd = || facts?.systemd.as_ref().map(|systemd| systemd.value.0.into());
+    let kernel = || facts?.kernel.as_ref().map(|kernel| (kernel.value.major.into(), kernel.value.minor.into()));
+    target.systemd = request.systemd.or_else(systemd).unwrap_or(target.systemd);
+    target.kernel = target.kernel.or_else(kernel);
+    target
+}
+
+/// Returns what the rules of container images look at.
+fn container_config(container: &Container) -> ContainerConfig {
+    let run = container.config.config.clone().unwrap_or_default();
+    let volumes = run.volumes.unwrap_or_default().into_keys().collect();
+    ContainerConfig { user: run.user, volumes, writable: Vec::new() }
 }
 
 /// Returns the name of an image, also when it is given as `.`.

@@ -1,12 +1,13 @@
 //! Keeps the lock file of a profile in step with what it asks for.
 
+use std::collections::BTreeMap;
 use std::path::PathBuf;
 
-use super::select::Selection;
+use crate::digest::Digest;
 use crate::error::Error;
 use crate::fs;
-use crate::lock::{Lock, LockError};
-use crate::resolve::{Library, ProfileSource, Recipe};
+use crate::lock::{Difference, Lock, LockError};
+use crate::resolve::{Library, ProfileSource, Requirements};
 use crate::spec::Origin;
 
 /// Returns where the lock of a profile stands: beside it, or in the project's root for a profile of the program.
@@ -17,35 +18,43 @@ pub(super) fn path(profile: &ProfileSource) -> PathBuf {
     }
 }
 
-/// Compares the lock with what the profile asks for, for every distro it names and for `recipes`, and renews it.
+/// What a lock is to cover.
+pub(super) struct Wanted {
+    /// What the profile asks of the outside world, for every distro it names.
+    pub(super) requirements: Vec<Requirements>,
+    /// What was given for what layers stand on, by target.
+    pub(super) given: BTreeMap<String, Digest>,
+}
+
+/// Compares the lock with what the profile asks for, for every distro it names and for what is rendered, and renews it. Tells
+/// what is different now.
 ///
 /// # Errors
 /// When it is stale and `locked` forbids to renew it, or it cannot be read or written.
-pub(super) fn keep(library: &Library, selection: &Selection, recipes: &[Recipe], locked: bool) -> Result<(), Error> {
+pub(super) fn keep(library: &Library, wanted: Wanted, locked: bool) -> Result<Vec<Difference>, Error> {
     let path = path(library);
-    let declared = selection.declared_requirements(library)?;
-    let wanted = Lock::of(&library.name, declared.into_iter().chain(recipes.iter().map(Recipe::requirements)));
+    let mut lock = Lock::of(&library.name, wanted.requirements);
+    wanted.given.iter().for_each(|(target, digest)| lock.give(target, *digest));
     let old = Lock::read(&path)?;
-    let renewed = match old {
-        Some(lock) => {
-            let differences = lock.differences(&wanted);
-            if differences.is_empty() {
-                None
-            } else if locked {
+    let (renewed, differences) = match old {
+        Some(mut old) => {
+            let differences = old.differences(&lock);
+            if !differences.is_empty() && locked {
                 return Err(LockError::Stale { path, differences }.into());
-            } else {
-                let mut lock = lock;
-                lock.renew(wanted);
-                Some(lock)
             }
+            old.renew(lock);
+            ((!differences.is_empty()).then_some(old), differences)
         }
         None if locked => return Err(LockError::Missing { path }.into()),
-        None => Some(wanted),
+        None => {
+            let differences = Lock::of(&library.name, []).differences(&lock);
+            (Some(lock), differences)
+        }
     };
     fs::remove_abandoned(&path)?;
     if let Some(lock) = renewed {
         fs::write_atomic(&path, lock.to_text().as_bytes())?;
     }
     library.project.depends_on(&path)?;
-    Ok(())
+    Ok(differences)
 }

@@ -3,7 +3,9 @@
 //! Comes in: a project and requests. Goes out: reports, and events while work goes on. Always holds: nothing is printed
 //! here, and the environment is not read.
 
+mod base;
 mod check;
+mod containers;
 mod diff;
 mod graph;
 mod init;
@@ -11,10 +13,12 @@ mod inspect;
 mod key;
 mod lint;
 mod list;
+mod lock;
 mod lock_file;
 mod memory;
 mod plan;
 mod publish;
+mod push;
 mod render;
 mod select;
 mod sign;
@@ -30,8 +34,10 @@ pub use inspect::{Disk, InspectReport, PartitionLine, SignatureLine, Summary, Ve
 pub use key::{KeyReport, KeyRequest, generate_key};
 pub use lint::{LintReport, LintRequest, lint_image};
 pub use list::{DistroLine, Inventory, LayerLine, ProfileLine, list};
-pub use plan::{TargetPlan, plan};
+pub use lock::{LockReport, LockRequest, lock};
+pub use plan::{OutputPlan, TargetPlan, plan};
 pub use publish::{PublishReport, PublishRequest, publish};
+pub use push::{PullReport, PullRequest, PushSource, pull, push};
 pub use render::{RenderReport, RenderRequest, render};
 pub use select::{Selection, read_setting, read_settings};
 pub use sign::{Hand, SignReport, SignRequest, SignerRequest, open_signer, sign};

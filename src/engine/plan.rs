@@ -1,6 +1,6 @@
 //! What a render would write, and what would change.
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use rayon::prelude::*;
@@ -9,12 +9,12 @@ use serde::Serialize;
 use super::diff::{PathChange, path_changes};
 use super::lock_file;
 use super::render::{RenderRequest, kinds, targets};
-use super::witness::{malformed, manifest_in};
+use super::witness::{malformed, manifest_of};
 use crate::build;
 use crate::digest::Digest;
 use crate::error::Error;
 use crate::lock::{Difference, Lock};
-use crate::plan::Plan;
+use crate::plan::{OutputKind, Plan};
 use crate::resolve::{Library, ProfileSource, Recipe};
 use crate::spec::Project;
 use crate::store::Store;
@@ -38,9 +38,18 @@ pub struct TargetPlan {
     pub removed: Vec<String>,
     /// What the profile asks for and the lock does not.
     pub lock: Vec<Difference>,
-    /// Whether nothing has been rendered there yet.
+    /// What would change, for each output that is written.
+    pub outputs: Vec<OutputPlan>,
+}
+
+/// What a render of one target would do to one output.
+#[derive(Debug, Clone, Serialize)]
+pub struct OutputPlan {
+    /// The output.
+    pub kind: OutputKind,
+    /// Whether it has not been rendered there yet.
     pub fresh: bool,
-    /// What would change in the tree against the last render; every path when there is none.
+    /// What would change in what it holds against the last render; every path when there is none.
     pub changes: Vec<PathChange>,
 }
 
@@ -69,18 +78,19 @@ fn target_plan(
     store: &Store,
     request: &RenderRequest,
     recipe: &Recipe,
-    destination: &std::path::Path,
+    destination: &Path,
 ) -> Result<TargetPlan, Error> {
-    let plan = Plan::of(recipe, &kinds(request, recipe), request.image)?;
+    let kinds = kinds(request, recipe);
+    let plan = Plan::of(recipe, &kinds, request.image)?;
     let stacked = build::stack(recipe, &store.archives())?;
     let bytes = stacked.tree.iter().map(|(_, node)| match &node.kind {
         Kind::Regular(content) => content.length,
         _ => 0,
     });
-    let (fresh, old) = match manifest_in(destination)? {
-        Some((path, manifest)) => (false, manifest.to_tree().map_err(malformed(&path))?),
-        None => (true, Tree::new()),
-    };
+    let trees = kinds.iter().filter(|kind| !kind.is_image()).map(|kind| (*kind, &stacked.tree));
+    let images = build::image_trees(&plan, recipe, &stacked, store)?;
+    let trees = trees.chain(images.iter().map(|(kind, tree)| (*kind, tree)));
+    let outputs = trees.map(|(kind, tree)| output_plan(kind, tree, destination)).collect::<Result<_, _>>()?;
     Ok(TargetPlan {
         plan,
         destination: destination.to_owned(),
@@ -89,7 +99,14 @@ fn target_plan(
         tree: stacked.tree.digest(),
         removed: stacked.removed.iter().map(ToString::to_string).collect(),
         lock: Vec::new(),
-        fresh,
-        changes: path_changes(&old, &stacked.tree, true, true),
+        outputs,
     })
+}
+
+fn output_plan(kind: OutputKind, tree: &Tree, destination: &Path) -> Result<OutputPlan, Error> {
+    let (fresh, old) = match manifest_of(destination, kind)? {
+        Some((path, manifest)) => (false, manifest.to_tree().map_err(malformed(&path))?),
+        None => (true, Tree::new()),
+    };
+    Ok(OutputPlan { kind, fresh, changes: path_changes(&old, tree, true, true) })
 }

@@ -7,7 +7,9 @@ use std::sync::Arc;
 use rayon::prelude::*;
 use serde::Serialize;
 
-use super::lock_file;
+use super::base::{Bases, Given, Images};
+use super::containers;
+use super::lock_file::{self, Wanted};
 use super::memory::Memory;
 use super::select::Selection;
 use super::witness::witness;
@@ -16,9 +18,12 @@ use crate::digest::{Digest, Hasher};
 use crate::distro::{self, Distro};
 use crate::error::Error;
 use crate::event::{Event, Reporter};
+use crate::image::oci::BaseImage;
 use crate::image::signature::Signer;
 use crate::image::{self, Destination, Options, Output, Rendered, Standing};
-use crate::plan::{ImageWish, OutputKind, Plan};
+use crate::lock::{Lock, target_of};
+use crate::plan::{ImageWish, OutputKind, Plan, Step};
+use crate::registry::Client;
 use crate::resolve::{Library, ProfileSource, Recipe, Request, target_name};
 use crate::spec::Project;
 use crate::store::{Listing, Store};
@@ -40,6 +45,8 @@ pub struct RenderRequest {
     pub image: ImageWish,
     /// Who signs images that are to be signed.
     pub signer: Option<Arc<Signer>>,
+    /// Who fetches images that layers stand on.
+    pub client: Option<Arc<Client>>,
 }
 
 /// What was rendered for one target.
@@ -99,13 +106,27 @@ pub fn render(
     let library = Library::of(head)?;
     let memory = Memory::of(&library, store, &targets.iter().map(|target| &*target.name).collect::<Vec<_>>());
     let requests: Vec<Request> = targets.iter().map(|target| target.request.clone()).collect();
-    let recipes = super::select::resolve_all(&library, &requests)?;
+    let mut recipes = super::select::resolve_all(&library, &requests)?;
+    let mut requirements = request.selection.declared_requirements(&library)?;
+    requirements.extend(recipes.iter().map(Recipe::requirements));
+    let path = lock_file::path(&library);
+    let stands = recipes.iter().any(|recipe| recipe.base.is_some());
+    let lock = if stands { Lock::read(&path)? } else { None };
+    let (lock, client, locked) = (lock.as_ref(), request.client.as_deref(), request.locked);
+    let bases = Bases { store, client, reporter, lock, path: &path, locked, upgrade: false };
+    let (grounds, given) = grounds(request, &mut recipes, &bases)?;
     // A mistake in the layers of one target is found before anything is written for another.
-    let built: Vec<_> = recipes.par_iter().map(|recipe| prepare(request, recipe, store)).collect();
+    let built: Vec<_> =
+        recipes.par_iter().zip(grounds).map(|(recipe, base)| prepare(request, recipe, base, store)).collect();
     let built = built.into_iter().collect::<Result<Vec<_>, Error>>()?;
-    lock_file::keep(&library, &request.selection, &recipes, request.locked)?;
+    lock_file::keep(&library, Wanted { requirements, given: given.clone() }, request.locked)?;
+    let rendered: Vec<_> =
+        requests.iter().zip(&recipes).zip(&built).map(|((one, recipe), built)| (one, recipe, built)).collect();
+    let ground = |recipe: &Recipe| bases.other(recipe, &given);
+    let containers = containers::prepare(&request.selection, &library, &rendered, store, &ground)?;
     let inputs = vec![project.inputs(); targets.len()];
-    let means = Means { store, signer: request.signer.as_deref() };
+    let signer = request.signer.as_deref();
+    let means = Means { store, signer, neutrals: &containers.neutrals, platforms: &containers.platforms };
     let common = Work { request, means, reporter };
     let work: Vec<_> = targets.iter().zip(destinations).zip(recipes.iter().zip(&built)).zip(inputs).collect();
     let committed: Vec<_> = work
@@ -180,10 +201,35 @@ fn finish(
     failure.map_or(Ok(()), Err)
 }
 
+/// Finds out what the recipes stand on, and fetches it for those that make an image of it. From then on the recipes name
+/// their base image by its digest.
+fn grounds(request: &RenderRequest, recipes: &mut [Recipe], bases: &Bases<'_>) -> Result<(Images, Given), Error> {
+    let (mut images, mut given) = (Vec::new(), Given::new());
+    for recipe in recipes {
+        let Some(ground) = bases.look_up(recipe)? else {
+            images.push(None);
+            continue;
+        };
+        given.insert(target_of(&recipe.distro), ground.digest);
+        let plan = Plan::of(recipe, &kinds(request, recipe), request.image)?;
+        let needed = plan.actions.iter().any(|action| matches!(&action.step, Step::Oci(output) if !output.scratch));
+        images.push(if needed { Some(bases.fetch(recipe, &ground)?) } else { None });
+        if let Some(reference) = ground.reference {
+            recipe.image = reference.to_string();
+        }
+    }
+    Ok((images, given))
+}
+
 /// Plans one target and lays its layers over each other.
-fn prepare(request: &RenderRequest, recipe: &Recipe, store: &Store) -> Result<(Plan, Stacked), Error> {
+fn prepare(
+    request: &RenderRequest,
+    recipe: &Recipe,
+    base: Option<Arc<BaseImage>>,
+    store: &Store,
+) -> Result<(Plan, Stacked), Error> {
     let plan = Plan::of(recipe, &kinds(request, recipe), request.image)?;
-    Ok((plan, build::stack(recipe, &store.archives())?))
+    Ok((plan, Stacked { base, ..build::stack(recipe, &store.archives())? }))
 }
 
 /// Makes the artifacts of one target, tells what should be known about them, and puts them in place.
@@ -232,6 +278,7 @@ pub(super) fn kinds(request: &RenderRequest, recipe: &Recipe) -> Vec<OutputKind>
         (OutputKind::Sysext, outputs.sysext.is_some()),
         (OutputKind::Confext, outputs.confext.is_some()),
         (OutputKind::Portable, outputs.portable.is_some()),
+        (OutputKind::Oci, outputs.oci.is_some()),
     ];
     let mut kinds: Vec<OutputKind> = match request.outputs.as_slice() {
         [] => declared.iter().filter(|(_, declared)| *declared).map(|(kind, _)| *kind).collect(),

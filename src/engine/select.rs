@@ -89,8 +89,16 @@ impl Selection {
     /// # Errors
     /// Every problem that was found.
     pub fn declared_requirements(&self, library: &Library) -> Result<Vec<Requirements>, Error> {
+        for_each(&self.declared(library)?, |request| requirements(library, request))
+    }
+
+    /// Returns one request for each distro that the profile names, whatever is asked for on the command line.
+    ///
+    /// # Errors
+    /// When the profile is invalid.
+    pub(super) fn declared(&self, library: &ProfileSource) -> Result<Vec<Request>, Error> {
         let whole = Self { distros: Vec::new(), release: None, architecture: None, ..self.clone() };
-        for_each(&whole.requests(library)?, |request| requirements(library, request))
+        whole.requests(library)
     }
 }
 

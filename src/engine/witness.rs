@@ -23,16 +23,27 @@ pub(super) fn witness(folder: &Path) -> Vec<Witness> {
 /// # Errors
 /// When it cannot be read, or is damaged.
 pub(super) fn manifest_in(folder: &Path) -> Result<Option<(PathBuf, Manifest)>, Error> {
+    // What an extension carries is not the tree of the profile; a container image carries all of it.
+    first_manifest(folder, |name| kind_of(name).is_some_and(|kind| !kind.is_image()))
+}
+
+/// Returns the manifest of one output in a folder that layerforge rendered, with its path; nothing when there is none.
+///
+/// # Errors
+/// As [`manifest_in`].
+pub(super) fn manifest_of(folder: &Path, kind: OutputKind) -> Result<Option<(PathBuf, Manifest)>, Error> {
+    first_manifest(folder, |name| kind_of(name) == Some(kind))
+}
+
+fn first_manifest(folder: &Path, wanted: impl Fn(&str) -> bool) -> Result<Option<(PathBuf, Manifest)>, Error> {
     let names = match fs::list(folder) {
         Ok(names) => names,
         Err(error) if error.is_not_found() => return Ok(None),
         Err(error) => return Err(error.into()),
     };
-    let mut names: Vec<&str> =
-        names.iter().filter_map(|name| name.to_str()).filter(|name| is_manifest_name(name)).collect();
-    // What an image carries is not the tree of the profile.
-    names.retain(|name| image_kind(name).is_none());
-    // The others describe one tree; that of a rootfs is looked at first.
+    let names = names.iter().filter_map(|name| name.to_str());
+    let mut names: Vec<&str> = names.filter(|name| wanted(name)).collect();
+    // Those that describe the whole tree describe the same one; that of a rootfs is looked at first.
     names.sort_by_key(|name| *name != MANIFEST);
     for name in names {
         let path = folder.join(name);
@@ -63,19 +74,31 @@ pub(super) fn malformed(path: &Path) -> impl Fn(ManifestError) -> Error {
     move |source| Error::Manifest { path: path.display().to_string(), source }
 }
 
-/// Tells whether a manifest may have this name: that of a rootfs, of an archive, or of an image.
+/// Tells whether a manifest may have this name.
 pub(super) fn is_manifest_name(name: &str) -> bool {
-    let archive = name.strip_suffix(".manifest.json");
-    name == MANIFEST
-        || image_kind(name).is_some()
-        || archive.is_some_and(|name| [".tar", ".tar.gz", ".tar.zst"].iter().any(|ending| name.ends_with(ending)))
+    kind_of(name).is_some()
 }
 
-/// Returns the output kind of the image whose manifest has this name.
-fn image_kind(name: &str) -> Option<&str> {
-    let kind = name.strip_suffix(".manifest.json")?;
-    let images = [OutputKind::Sysext, OutputKind::Confext, OutputKind::Portable];
-    images.iter().any(|image| image.as_str() == kind).then_some(kind)
+/// Returns the output whose manifest has this name: that of a rootfs, of an archive, or of an image.
+fn kind_of(name: &str) -> Option<OutputKind> {
+    if name == MANIFEST {
+        return Some(OutputKind::Rootfs);
+    }
+    let described = name.strip_suffix(".manifest.json")?;
+    if [".tar", ".tar.gz", ".tar.zst"].iter().any(|ending| described.ends_with(ending)) {
+        return Some(OutputKind::Tar);
+    }
+    OutputKind::ALL.into_iter().find(|kind| has_folder(*kind) && kind.as_str() == described)
+}
+
+/// Returns the kind of the image whose manifest has this name.
+fn image_kind(name: &str) -> Option<OutputKind> {
+    kind_of(name).filter(|kind| has_folder(*kind))
+}
+
+/// Tells whether an output has a folder of its own, and a manifest beside that.
+fn has_folder(kind: OutputKind) -> bool {
+    kind.is_image() || kind == OutputKind::Oci
 }
 
 fn read(folder: &Path, name: &str) -> Option<Witness> {
@@ -85,9 +108,9 @@ fn read(folder: &Path, name: &str) -> Option<Witness> {
     let mut files: Vec<_> = manifest.files.iter().map(|(name, file)| (name.clone(), file.digest, file.size)).collect();
     let kind = match image_kind(name) {
         Some(kind) => {
-            directories.push((kind.to_owned(), image_folder(kind, &manifest)?));
+            directories.push((kind.to_string(), image_folder(kind.as_str(), &manifest)?));
             files.clear();
-            kind
+            kind.as_str()
         }
         None if name == MANIFEST => {
             directories.push((ROOTFS.to_owned(), manifest.to_tree().ok()?));

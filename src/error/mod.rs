@@ -13,6 +13,7 @@ use crate::image::signature::SignatureError;
 use crate::image::{DestinationError, ManifestError};
 use crate::lock::LockError;
 use crate::publish::PublishError;
+use crate::registry::RegistryError;
 use crate::spec::SpecError;
 
 /// A command that failed.
@@ -68,6 +69,9 @@ pub enum Error {
     /// A version cannot be published.
     #[error(transparent)]
     Publish(#[from] PublishError),
+    /// A registry does not do what is asked of it.
+    #[error(transparent)]
+    Registry(#[from] RegistryError),
     /// An image is not what it says.
     #[error("`{path}` cannot be trusted: {reason}")]
     Unverified {
@@ -98,11 +102,14 @@ impl Error {
                 | BuildError::Seed { .. }
                 | BuildError::Incomplete { .. }
                 | BuildError::NotADirectoryImage { .. }
+                | BuildError::BaseDistro { .. }
                 | BuildError::Lint { .. },
             ) => 3,
             Self::Build(_) | Self::Destination(_) | Self::Manifest { .. } | Self::File(_) => 1,
             Self::Signature { .. } | Self::Sign { .. } | Self::Open(_) => 1,
-            Self::Unverified { .. } => 5,
+            Self::Registry(RegistryError::Reference(_)) => 2,
+            Self::Registry(RegistryError::File(_)) => 1,
+            Self::Registry(_) | Self::Unverified { .. } => 5,
             Self::Usage { .. } | Self::Publish(PublishError::Url(_) | PublishError::Title(_)) => 2,
             Self::Publish(_) => 1,
             Self::Spec(SpecError::Problems(_)) => 3,

@@ -1,6 +1,7 @@
 //! What a file system says of a path without its content being read.
 
-use std::fs::File;
+use std::fs::{File, Metadata};
+use std::os::unix::fs::MetadataExt;
 use std::path::Path;
 
 use rustix::fs::{AtFlags, CWD, Statx, StatxFlags, StatxTimestamp};
@@ -32,6 +33,18 @@ impl Timestamp {
             Some(nanoseconds) => Self { nanoseconds, ..self },
             None => Self { seconds: self.seconds - 1, nanoseconds: self.nanoseconds + 1_000_000_000 - span },
         }
+    }
+}
+
+impl Timestamp {
+    /// How far the clocks of file systems lag behind: more than the tick of any kernel.
+    const TICK: u32 = 20;
+
+    /// Returns the time before which everything was changed that nobody changes from now on. What has this or a later time
+    /// may change once more and keep it.
+    pub fn settled() -> Self {
+        let now = std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH).unwrap_or_default();
+        Self { seconds: now.as_secs().cast_signed(), nanoseconds: now.subsec_nanos() }.before(Self::TICK)
     }
 }
 
@@ -111,6 +124,20 @@ impl Stamp {
     /// Tells whether this is a directory.
     pub fn is_directory(&self) -> bool {
         self.kind() == Self::DIRECTORY
+    }
+}
+
+impl From<&Metadata> for Stamp {
+    fn from(found: &Metadata) -> Self {
+        let nanoseconds = |count: i64| u32::try_from(count).unwrap_or_default();
+        let mode = found.mode();
+        Self {
+            mode,
+            inode: found.ino(),
+            size: if mode & KIND == Self::DIRECTORY { 0 } else { found.len() },
+            modified: Timestamp { seconds: found.mtime(), nanoseconds: nanoseconds(found.mtime_nsec()) },
+            changed: Timestamp { seconds: found.ctime(), nanoseconds: nanoseconds(found.ctime_nsec()) },
+        }
     }
 }
 

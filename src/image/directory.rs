@@ -317,7 +317,7 @@ impl Writer<'_> {
         let failed = |source| fs::Error { action: "write", path: path(), source };
         let (source, offset) = match &content.source {
             ContentSource::Inline(bytes) => return Ok(file.write_all(bytes).map_err(failed)?),
-            ContentSource::File(source) => (source, 0),
+            ContentSource::File(source) | ContentSource::Stamped { file: source, .. } => (source, 0),
             ContentSource::Slice { file: source, offset } => (source, *offset),
             ContentSource::Image { .. } => {
                 io::copy(&mut content.open()?, file).map_err(failed)?;

@@ -1,8 +1,10 @@
-//! The little that images need to know about programs: for which machine they are, and who loads them.
-//!
-//! System V ABI, generic part, and its 64-bit supplement; programs of 32 bits and big-endian ones have no machine here.
+//! The little that images need to know about programs: for which machine they are, and who loads them (System V ABI).
 
 use std::io::{self, Read};
+
+use object::Endianness;
+use object::elf::{FileHeader32, FileHeader64};
+use object::read::elf::{FileHeader, ProgramHeader};
 
 use crate::distro::Architecture;
 use crate::tree::Content;
@@ -13,8 +15,8 @@ const HEAD: u64 = 64 * 1024;
 /// A program or shared object.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Elf {
-    /// The machine it is for, when it is one of those known.
-    pub machine: Option<Architecture>,
+    /// The machine it is for, by its number in the System V ABI; 0 when the headers are damaged.
+    pub machine: u16,
     /// The path of the program that loads it; none for what is linked statically and for shared objects.
     pub interpreter: Option<Vec<u8>>,
 }
@@ -35,45 +37,31 @@ impl Elf {
             return Ok(None);
         }
         reader.take(content.length.min(HEAD) - 4).read_to_end(&mut head)?;
-        Ok(Some(Self::parse(&head)))
-    }
-
-    fn parse(head: &[u8]) -> Self {
-        // Class 2 has 64 bits, data 1 is little-endian.
-        if head.get(4..6) != Some(&[2, 1]) {
-            return Self { machine: None, interpreter: None };
-        }
-        let machine = match number(head, 18, 2) {
-            Some(62) => Some(Architecture::X86_64),
-            Some(183) => Some(Architecture::Aarch64),
-            Some(243) => Some(Architecture::Riscv64),
+        let read = match object::FileKind::parse(&head[..]) {
+            Ok(object::FileKind::Elf32) => Self::parse::<FileHeader32<Endianness>>(&head),
+            Ok(object::FileKind::Elf64) => Self::parse::<FileHeader64<Endianness>>(&head),
             _ => None,
         };
-        Self { machine, interpreter: interpreter(head) }
+        Ok(Some(read.unwrap_or(Self { machine: 0, interpreter: None })))
     }
-}
 
-/// Returns the text of the segment that names the interpreter.
-fn interpreter(head: &[u8]) -> Option<Vec<u8>> {
-    const PT_INTERP: usize = 3;
-    let (table, size, count) = (number(head, 32, 8)?, number(head, 54, 2)?, number(head, 56, 2)?);
-    for index in 0..count {
-        let header = table.checked_add(index.checked_mul(size)?)?;
-        if number(head, header, 4)? == PT_INTERP {
-            let (offset, length) =
-                (number(head, header.checked_add(8)?, 8)?, number(head, header.checked_add(32)?, 8)?);
-            let text = head.get(offset..offset.checked_add(length)?)?;
-            return Some(text.split(|&byte| byte == 0).next().unwrap_or_default().to_vec());
+    /// Returns the architecture that it is for, when it is one that layerforge knows.
+    pub fn architecture(&self) -> Option<Architecture> {
+        match object::elf::Machine(self.machine) {
+            object::elf::EM_X86_64 => Some(Architecture::X86_64),
+            object::elf::EM_AARCH64 => Some(Architecture::Aarch64),
+            object::elf::EM_RISCV => Some(Architecture::Riscv64),
+            _ => None,
         }
     }
-    None
-}
 
-/// Returns the little-endian number of `length` bytes at `offset`.
-fn number(bytes: &[u8], offset: usize, length: usize) -> Option<usize> {
-    let bytes = bytes.get(offset..offset.checked_add(length)?)?;
-    let number = bytes.iter().rev().fold(0_u64, |number, &byte| number << 8 | u64::from(byte));
-    usize::try_from(number).ok()
+    fn parse<Header: FileHeader>(head: &[u8]) -> Option<Self> {
+        let header = Header::parse(head).ok()?;
+        let endian = header.endian().ok()?;
+        let segments = header.program_headers(endian, head).unwrap_or_default();
+        let interpreter = segments.iter().find_map(|segment| segment.interpreter(endian, head).ok().flatten());
+        Some(Self { machine: header.e_machine(endian).0, interpreter: interpreter.map(<[u8]>::to_vec) })
+    }
 }
 
 #[cfg(test)]
@@ -84,7 +72,7 @@ mod tests {
     fn a_program_of_the_host_is_read() {
         let path = std::env::current_exe().unwrap();
         let elf = Elf::read(&Content::of_file(path.into()).unwrap()).unwrap().unwrap();
-        assert_eq!(elf.machine, Some(Architecture::host()));
+        assert_eq!(elf.architecture(), Some(Architecture::host()));
         let interpreter = String::from_utf8(elf.interpreter.unwrap()).unwrap();
         assert!(std::path::Path::new(&interpreter).exists(), "{interpreter}");
     }

@@ -13,6 +13,7 @@ mod file;
 pub mod gpt;
 mod manifest;
 mod mtree;
+pub mod oci;
 pub mod read;
 pub mod signature;
 pub mod squashfs;

@@ -1,11 +1,12 @@
 //! DD: discoverable disk images (UAPI.2, UAPI.3).
 
 use super::content::is_bare_usr;
-use super::subject::{Class, Scope, Subject};
+use super::subject::{Class, Subject};
 use super::table::Report;
 use crate::image::ddi::Fault;
 use crate::image::gpt::PartitionRole;
 use crate::image::signature::{Certificate, Pkcs7, SignatureRecord, SignerId};
+use crate::spec::Scope;
 use crate::tree::TreePath;
 
 /// Tells the faults of the image that a rule is about.

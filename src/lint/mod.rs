@@ -22,7 +22,7 @@ mod units;
 pub use container::ContainerConfig;
 pub use publish::PublishedFile;
 pub use rules::RULES;
-pub use subject::{Class, Scope, Subject, Target};
+pub use subject::{Class, Subject, Target};
 pub use table::{Finding, Rule, Severity, lint, markdown, rule};
 
 #[cfg(test)]

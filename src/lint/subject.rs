@@ -3,7 +3,6 @@
 use std::collections::BTreeMap;
 use std::sync::OnceLock;
 
-use clap::ValueEnum;
 use serde::Serialize;
 
 use super::container::ContainerConfig;
@@ -13,10 +12,11 @@ use super::release::{self, Fields, text_of};
 use super::unit::{self, Unit};
 use crate::image::ddi::Ddi;
 use crate::image::read::{FileSystem, Format};
+use crate::spec::Scope;
 use crate::tree::{Kind, Tree, TreePath};
 
 /// What a thing is meant for.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, ValueEnum)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Class {
     /// An extension of /usr and /opt (systemd-sysext(8)).
@@ -29,29 +29,6 @@ pub enum Class {
     Oci,
     /// A folder that systemd-sysupdate reads versions from.
     Publish,
-}
-
-/// Where an extension is to be merged.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, ValueEnum)]
-#[serde(rename_all = "snake_case")]
-pub enum Scope {
-    /// A running system.
-    System,
-    /// The initial RAM disk.
-    Initrd,
-    /// A portable service.
-    Portable,
-}
-
-impl Scope {
-    /// Returns the word that extension-release files have for it.
-    pub fn word(self) -> &'static str {
-        match self {
-            Self::System => "system",
-            Self::Initrd => "initrd",
-            Self::Portable => "portable",
-        }
-    }
 }
 
 /// For what systems a thing is meant.

@@ -143,7 +143,8 @@ const HEAD: &str = "\
 # Rules of `layerforge lint`
 
 `layerforge lint PATH` judges an image or directory, ours or anybody's. The class (sysext, confext, portable, oci, publish) is
-taken from what is in it, or from `--class`. A rule that cannot be decided for an image says nothing. This page is made by
+taken from what is in it, or from `--class`; the oldest systemd and kernel are those of the release that it names, or
+`--target-systemd` and `--target-kernel`. A rule that cannot be decided for an image says nothing. This page is made by
 `layerforge lint --list --markdown`.
 
 A profile that has to break a rule says why:

@@ -11,6 +11,7 @@ use crate::image::gpt::{
 };
 use crate::image::read::{FileSystem, FileSystemKind, Format};
 use crate::image::signature::{Certificate, Passphrase, SignatureRecord, Signer, SigningKey};
+use crate::spec::Scope;
 use crate::tree::{Content, DeviceNumber, Kind, Meta, Node, Tree};
 
 /// Everything that a subject is made of.
@@ -205,7 +206,7 @@ fn signed(root: &[u8]) -> SignatureRecord {
 /// A program for a machine, with the loader that it needs.
 fn elf(machine: u16, loader: Option<&str>) -> Vec<u8> {
     let mut bytes = vec![0; 256];
-    bytes[..6].copy_from_slice(b"\x7fELF\x02\x01");
+    bytes[..7].copy_from_slice(b"\x7fELF\x02\x01\x01");
     bytes[18..20].copy_from_slice(&machine.to_le_bytes());
     bytes[32] = 64;
     bytes[54] = 56;
@@ -213,7 +214,7 @@ fn elf(machine: u16, loader: Option<&str>) -> Vec<u8> {
         bytes[56] = 1;
         bytes[64] = 3;
         bytes[72] = 128;
-        bytes[96] = loader.len() as u8;
+        bytes[96] = loader.len() as u8 + 1;
         bytes[128..128 + loader.len()].copy_from_slice(loader.as_bytes());
     }
     bytes

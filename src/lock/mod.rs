@@ -11,6 +11,7 @@ use std::path::{Path, PathBuf};
 use serde::{Deserialize, Serialize};
 
 use crate::digest::Digest;
+use crate::distro::Distro;
 use crate::fs;
 use crate::resolve::Requirements;
 use crate::spec::Family;
@@ -108,6 +109,9 @@ pub struct Target {
     pub release: String,
     /// The base image.
     pub image: Image,
+    /// The file below the layers.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub base: Option<BaseFile>,
     /// Packages, by the distribution's own names, sorted.
     pub packages: Vec<String>,
 }
@@ -118,13 +122,49 @@ pub struct Target {
 pub struct Image {
     /// The reference that is asked for.
     pub reference: String,
+    /// The digest of what was there; only where the layers stand on it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub digest: Option<Digest>,
+}
+
+/// A file below the layers.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct BaseFile {
+    /// The path, as the profile names it.
+    pub path: String,
+    /// The digest of the manifest of the image there.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub digest: Option<Digest>,
 }
 
 impl Lock {
     /// Returns the lock that asks for what is required for each distro.
     pub fn of(profile: &str, requirements: impl IntoIterator<Item = Requirements>) -> Self {
-        let target = requirements.into_iter().map(|required| (target_of(&required), Target::of(required))).collect();
+        let target =
+            requirements.into_iter().map(|required| (target_of(&required.distro), Target::of(required))).collect();
         Self { version: VERSION, profile: profile.to_owned(), inputs: inputs(&target), target }
+    }
+
+    /// Takes what was given for the image or the file below the layers of a target.
+    pub fn give(&mut self, target: &str, digest: Digest) {
+        if let Some(target) = self.target.get_mut(target) {
+            match &mut target.base {
+                Some(base) => base.digest = Some(digest),
+                None => target.image.digest = Some(digest),
+            }
+        }
+        self.inputs = inputs(&self.target);
+    }
+
+    /// Returns what was given for what `required` asks to be below the layers.
+    pub fn given(&self, required: &Requirements) -> Option<Digest> {
+        let target = self.target.get(&target_of(&required.distro))?;
+        let same = match &required.base_path {
+            Some(path) => target.base.as_ref().is_some_and(|base| base.path == *path),
+            None => target.base.is_none() && target.image.reference == required.image,
+        };
+        target.given().filter(|_| same)
     }
 
     /// Reads the lock at `path`; nothing when there is none.
@@ -171,6 +211,13 @@ impl Lock {
             };
             differ("release", Some(locked.release.clone()), Some(target.release.clone()));
             differ("image", Some(locked.image.reference.clone()), Some(target.image.reference.clone()));
+            let path = |target: &Target| target.base.as_ref().map(|base| base.path.clone());
+            differ("base", path(locked), path(target));
+            // What nobody has looked up yet is not different.
+            let given = |target: &Target| target.given().map(|digest| digest.to_string());
+            if target.given().is_some() {
+                differ("digest", given(locked), given(target));
+            }
             for package in locked.packages.iter().filter(|package| !target.packages.contains(package)) {
                 differ("package", Some(package.clone()), None);
             }
@@ -181,8 +228,16 @@ impl Lock {
         differences
     }
 
-    /// Takes what `wanted` asks for; targets that only this lock has stay.
-    pub fn renew(&mut self, wanted: Self) {
+    /// Takes what `wanted` asks for; targets that only this lock has stay, and so does what was given for what is asked for
+    /// as before.
+    pub fn renew(&mut self, mut wanted: Self) {
+        for (name, target) in &mut wanted.target {
+            if let Some(locked) = self.target.get(name).filter(|_| target.given().is_none())
+                && locked.asks_like(target)
+            {
+                (target.image, target.base) = (locked.image.clone(), locked.base.clone());
+            }
+        }
         self.profile = wanted.profile;
         self.target.extend(wanted.target);
         self.inputs = inputs(&self.target);
@@ -197,15 +252,26 @@ impl Target {
         Self {
             family: required.distro.family,
             release: required.distro.release,
-            image: Image { reference: required.image },
+            image: Image { reference: required.image, digest: None },
+            base: required.base_path.map(|path| BaseFile { path, digest: None }),
             packages,
         }
+    }
+
+    /// Returns the digest of what is below the layers.
+    fn given(&self) -> Option<Digest> {
+        self.base.as_ref().map_or(self.image.digest, |base| base.digest)
+    }
+
+    /// Tells whether the same is asked to be below the layers.
+    fn asks_like(&self, other: &Self) -> bool {
+        let path = |target: &Self| target.base.as_ref().map(|base| base.path.clone());
+        self.image.reference == other.image.reference && path(self) == path(other)
     }
 }
 
 /// Returns the name of the target: the distro, with the release when it is not the profile's.
-fn target_of(required: &Requirements) -> String {
-    let distro = &required.distro;
+pub fn target_of(distro: &Distro) -> String {
     if distro.default_release { distro.name.clone() } else { format!("{}-{}", distro.name, distro.release) }
 }
 
@@ -221,7 +287,8 @@ mod tests {
         let target = Target {
             family: Family::Apk,
             release: "3.22".into(),
-            image: Image { reference: "example.org/alpine:3.22".into() },
+            image: Image { reference: "example.org/alpine:3.22".into(), digest: None },
+            base: None,
             packages: packages.iter().map(ToString::to_string).collect(),
         };
         let target = BTreeMap::from([("alpine".to_owned(), target)]);
@@ -256,6 +323,22 @@ mod tests {
         let told: Vec<_> =
             lock(&["nginx", "curl"]).differences(&lock(&["nginx", "brotli"])).iter().map(ToString::to_string).collect();
         assert_eq!(told, ["package of alpine: `curl` is gone", "package of alpine: `brotli` is new"]);
+    }
+
+    #[test]
+    fn what_was_given_stays_as_long_as_the_same_is_asked_for() {
+        let mut old = lock(&["nginx"]);
+        old.give("alpine", Digest::of(b"image"));
+        old.renew(lock(&["curl"]));
+        assert_eq!(old.target["alpine"].image.digest, Some(Digest::of(b"image")));
+        assert!(old.differences(&lock(&["curl"])).is_empty());
+        let mut upgraded = lock(&["curl"]);
+        upgraded.give("alpine", Digest::of(b"newer"));
+        assert_eq!(old.differences(&upgraded).len(), 1);
+        let mut other = lock(&["curl"]);
+        other.target.get_mut("alpine").unwrap().image.reference = "example.org/alpine:edge".into();
+        old.renew(other);
+        assert_eq!(old.target["alpine"].image.digest, None);
     }
 
     #[test]

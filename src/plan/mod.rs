@@ -9,8 +9,8 @@ use std::fmt;
 use serde::Serialize;
 
 use crate::resolve::{
-    ConfextOutput, ImageOutput, PortableOutput, Recipe, SysextOutput, default_confext, default_portable,
-    default_rootfs, default_sysext,
+    ConfextOutput, ImageOutput, OciOutput, PortableOutput, Recipe, SysextOutput, default_confext, default_oci,
+    default_portable, default_rootfs, default_sysext,
 };
 use crate::spec::{ImageCompression, ImageFormat, Problem, SpecError, TarCompression, Verity};
 
@@ -28,11 +28,13 @@ pub enum OutputKind {
     Confext,
     /// An image that portablectl attaches.
     Portable,
+    /// An image that container engines take.
+    Oci,
 }
 
 impl OutputKind {
     /// Every kind.
-    pub const ALL: [Self; 5] = [Self::Rootfs, Self::Tar, Self::Sysext, Self::Confext, Self::Portable];
+    pub const ALL: [Self; 6] = [Self::Rootfs, Self::Tar, Self::Sysext, Self::Confext, Self::Portable, Self::Oci];
 
     /// Returns its name.
     pub fn as_str(self) -> &'static str {
@@ -42,7 +44,13 @@ impl OutputKind {
             Self::Sysext => "sysext",
             Self::Confext => "confext",
             Self::Portable => "portable",
+            Self::Oci => "oci",
         }
+    }
+
+    /// Tells whether it is an image that systemd takes, which carries a tree of its own; the others hold the whole one.
+    pub fn is_image(self) -> bool {
+        matches!(self, Self::Sysext | Self::Confext | Self::Portable)
     }
 }
 
@@ -122,6 +130,8 @@ pub enum Step {
     Confext(ConfextOutput),
     /// Writes a portable service.
     Portable(PortableOutput),
+    /// Writes an image for container engines.
+    Oci(OciOutput),
 }
 
 impl Plan {
@@ -156,6 +166,7 @@ fn step(recipe: &Recipe, kind: OutputKind, wish: ImageWish) -> Result<Step, Spec
         OutputKind::Sysext => Step::Sysext(declared(outputs.sysext.as_ref(), || default_sysext(recipe))?),
         OutputKind::Confext => Step::Confext(declared(outputs.confext.as_ref(), || default_confext(recipe))?),
         OutputKind::Portable => Step::Portable(declared(outputs.portable.as_ref(), || default_portable(recipe))?),
+        OutputKind::Oci => Step::Oci(declared(outputs.oci.as_ref(), || default_oci(recipe))?),
     };
     match &mut step {
         Step::Sysext(SysextOutput { image, .. })

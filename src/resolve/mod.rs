@@ -14,6 +14,7 @@ mod filters;
 mod library;
 mod mount_points;
 mod names;
+mod oci;
 mod output;
 mod quantity;
 mod recipe;
@@ -33,12 +34,13 @@ use std::sync::Arc;
 use rayon::prelude::*;
 
 pub use library::{LayerSource, Library, ProfileSource};
+pub use oci::{OciOutput, default_oci};
 pub use output::{
     ConfextOutput, ImageOutput, Outputs, PortableOutput, ReleaseMatch, RootfsOutput, SysextOutput, default_confext,
     default_portable, default_rootfs, default_sysext,
 };
 pub use recipe::{
-    Account, Action, Contract, Entry, HandOver, Job, Layer, Limits, Origin, OriginPlace, Package, Probe, Process,
+    Account, Action, Base, Contract, Entry, HandOver, Job, Layer, Limits, Origin, OriginPlace, Package, Probe, Process,
     Profile, Question, Recipe, Requirements, Secret, User, Variable, Writable,
 };
 pub use template::{Rendered, Scope, Templates, Used};
@@ -80,7 +82,12 @@ pub fn resolve(library: &Library, request: &Request) -> Result<Recipe, SpecError
 pub fn requirements(library: &Library, request: &Request) -> Result<Requirements, SpecError> {
     with_resolver(library, request, |resolver, tables, _| {
         resolver.head(request, tables);
-        Requirements { image: resolver.image(), packages: resolver.packages(tables), distro: resolver.distro.clone() }
+        let image = resolver.image();
+        let base_path = match resolver.base() {
+            Some(Base::Path { name, .. }) => Some(name),
+            _ => None,
+        };
+        Requirements { image, base_path, packages: resolver.packages(tables), distro: resolver.distro.clone() }
     })
 }
 
@@ -155,6 +162,7 @@ impl Resolver<'_> {
     fn recipe(&mut self, request: &Request, tables: &Tables, variables: BTreeMap<String, Variable>) -> Recipe {
         let (profile, contract) = self.head(request, tables);
         let image = self.image();
+        let base = self.base();
         let layers = self.layers(&contract);
         self.check_seeds(tables, &contract, &layers);
         let packages = self.packages(tables);
@@ -172,6 +180,7 @@ impl Resolver<'_> {
         Recipe {
             profile,
             image,
+            base,
             variables,
             layers,
             packages,
@@ -213,8 +222,55 @@ impl Resolver<'_> {
     }
 
     fn image(&mut self) -> String {
-        let image = self.distro.image.clone();
+        let image = self.library.profile.from.image.as_ref().unwrap_or(&self.distro.image).clone();
         self.read(Some(&image), names::image).unwrap_or_default()
+    }
+
+    /// Finds what is below the layers.
+    fn base(&mut self) -> Option<Base> {
+        let from = &self.library.profile.from;
+        match (&from.image, &from.path) {
+            (None, None) => None,
+            (Some(_), None) => Some(Base::Image),
+            (Some(image), Some(path)) => {
+                self.problems.push(
+                    Problem::at(&path.place, "the layers stand on one image, and two are named")
+                        .related(&image.place, "the other one")
+                        .rule("`[from]` has `image` or `path`"),
+                );
+                None
+            }
+            (None, Some(path)) => {
+                let name = self.render(path)?;
+                let found = self.project().path_in(&self.project().folder(), &name);
+                match self.found(found, path) {
+                    Some(Some(found)) => Some(Base::Path { path: found, name }),
+                    Some(None) => {
+                        self.problems.push(
+                            Problem::at(&path.place, format!("`{name}` does not exist"))
+                                .rule("`path` is an image layout or an archive, relative to the project"),
+                        );
+                        None
+                    }
+                    None => None,
+                }
+            }
+        }
+    }
+
+    /// Returns what was looked for at a path that was written at `at`, or collects why that cannot be said.
+    fn found<T>(&mut self, found: Result<T, SpecError>, at: &Located<String>) -> Option<T> {
+        match found {
+            Ok(found) => Some(found),
+            Err(SpecError::Problems(problems)) => {
+                self.problems.extend(problems.into_iter().map(|problem| problem.asked_at(&at.place)));
+                None
+            }
+            Err(SpecError::File(error)) => {
+                self.problems.push(Problem::at(&at.place, format!("{error}: {}", error.source)));
+                None
+            }
+        }
     }
 
     fn profile(&mut self, request: &Request) -> Profile {

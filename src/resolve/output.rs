@@ -4,6 +4,7 @@ use std::path::PathBuf;
 
 use serde::{Serialize, Serializer};
 
+use super::oci::OciOutput;
 use super::recipe::{Contract, Recipe};
 use super::resolver::Resolver;
 use crate::distro::Distro;
@@ -26,6 +27,8 @@ pub struct Outputs {
     pub confext: Option<ConfextOutput>,
     /// An image for portablectl.
     pub portable: Option<PortableOutput>,
+    /// An image for container engines.
+    pub oci: Option<OciOutput>,
 }
 
 /// How the directory and the Dockerfile are written.
@@ -117,16 +120,24 @@ const KERNEL: KernelVersion = KernelVersion::new(6, 1);
 /// # Errors
 /// When it does not say which of several processes the image starts.
 pub fn default_rootfs(recipe: &Recipe) -> Result<RootfsOutput, SpecError> {
+    Ok(RootfsOutput { process: default_process(recipe, "rootfs")? })
+}
+
+/// Returns the process that an image starts when nobody says another: the only one.
+///
+/// # Errors
+/// When there are several.
+pub(super) fn default_process(recipe: &Recipe, kind: &str) -> Result<Option<String>, SpecError> {
     let names: Vec<&String> = recipe.contract.processes.keys().collect();
     match names.as_slice() {
-        [] => Ok(RootfsOutput { process: None }),
-        [only] => Ok(RootfsOutput { process: Some((*only).clone()) }),
+        [] => Ok(None),
+        [only] => Ok(Some((*only).clone())),
         several => Err(Problem::anywhere(format!(
             "the profile `{}` has {} processes and does not say which one an image starts",
             recipe.profile.name,
             several.len()
         ))
-        .help("add `[output.rootfs]` with `process = \"…\"` to the profile")
+        .help(format!("add `[output.{kind}]` with `process = \"…\"` to the profile"))
         .into()),
     }
 }
@@ -175,7 +186,7 @@ impl Resolver<'_> {
         let tables = &library.profile.output;
         let rootfs = tables.rootfs.as_ref().map(|table| {
             let written = table.process.as_ref().map(|name| (name.value.to_string(), Some(&name.place)));
-            self.started_process(contract, written)
+            RootfsOutput { process: self.started_process(contract, written, "rootfs") }
         });
         let tar = tables
             .tar
@@ -215,7 +226,8 @@ impl Resolver<'_> {
             let output = self.image_output(&table.image())?;
             portable(table, output).map_err(|problem| self.problems.push(*problem)).ok()
         });
-        Outputs { rootfs, tar, sysext, confext, portable }
+        let oci = tables.oci.as_ref().and_then(|table| self.oci(table, tables.rootfs.as_ref(), contract));
+        Outputs { rootfs, tar, sysext, confext, portable, oci }
     }
 
     fn of(&self) -> Of<'_> {
@@ -311,28 +323,33 @@ impl Resolver<'_> {
     }
 
     /// Decides which process an image starts: the one that is named, or the only one.
-    fn started_process(&mut self, contract: &Contract, written: Option<(String, Option<&Place>)>) -> RootfsOutput {
+    pub(super) fn started_process(
+        &mut self,
+        contract: &Contract,
+        written: Option<(String, Option<&Place>)>,
+        kind: &str,
+    ) -> Option<String> {
         let names: Vec<&str> = contract.processes.keys().map(String::as_str).collect();
         match (written, names.as_slice()) {
-            (Some((name, _)), names) if names.contains(&name.as_str()) => RootfsOutput { process: Some(name) },
+            (Some((name, _)), names) if names.contains(&name.as_str()) => Some(name),
             (Some((name, place)), names) => {
                 let message = format!("unknown process `{name}`");
                 let problem = place.map_or_else(|| Problem::anywhere(&message), |place| Problem::at(place, &message));
                 self.problems.push(problem.suggest(&name, "declared processes", names.iter().copied()));
-                RootfsOutput { process: None }
+                None
             }
-            (None, []) => RootfsOutput { process: None },
-            (None, [only]) => RootfsOutput { process: Some((*only).to_owned()) },
+            (None, []) => None,
+            (None, [only]) => Some((*only).to_owned()),
             (None, several) => {
                 self.problems.push(
                     Problem::at(&Place::whole(&self.library.source), "which process does the image start?")
                         .rule("an image starts one process")
                         .help(format!(
-                            "say so under `[output.rootfs]`: `process = \"{}\"`",
+                            "say so under `[output.{kind}]`: `process = \"{}\"`",
                             several.join("\"` or `\"")
                         )),
                 );
-                RootfsOutput { process: None }
+                None
             }
         }
     }

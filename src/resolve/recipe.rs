@@ -22,6 +22,8 @@ pub struct Recipe {
     pub distro: Distro,
     /// The base image.
     pub image: String,
+    /// What is below the layers, when the profile says so.
+    pub base: Option<Base>,
     /// The value of every variable.
     pub variables: BTreeMap<String, Variable>,
     /// Layers from the lowest to the highest; the tables of the profile itself are the last.
@@ -51,6 +53,8 @@ pub struct Requirements {
     pub distro: Distro,
     /// The base image.
     pub image: String,
+    /// The file that is below the layers, as the profile names it.
+    pub base_path: Option<String>,
     /// Packages, by logical name.
     pub packages: BTreeMap<String, Package>,
 }
@@ -58,8 +62,27 @@ pub struct Requirements {
 impl Recipe {
     /// Returns what the recipe asks of the outside world.
     pub fn requirements(&self) -> Requirements {
-        Requirements { distro: self.distro.clone(), image: self.image.clone(), packages: self.packages.clone() }
+        let base_path = match &self.base {
+            Some(Base::Path { name, .. }) => Some(name.clone()),
+            _ => None,
+        };
+        let (distro, image, packages) = (self.distro.clone(), self.image.clone(), self.packages.clone());
+        Requirements { distro, image, base_path, packages }
     }
+}
+
+/// What is below the layers.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Base {
+    /// The base image, from its registry.
+    Image,
+    /// An image layout, or an archive.
+    Path {
+        /// Where it is.
+        path: PathBuf,
+        /// As the profile names it.
+        name: String,
+    },
 }
 
 /// What is shipped, by name.

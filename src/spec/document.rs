@@ -127,6 +127,9 @@ document!(
         /// Distros to render for, by name.
         #[serde(default)]
         distro: Table<Name, DistroTable>,
+        /// What is below the layers; nothing, or the base image of the distro, by default.
+        #[serde(default)]
+        from: FromTable,
         /// Labels of the image; values are rendered as templates.
         #[serde(default)]
         labels: Table<String, Located<String>>,
@@ -224,6 +227,18 @@ pub struct DistroTable {
     pub release: Option<Located<String>>,
     /// The base image, by reference; the description's own otherwise. Rendered as a template.
     pub image: Option<Located<String>>,
+}
+
+/// `[from]`: what is below the layers.
+#[derive(Debug, Clone, Default, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct FromTable {
+    /// An image in a registry, such as `registry.example.org/base/{{ distro.name }}:{{ distro.release }}`; its digest is
+    /// kept in the lock. Rendered as a template.
+    pub image: Option<Located<String>>,
+    /// An OCI image layout, what `docker save` writes, or a tar archive of a root filesystem, relative to the project.
+    /// Rendered as a template.
+    pub path: Option<Located<String>>,
 }
 
 /// `[variable.NAME]`: a value that templates use.
@@ -364,6 +379,15 @@ merge_fields!(Tables {
 });
 conditional!(PackageTable, TriggerTable);
 
+impl Merge for FromTable {
+    fn merge_with(&mut self, over: Self) {
+        // An image and a path stand for the same thing: one takes the place of the other.
+        if over.image.is_some() || over.path.is_some() {
+            *self = over;
+        }
+    }
+}
+
 impl Merge for ProfileDocument {
     fn merge_with(&mut self, mut over: Self) {
         let mut tables = self.take_tables();
@@ -382,6 +406,7 @@ impl Merge for ProfileDocument {
         self.summary.merge_with(over.summary);
         self.epoch.merge_with(over.epoch);
         self.distro.merge_with(over.distro);
+        self.from.merge_with(over.from);
         self.labels.merge_with(over.labels);
         self.output.merge_with(over.output);
         self.lint.merge_with(over.lint);

@@ -29,8 +29,9 @@ pub use embedded::{Embedded, embedded_files};
 pub use entry::{Condition, Conditional, DirectoryTable, FileTable, LinkTable, RemoveTable};
 pub use merge::Merge;
 pub use output::{
-    ConfextTable, EtcContent, Filesystem, Host, ImageCompression, ImageFormat, ImageTable, OutputTables, OverTable,
-    PackageOrigin, PortableTable, RootfsTable, Scope, SysextTable, TarCompression, TarTable, Verity,
+    ConfextTable, EtcContent, Filesystem, Host, ImageCompression, ImageFormat, ImageTable, LayerCompression, OciFormat,
+    OciTable, OutputTables, OverTable, PackageOrigin, PortableTable, RootfsTable, SbomFormat, Scope, SysextTable,
+    TarCompression, TarTable, Verity,
 };
 pub use problem::{Problem, Severity, nearest};
 pub use project::{Folder, FolderEntry, FolderEntryKind, Origin, Project, SpecError};

@@ -4,8 +4,8 @@ use schemars::JsonSchema;
 use serde::Deserialize;
 
 use super::merge::{Merge, merge_fields};
-use super::source::Located;
-use super::value::{Name, UnitName};
+use super::source::{Located, Table};
+use super::value::{Name, Number, UnitName};
 use super::version::{KernelVersion, SystemdVersion};
 
 /// `[output.KIND]`: the shapes to write.
@@ -22,6 +22,8 @@ pub struct OutputTables {
     pub confext: Option<ConfextTable>,
     /// The whole tree with its units, as an image that portablectl attaches.
     pub portable: Option<PortableTable>,
+    /// The tree in layers, as an image that container engines take.
+    pub oci: Option<OciTable>,
 }
 
 /// `[output.rootfs]`.
@@ -52,6 +54,73 @@ pub enum TarCompression {
     Gzip,
     /// Zstandard, RFC 8878.
     Zstd,
+}
+
+/// `[output.oci]`: see the OCI image specification.
+#[derive(Debug, Clone, Default, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct OciTable {
+    /// The name of what is written; the profile's own by default.
+    pub name: Option<Located<Name>>,
+    /// What is written; `directory` by default.
+    pub format: Option<Located<OciFormat>>,
+    /// What the image is called where it is loaded, such as `registry.example.org/shop/web:1.4`; rendered as a template.
+    pub reference: Option<Located<String>>,
+    /// What is below the layers: `scratch` is nothing; what `[from]` of the profile says by default.
+    pub from: Option<Located<String>>,
+    /// How layers are compressed; `zstd` by default, and `none` in a `docker-archive`.
+    pub compression: Option<Located<LayerCompression>>,
+    /// How hard, from 1: to 19 for zstd, 3 by default; to 12 for gzip, 6 by default.
+    pub level: Option<Located<Number>>,
+    /// The most layers that the image may have, 1 to 127; 64 by default.
+    pub max_layers: Option<Located<Number>>,
+    /// What it runs on, an image for each: `x86_64`, `aarch64`, `riscv64`; what is rendered for by default.
+    pub architectures: Option<Vec<Located<String>>>,
+    /// The process that the image starts; needed when there are several.
+    pub process: Option<Located<Name>>,
+    /// Annotations of the manifest, beside those that are made from the profile; values are rendered as templates.
+    #[serde(default)]
+    pub annotations: Table<String, Located<String>>,
+    /// Lists of what is in it, to be attached; none by default.
+    pub sbom: Option<Vec<Located<SbomFormat>>>,
+    /// Whether a statement about how it was made is attached; `false` by default.
+    pub provenance: Option<Located<bool>>,
+    /// Whether a signature is attached; the key comes from the command line; `false` by default.
+    pub sign: Option<Located<bool>>,
+}
+
+/// What an OCI image is written as.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Deserialize, serde::Serialize, JsonSchema)]
+#[serde(rename_all = "kebab-case")]
+pub enum OciFormat {
+    /// An image layout.
+    Directory,
+    /// An image layout in a tar archive.
+    Tar,
+    /// What `docker save` writes and `docker load` reads.
+    DockerArchive,
+}
+
+/// How the layers of an OCI image are compressed.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Deserialize, serde::Serialize, JsonSchema)]
+#[serde(rename_all = "snake_case")]
+pub enum LayerCompression {
+    /// Not at all.
+    None,
+    /// gzip, RFC 1952, which every engine reads.
+    Gzip,
+    /// Zstandard, RFC 8878.
+    Zstd,
+}
+
+/// A form of a list of what is in an image.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Deserialize, serde::Serialize, JsonSchema)]
+#[serde(rename_all = "snake_case")]
+pub enum SbomFormat {
+    /// SPDX 2.3.
+    Spdx,
+    /// CycloneDX 1.6.
+    Cyclonedx,
 }
 
 /// Where packages come from.
@@ -281,7 +350,22 @@ pub enum EtcContent {
 
 merge_fields!(RootfsTable { packages, process });
 merge_fields!(TarTable { compression });
-merge_fields!(OutputTables { rootfs, tar, sysext, confext, portable });
+merge_fields!(OciTable {
+    name,
+    format,
+    reference,
+    from,
+    compression,
+    level,
+    max_layers,
+    architectures,
+    process,
+    annotations,
+    sbom,
+    provenance,
+    sign,
+});
+merge_fields!(OutputTables { rootfs, tar, sysext, confext, portable, oci });
 merge_fields!(OverTable { path });
 
 /// Implements [`Merge`] for an optional table: one that is only below or only above counts whole.
@@ -298,4 +382,4 @@ macro_rules! merge_optional {
         })*
     };
 }
-merge_optional!(RootfsTable, TarTable, SysextTable, ConfextTable, PortableTable, OverTable);
+merge_optional!(RootfsTable, TarTable, SysextTable, ConfextTable, PortableTable, OciTable, OverTable);

@@ -1,17 +1,21 @@
 //! Removing what is kept for folders that are gone.
 //!
-//! Every entry but those that are of no folder (archives, chunks, images) ends with the path that it is for and the length of that path (u32, little-endian).
+//! Every entry but those that are of no folder (archives, chunks, images, layers, downloads, notes) ends with the path that
+//! it is for and the length of that path (u32, little-endian).
 
 use std::ffi::OsStr;
 use std::io::{Read, Seek, SeekFrom};
 use std::os::unix::ffi::OsStrExt;
+use std::os::unix::fs::MetadataExt as _;
 use std::path::{Path, PathBuf};
 
 use super::{Bucket, Store};
-use crate::fs;
+use crate::fs::{self, Timestamp};
 
 /// The longest path (limits.h, `PATH_MAX`) and its length.
 const END: u64 = 4096 + 4;
+/// For how long a note about what is elsewhere is worth keeping, in seconds.
+const NOTED: i64 = 30 * 24 * 60 * 60;
 /// How many entries one render looks at.
 const LOOKED_AT: usize = 16;
 
@@ -38,8 +42,8 @@ pub struct Collected {
 }
 
 impl Store {
-    /// Removes what is kept for folders that are gone, and tells what is left. Unpacked archives, chunks and images
-    /// stay: they are of no folder.
+    /// Removes what is kept for folders that are gone, and tells what is left. Unpacked archives, chunks, images
+    /// layers and downloads stay: they are of no folder. Notes about what is elsewhere go when they are old.
     ///
     /// # Errors
     /// When the cache folder cannot be read, or an entry not be removed.
@@ -49,7 +53,7 @@ impl Store {
             let mut left = BucketUse { name: bucket.name(), entries: 0, bytes: 0 };
             for path in self.entries(bucket)? {
                 let size = fs::lstat(&path)?.len();
-                if is_abandoned(bucket, &path) {
+                if is_abandoned(bucket, &path, self.opened) {
                     fs::remove_file(&path)?;
                     collected.removed += 1;
                     collected.freed += size;
@@ -73,7 +77,7 @@ impl Store {
         let entries = self.entries(Bucket::Records)?;
         let first = entries.partition_point(|path| *path <= own);
         let looked_at = entries[first..].iter().chain(&entries[..first]).take(LOOKED_AT);
-        let mut abandoned = looked_at.filter(|path| is_abandoned(Bucket::Records, path));
+        let mut abandoned = looked_at.filter(|path| is_abandoned(Bucket::Records, path, self.opened));
         abandoned.try_for_each(|path| fs::remove_file(path))
     }
 
@@ -84,9 +88,13 @@ impl Store {
 }
 
 /// Tells whether the folder that an entry is for is certainly not there. A damaged entry is for nothing.
-fn is_abandoned(bucket: Bucket, path: &Path) -> bool {
-    if matches!(bucket, Bucket::Archives | Bucket::Chunks | Bucket::Images) {
-        return false;
+fn is_abandoned(bucket: Bucket, path: &Path, opened: Timestamp) -> bool {
+    match bucket {
+        Bucket::Archives | Bucket::Chunks | Bucket::Images | Bucket::Downloads | Bucket::Layers | Bucket::Diffs => {
+            return false;
+        }
+        Bucket::Notes => return fs::lstat(path).is_ok_and(|note| note.mtime() < opened.seconds - NOTED),
+        Bucket::Records | Bucket::Sources | Bucket::Texts => {}
     }
     // One that went away meanwhile, or may not be read, is left to others.
     let Ok(end) = end_of(path) else { return false };

@@ -44,24 +44,24 @@ impl Store {
             // The first error is the one to report.
             fs::remove_file(&temporary).ok();
         }
-        self.collect_images(&folder)?;
+        self.collect_files(&folder, KEPT)?;
         made
     }
 
-    /// Removes images that were not used for the longest time until the rest is small enough.
-    fn collect_images(&self, folder: &Path) -> fs::Result<()> {
+    /// Removes files that were not used for the longest time until the rest has at most `kept` bytes.
+    pub(super) fn collect_files(&self, folder: &Path, kept: u64) -> fs::Result<()> {
         let folder = Folder::open(folder)?;
-        let mut images: Vec<(Timestamp, u64, Box<[u8]>)> = Vec::new();
+        let mut files: Vec<(Timestamp, u64, Box<[u8]>)> = Vec::new();
         for (name, _) in folder.children()? {
             // Another process may be collecting as well.
             if let Some(stamp) = folder.stamp(&name)?.filter(|stamp| stamp.kind() == Stamp::REGULAR) {
-                images.push((stamp.modified, stamp.size, name));
+                files.push((stamp.modified, stamp.size, name));
             }
         }
-        images.sort();
-        let mut total: u64 = images.iter().map(|(_, size, _)| size).sum();
-        for (modified, size, name) in images {
-            if total <= KEPT || modified.seconds > self.opened.seconds - IN_USE {
+        files.sort();
+        let mut total: u64 = files.iter().map(|(_, size, _)| size).sum();
+        for (modified, size, name) in files {
+            if total <= kept || modified.seconds > self.opened.seconds - IN_USE {
                 break;
             }
             folder.remove_tree(&name)?;
@@ -71,8 +71,8 @@ impl Store {
     }
 }
 
-/// Returns the image for `key` when it is there and has the digest that it is named by.
-fn find(folder: &Path, key: &Digest) -> fs::Result<Option<StoredImage>> {
+/// Returns the file for `key` when it is there and has the digest that it is named by.
+pub(super) fn find(folder: &Path, key: &Digest) -> fs::Result<Option<StoredImage>> {
     let prefix = format!("{}.", key.hex());
     for name in fs::list(folder)? {
         let Some(named) = name.to_str().and_then(|name| name.strip_prefix(&prefix)) else { continue };

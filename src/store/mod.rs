@@ -5,10 +5,13 @@
 
 mod chunks;
 mod collect;
+mod downloads;
 mod format;
 mod images;
 mod inputs;
+mod layers;
 mod listing;
+mod notes;
 mod record;
 mod texts;
 
@@ -23,8 +26,11 @@ use crate::fs::{self, Folder, Stamp, Timestamp};
 
 pub use chunks::ChunkCache;
 pub use collect::{BucketUse, Collected};
+pub use downloads::{Begun, Partial};
 pub use images::StoredImage;
 pub use inputs::{InputFile, Inputs};
+use layers::Making;
+pub use layers::{MadeLayer, StoredLayer};
 pub use listing::{Directory, Entry, Listing};
 pub use record::{Earlier, Record, Written};
 pub use texts::{RenderedText, Texts};
@@ -51,10 +57,30 @@ enum Bucket {
     Chunks,
     /// `images-1/KEY.DIGEST`: an image; KEY is the digest of what decides about it, DIGEST that of its bytes.
     Images,
+    /// `layers-1/KEY.DIGEST`: a layer of a container image; KEY is the digest of what decides about it, DIGEST that of its
+    /// bytes.
+    Layers,
+    /// `diffs-1/HEX`: the digest of the archive that a tree is; HEX is the digest of the tree.
+    Diffs,
+    /// `downloads-1/HEX`: content from elsewhere; HEX is its SHA-256. `HEX.part` is what there is of it so far.
+    Downloads,
+    /// `notes-1/HEX`: a small text about what is elsewhere; HEX is the SHA-256 of what it is about.
+    Notes,
 }
 
 impl Bucket {
-    const ALL: [Self; 6] = [Self::Records, Self::Sources, Self::Texts, Self::Archives, Self::Chunks, Self::Images];
+    const ALL: [Self; 10] = [
+        Self::Records,
+        Self::Sources,
+        Self::Texts,
+        Self::Archives,
+        Self::Chunks,
+        Self::Images,
+        Self::Layers,
+        Self::Diffs,
+        Self::Downloads,
+        Self::Notes,
+    ];
 
     fn name(self) -> &'static str {
         match self {
@@ -64,6 +90,10 @@ impl Bucket {
             Self::Archives => "archives-1",
             Self::Chunks => "chunks-1",
             Self::Images => "images-1",
+            Self::Layers => "layers-1",
+            Self::Diffs => "diffs-1",
+            Self::Downloads => "downloads-1",
+            Self::Notes => "notes-1",
         }
     }
 }
@@ -74,6 +104,8 @@ pub struct Store {
     path: PathBuf,
     opened: Timestamp,
     temporary: bool,
+    /// The layers that threads of this process are making.
+    making: Making,
 }
 
 impl Store {
@@ -88,7 +120,12 @@ impl Store {
         let clock = path.join(format!(".clock.{}", unique()));
         let opened = Stamp::of_file(&fs::create(&clock)?, &clock);
         fs::remove_file(&clock)?;
-        let store = Self { path: path.to_owned(), opened: opened?.changed.before(TICK), temporary: false };
+        let store = Self {
+            path: path.to_owned(),
+            opened: opened?.changed.before(TICK),
+            temporary: false,
+            making: Making::default(),
+        };
         store.sweep()?;
         Ok(store)
     }
@@ -175,11 +212,15 @@ impl Store {
     }
 
     fn keep(&self, bucket: Bucket, of: &Path, bytes: &[u8]) -> fs::Result<()> {
+        self.put(&self.entry(bucket, of), &collect::with_owner(bytes, owner(bucket, of)))
+    }
+
+    /// Puts an entry in its place, whole.
+    fn put(&self, entry: &Path, bytes: &[u8]) -> fs::Result<()> {
         let temporary = self.path.join(format!(".new.{}", unique()));
-        let written = fs::create(&temporary).and_then(|mut file| {
-            file.write_all(&collect::with_owner(bytes, owner(bucket, of))).map_err(fs::Error::on("write", &*temporary))
-        });
-        let kept = written.and_then(|()| fs::rename(&temporary, &self.entry(bucket, of)));
+        let written = fs::create(&temporary)
+            .and_then(|mut file| file.write_all(bytes).map_err(fs::Error::on("write", &*temporary)));
+        let kept = written.and_then(|()| fs::rename(&temporary, entry));
         if kept.is_err() {
             // The first error is the one to report; what could not be written may not be removable either.
             fs::remove_file(&temporary).ok();

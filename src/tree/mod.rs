@@ -21,7 +21,7 @@ pub use node::{Content, ContentReader, ContentSource, ContentStore, DeviceNumber
 pub use overlay::{Merged, Stack, StackError, StackLayer};
 pub use path::{InvalidPath, TreePath};
 pub use scan::{ScanError, scan};
-pub use tar::{TarError, TarFault, read_tar};
+pub use tar::{StreamItem, StreamMember, TarError, TarFault, TarStream, may_be_archive, read_tar, read_tar_within};
 pub use xattrs::{Incomplete, Sorted};
 
 /// The place of a node in its tree. Several paths with one id are hard links.

@@ -9,7 +9,7 @@ use std::path::Path;
 use std::sync::Arc;
 
 use crate::digest::{Digest, Hasher};
-use crate::fs;
+use crate::fs::{self, Stamp};
 
 /// Extended attributes, by full name (`security.capability`), sorted.
 pub type Xattrs = BTreeMap<Box<[u8]>, Box<[u8]>>;
@@ -143,6 +143,13 @@ pub enum ContentSource {
     Inline(Arc<[u8]>),
     /// A whole file of the host.
     File(Arc<Path>),
+    /// A whole file of the host that had this stamp when it was hashed: as long as it has, nobody need hash it again.
+    Stamped {
+        /// The file.
+        file: Arc<Path>,
+        /// What told it apart.
+        stamp: Stamp,
+    },
     /// A part of a file of the host, such as a member of a tar archive.
     Slice {
         /// The file.
@@ -176,7 +183,7 @@ impl ContentSource {
     pub fn path(&self) -> &Path {
         match self {
             Self::Inline(_) => Path::new(""),
-            Self::File(file) | Self::Slice { file, .. } => file,
+            Self::File(file) | Self::Stamped { file, .. } | Self::Slice { file, .. } => file,
             Self::Image { image, .. } => image.path(),
         }
     }
@@ -220,13 +227,21 @@ impl Content {
         let source = match &self.source {
             ContentSource::Inline(bytes) => ReaderSource::Bytes(bytes),
             ContentSource::File(path) => ReaderSource::Slice { file: fs::open(path)?, offset: 0 },
+            ContentSource::Stamped { file: path, stamp } => {
+                let file = fs::open(path)?;
+                return Ok(ContentReader {
+                    source: ReaderSource::Slice { file, offset: 0 },
+                    left: self.length,
+                    stamped: Some((path, stamp)),
+                });
+            }
             ContentSource::Slice { file, offset } => ReaderSource::Slice { file: fs::open(file)?, offset: *offset },
             ContentSource::Image { image, id } => {
                 let reader = image.open(*id).map_err(fs::Error::on("read a file of", image.path()))?;
                 ReaderSource::Image(reader)
             }
         };
-        Ok(ContentReader { source, left: self.length })
+        Ok(ContentReader { source, left: self.length, stamped: None })
     }
 }
 
@@ -252,6 +267,8 @@ pub(super) fn digest_slice(file: &File, mut offset: u64, length: u64) -> io::Res
 pub struct ContentReader<'content> {
     source: ReaderSource<'content>,
     left: u64,
+    /// The path of the file, and the stamp that it had when it was hashed.
+    stamped: Option<(&'content Path, &'content Stamp)>,
 }
 
 enum ReaderSource<'content> {
@@ -263,6 +280,39 @@ enum ReaderSource<'content> {
 impl fmt::Debug for ContentReader<'_> {
     fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
         formatter.debug_struct("ContentReader").field("left", &self.left).finish_non_exhaustive()
+    }
+}
+
+impl ContentReader<'_> {
+    /// Tells whether the bytes are still those that were hashed, as far as that is known without hashing: in memory they
+    /// are, and in a file that has the stamp that it had then. Asked after reading, it is true of what was read.
+    pub fn is_as_hashed(&self) -> bool {
+        match (&self.source, self.stamped) {
+            (ReaderSource::Bytes(_), _) => true,
+            (ReaderSource::Slice { file, .. }, Some((path, stamp))) => {
+                Stamp::of_file(file, path).is_ok_and(|now| now == *stamp)
+            }
+            _ => false,
+        }
+    }
+
+    /// Copies up to `length` of the next bytes to `position` of `target` without taking them through this process, where
+    /// the file systems can do that; returns how many.
+    pub fn copy_in_kernel(&mut self, target: &File, position: u64, length: u64) -> u64 {
+        let ReaderSource::Slice { file, offset } = &mut self.source else { return 0 };
+        let want = length.min(self.left);
+        let (begin, mut to) = (*offset, position);
+        while *offset - begin < want {
+            let left = usize::try_from(want - (*offset - begin)).unwrap_or(usize::MAX);
+            match rustix::fs::copy_file_range(&*file, Some(offset), target, Some(&mut to), left) {
+                Err(rustix::io::Errno::INTR) => {}
+                Ok(0) | Err(_) => break,
+                Ok(_) => {}
+            }
+        }
+        let copied = *offset - begin;
+        self.left -= copied;
+        copied
     }
 }
 

@@ -173,7 +173,7 @@ fn data_is_json_when_asked_for() {
         let number = found.as_array().map_or(found.as_object().map_or(1, serde_json::Map::len), Vec::len);
         assert!(number >= least, "{line}: {found:#}");
     };
-    count("plan web --json", "/0/changes", 1);
+    count("plan web --json", "/0/outputs/0/changes", 1);
     count("why /etc/motd web --json", "/1/words/0/decided_by", 1);
     count("list --json", "/profiles/web/distros", 2);
     count("list variables web --json", "/title", 1);
@@ -239,4 +239,16 @@ fn paths_are_shown_as_they_were_given() {
     }
     let absolute = session.run(&format!("check --project {}", session.path("").display()));
     assert!(absolute.errors.contains(" [DIR]/project/profiles/web.toml:1:11"), "{}", absolute.shown());
+}
+
+#[test]
+fn an_image_is_planned_against_the_image_that_is_there() {
+    let session = Session::web();
+    session.write("layers/base/files/usr/share/note", "one\n");
+    let fresh = session.run("plan web --distro debian --output sysext");
+    let rendered = session.run("render web --distro debian --output sysext");
+    let unchanged = session.run("plan web --distro debian --output sysext");
+    session.write("layers/base/files/usr/share/note", "another\n");
+    let edited = session.run("plan web --distro debian --output sysext --output rootfs");
+    insta::assert_snapshot!(transcript(&[fresh, rendered, unchanged, edited]));
 }

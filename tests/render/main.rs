@@ -7,6 +7,7 @@
     reason = "a test that cannot go on has failed"
 )]
 
+mod containers;
 mod edits;
 mod faults;
 mod kills;

@@ -76,7 +76,7 @@ pub(crate) fn bootstrap(release: &str, target: &Path, options: &[&str]) -> Outco
 const KEYRING: &str = "/usr/share/keyrings/debian-archive-keyring.gpg";
 
 /// Returns the mirror of Debian itself, not of its security updates, that the host installs packages from.
-fn mirror() -> Outcome<String> {
+pub(crate) fn mirror() -> Outcome<String> {
     let format = "$(LABEL)|$(COMPONENT)|$(REPO_URI)";
     let targets = run(program("apt-get").args(["indextargets", "--format", format, "Created-By: Packages"]))?;
     let main = targets.lines().find_map(|line| line.strip_prefix("Debian|main|"));

@@ -1,9 +1,9 @@
 //! System tests: what layerforge renders, built by real engines and run as it is meant to run.
 //!
-//! They need root and what `tests/run` installs: docker, buildah, podman, mmdebstrap, hadolint, graphviz, librsvg, groff,
-//! systemd-nspawn, mkfs.erofs, mksquashfs, sgdisk, sfdisk, openssl, cpio and kmod. Engines are started, and machines made, when a
-//! case needs them. Nothing is skipped: what cannot run has failed. `cargo test --test system -- NAME` runs the cases
-//! whose name holds NAME.
+//! They need root and what `tests/run` installs: docker, buildah, podman, skopeo, umoci, mmdebstrap, hadolint, graphviz,
+//! librsvg, groff, systemd-nspawn, mkfs.erofs, mksquashfs, sgdisk, sfdisk, openssl, cpio, kmod, docker-registry and
+//! htpasswd. Engines are started, and machines made, when a case needs them. Nothing is skipped: what cannot run has failed. `cargo test --test system -- NAME`
+//! runs the cases whose name holds NAME.
 
 #![allow(clippy::unwrap_used, reason = "a test that cannot go on has failed")]
 #![expect(clippy::disallowed_methods, reason = "tests stand outside of the crate: they look at the system itself")]
@@ -17,6 +17,7 @@ mod docker;
 mod machine;
 mod peer;
 mod project;
+mod registry;
 mod scenarios;
 mod verify;
 mod world;

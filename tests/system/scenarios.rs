@@ -105,17 +105,12 @@ pub(crate) fn signed_only(image: &str, script: &str) -> String {
     )
 }
 
-/// A portable image is refused when it is attached.
-pub(crate) fn portable_is_refused(image: &str) -> String {
-    let name = name_of(image);
-    format!("{NO_VERITY}\nrefused portablectl attach /images/{image} {name}\nrefused systemctl cat {name}.service\n")
-}
-
 /// A portable image is attached, but its service does not start, because it may not have this root.
 pub(crate) fn portable_does_not_start(image: &str) -> String {
     let name = name_of(image);
     format!(
-        r#"portablectl attach /images/{image} {name}
+        r#"{NO_VERITY}
+portablectl attach /images/{image} {name}
 systemctl start {name}.service || true
 # It is started again and again, each time in vain.
 timeout 60 sh -c 'until systemctl show --property=ExecMainStatus --value {name}.service | grep -x 226; do sleep 0.2; done'

@@ -10,8 +10,10 @@ use super::output::Output;
 use super::plan::{File, Plan};
 use super::source::Source;
 
-/// Bytes copied at a time: a multiple of a block.
-const PIECE: usize = 1 << 20;
+/// Bytes copied at a time: a multiple of a block, and few enough to be still in the processor's cache when they are written.
+const PIECE: usize = 256 << 10;
+/// Files from this length on are copied by the system, without a look at them, when they are as they were hashed.
+const IN_KERNEL: u64 = 32 << 10;
 
 /// Copies every flat file to its blocks, and its end to the places in `tails`, which are sorted by file.
 ///
@@ -67,11 +69,17 @@ fn copy_file(
 ) -> Result<(), ErofsError> {
     let length = file.content.length;
     let inline = length - length % BLOCK as u64;
-    buffer.resize(buffer.len().max(length.min(PIECE as u64) as usize), 0);
     let mut source = Source::open(file)?;
     let mut position = 0;
+    if length >= IN_KERNEL {
+        // The end is read, because it may go to several places.
+        position = output.copy_from(&mut source, u64::from(target.start) * BLOCK as u64, inline);
+    }
+    buffer.resize(buffer.len().max((length - position).min(PIECE as u64) as usize), 0);
     while position < length {
-        let piece = &mut buffer[..(length - position).min(PIECE as u64) as usize];
+        // From a multiple of a block on, so that the last piece holds the whole end.
+        let most = PIECE as u64 - position % BLOCK as u64;
+        let piece = &mut buffer[..(length - position).min(most) as usize];
         source.read(piece)?;
         let in_blocks = if target.tail_block { piece.len() } else { (inline - position).min(PIECE as u64) as usize };
         if in_blocks > 0 {

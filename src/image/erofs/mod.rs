@@ -1,8 +1,9 @@
 //! A tree as an EROFS image (Linux, Documentation/filesystems/erofs.rst).
 //!
 //! Comes in: a tree, what the image is asked to be, a file. Goes out: the image in the file. Always holds: the same tree and
-//! options give the same bytes, on any number of threads; what is written has the digest that the tree says; the target
-//! kernel reads the image, and what it does not is an error before anything is written.
+//! options give the same bytes, on any number of threads; what is written has the digest that the tree says: it is hashed
+//! once more, unless its file has the stamp that it had when it was hashed for the tree; the target kernel reads the image,
+//! and what it does not is an error before anything is written.
 //!
 //! # Layout
 //!
@@ -10,7 +11,8 @@
 //! superblock │ flat files │ compressed files │ packed inode │ inodes │ directories │ shared attributes
 //! ```
 //!
-//! * Every chunk of a compressed file is compressed once and rounded up to blocks: nothing is searched for.
+//! * Every chunk of a compressed file is compressed once and rounded up to blocks: nothing is searched for. The last one
+//!   is up to twice as long, and so are the extents of the packed inode.
 //! * Small files are concatenated into the packed inode, similar ones side by side, and compressed together (Linux 6.1).
 //! * What ends a file stands behind its inode where there is room, as it is or compressed.
 //! * Contents that are the same are stored once.
@@ -20,7 +22,7 @@
 //!
 //! # Memory
 //!
-//! At most `threads` × 3 buffers of three chunks each, 1 MiB per thread for files that are not compressed, about 300 bytes
+//! At most `threads` × 3 buffers of four chunks each, 256 KiB per thread for files that are not compressed, about 300 bytes
 //! per node, 12 bytes per extent, 2 bytes per block of the largest compressed file while its index is written, and for
 //! compressed files with extents of their own the ends that stand behind their inodes, less than a block each. Otherwise it
 //! does not grow with what files hold.
@@ -56,7 +58,7 @@ use crate::tree::{Tree, TreePath};
 pub use options::{Codec, Compression, Options, Profile};
 
 /// Stands first in what UUIDs are made from; a change of what images hold changes it.
-const FORMAT: &[u8] = b"layerforge erofs 1";
+const FORMAT: &[u8] = b"layerforge erofs 2";
 
 /// An image that was written.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -174,8 +176,7 @@ pub fn write(tree: &Tree, options: &Options, file: &File, start: u64) -> Result<
     copy::copy(&plan, &metadata.located, &tails, &output, options.threads.get())?;
     let uuid = options.uuid.unwrap_or_else(|| uuid_of(tree, options));
     let superblock = superblock(&metadata, &layout, options, uuid);
-    let chunk = plan.packed.longest().max(options.compression.chunk as usize);
-    output.write_at(&superblock.to_block(options.compression.codec, chunk), 0)?;
+    output.write_at(&superblock.to_block(options.compression.codec, plan.longest_chunk()), 0)?;
     Ok(Image { size, uuid, inodes: plan.inodes.len() as u64, chunks, cached })
 }
 

@@ -4,6 +4,8 @@ use std::fs::File;
 use std::io;
 use std::os::unix::fs::FileExt;
 
+use super::source::Source;
+
 /// Bytes gathered before they are written.
 const BUFFER: usize = 1 << 20;
 
@@ -24,6 +26,12 @@ impl<'file> Output<'file> {
     /// Writes `bytes` at `position` of the image.
     pub(super) fn write_at(&self, bytes: &[u8], position: u64) -> io::Result<()> {
         self.file.write_all_at(bytes, self.start + position)
+    }
+
+    /// Copies up to `length` of what comes next in `source` to `position` of the image, if the system can do that by itself;
+    /// returns how many bytes.
+    pub(super) fn copy_from(&self, source: &mut Source<'_>, position: u64, length: u64) -> u64 {
+        source.copy(self.file, self.start + position, length)
     }
 
     /// Makes the image `size` bytes long.

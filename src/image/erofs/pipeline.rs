@@ -77,15 +77,14 @@ pub(super) fn compress(
     let (free, free_buffers) = channel();
     let (to_workers, chunks) = sync_channel(threads);
     let (to_sink, compressed) = channel();
-    let capacity = plan.packed.longest().max(options.compression.chunk as usize);
+    let capacity = plan.longest_chunk();
     for _ in 0..threads * BUFFERS {
         let buffers = Buffers { input: vec![0; capacity], output: vec![0; BLOCK + bound(capacity)] };
         free.send(buffers).expect("the receiver is in this function");
     }
     let chunks = Mutex::new(chunks);
     let sink = Sink { plan, options, output, free, next: start, streams: Vec::new(), cached: 0 };
-    let feeder =
-        Feeder { plan, chunk: options.compression.chunk as usize, free: free_buffers, work: to_workers, number: 0 };
+    let feeder = Feeder { plan, free: free_buffers, work: to_workers, number: 0 };
     thread::scope(|scope| {
         let reader = scope.spawn(|| feeder.read_all());
         for to_sink in vec![to_sink; threads] {
@@ -127,7 +126,6 @@ fn work<'a>(
 /// Reads contents and cuts them into chunks.
 struct Feeder<'a> {
     plan: &'a Plan<'a>,
-    chunk: usize,
     free: Receiver<Buffers>,
     work: SyncSender<Chunk>,
     number: u64,
@@ -144,7 +142,7 @@ impl Feeder<'_> {
             let mut left = file.content.length;
             while left > 0 {
                 let Ok(mut buffers) = self.free.recv() else { return Ok(()) };
-                let length = left.min(self.chunk as u64) as usize;
+                let length = self.plan.chunk.of(left);
                 source.read(&mut buffers.input[..length])?;
                 left -= length as u64;
                 if self.send(stream, left == 0, length, buffers).is_err() {

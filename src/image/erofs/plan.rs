@@ -26,6 +26,8 @@ pub(super) struct Plan<'tree> {
     /// Regular files that are not empty, each content once, in the order of their first paths.
     pub(super) files: Vec<File<'tree>>,
     pub(super) packed: Packed,
+    /// How files with extents of their own are cut.
+    pub(super) chunk: Chunk,
     pub(super) attributes: SharedAttributes<'tree>,
     /// The time that most inodes have.
     pub(super) epoch: i64,
@@ -113,7 +115,28 @@ impl Packed {
     }
 }
 
+/// The length of the extents of files that have their own, in bytes.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Chunk(u32);
+
+impl Chunk {
+    /// Returns the length of the next extent of a file of which `left` bytes are left. An end that is shorter than a chunk
+    /// goes with the chunk before it: alone it would compress worse and leave half a block empty.
+    pub(super) fn of(self, left: u64) -> usize {
+        if left <= self.longest() as u64 { left as usize } else { self.0 as usize }
+    }
+
+    fn longest(self) -> usize {
+        (2 * self.0).min(CHUNK_MAX) as usize
+    }
+}
+
 impl<'tree> Plan<'tree> {
+    /// Returns the most bytes that an extent can have.
+    pub(super) fn longest_chunk(&self) -> usize {
+        self.packed.longest().max(self.chunk.longest())
+    }
+
     /// Plans the image of `tree`.
     ///
     /// # Errors
@@ -132,7 +155,8 @@ impl<'tree> Plan<'tree> {
         let Planner { inodes, directories, mut files, .. } = planner;
         let packed = pack(&mut files, options.compression.chunk);
         let epoch = most_frequent_time(&inodes);
-        Ok(Self { inodes, directories, files, packed, attributes, epoch })
+        let chunk = Chunk(options.compression.chunk);
+        Ok(Self { inodes, directories, files, packed, chunk, attributes, epoch })
     }
 }
 
@@ -245,8 +269,8 @@ fn place(length: u64, options: &Options) -> Place {
 /// so, once it is long enough: a file that changes then changes its own extent and few after it, and the others are found
 /// in the cache.
 fn pack(files: &mut [File<'_>], chunk: u32) -> Packed {
-    let most = u64::from(chunk + chunk / 2).min(CHUNK_MAX.into());
-    let least = most / 2;
+    let most = Chunk(chunk).longest() as u64;
+    let least = most / 4 * 3;
     let mut order: Vec<u32> = (0..files.len() as u32).collect();
     order.retain(|file| matches!(files[*file as usize].place, Place::Packed(_)));
     order.sort_by_cached_key(|file| kind_name_path(files[*file as usize].path));

@@ -6,13 +6,13 @@ use super::ErofsError;
 use super::plan::File;
 use crate::digest::Hasher;
 use crate::fs;
-use crate::tree::{ContentReader, ContentSource};
+use crate::tree::ContentReader;
 
 /// Reads a content from its beginning to its end, and tells at the end whether it is what the tree says.
 pub(super) struct Source<'a> {
     file: &'a File<'a>,
     reader: ContentReader<'a>,
-    /// Nothing for what stands in memory, whose digest was made from it.
+    /// Nothing for what is known to be as it was hashed.
     hasher: Option<Hasher>,
 }
 
@@ -20,8 +20,8 @@ impl<'a> Source<'a> {
     /// Opens the content of `file`.
     pub(super) fn open(file: &'a File<'a>) -> Result<Self, ErofsError> {
         let reader = file.content.open().map_err(|source| ErofsError::Content { path: file.path.clone(), source })?;
-        let in_memory = matches!(file.content.source, ContentSource::Inline(_));
-        Ok(Self { file, reader, hasher: (!in_memory).then(Hasher::new) })
+        let hasher = (!reader.is_as_hashed()).then(Hasher::new);
+        Ok(Self { file, reader, hasher })
     }
 
     /// Fills `bytes` with what comes next.
@@ -37,11 +37,19 @@ impl<'a> Source<'a> {
         Ok(())
     }
 
+    /// Copies up to `length` of what comes next to `position` of `target` without reading it, if nobody need look at it;
+    /// returns how many bytes.
+    pub(super) fn copy(&mut self, target: &std::fs::File, position: u64, length: u64) -> u64 {
+        if self.hasher.is_some() { 0 } else { self.reader.copy_in_kernel(target, position, length) }
+    }
+
     /// Checks what was read, which was all of it.
     pub(super) fn finish(mut self) -> Result<(), ErofsError> {
-        let read = self.hasher.take().map(Hasher::finish);
-        let expected = (self.file.content.digest, self.file.content.length);
-        if read.is_none_or(|read| read == expected) { Ok(()) } else { Err(self.changed()) }
+        let same = match self.hasher.take() {
+            Some(hasher) => hasher.finish() == (self.file.content.digest, self.file.content.length),
+            None => self.reader.is_as_hashed(),
+        };
+        if same { Ok(()) } else { Err(self.changed()) }
     }
 
     fn changed(&self) -> ErofsError {

@@ -99,6 +99,33 @@ fn places_do_not_overlap_and_small_ones_lie_in_one_block() {
 }
 
 #[test]
+fn the_end_of_a_file_goes_with_the_chunk_before_it() {
+    let cut = |chunk: u32, size: u64| {
+        let mut tree = Tree::new();
+        tree.complete(|_| Meta::root_owned(0o755, 0));
+        tree.insert(TreePath::root(), Node { kind: Kind::directory(), meta: Meta::root_owned(0o755, 0) }).unwrap();
+        let mut options = Options::new(Profile::Default, KernelVersion::new(6, 12));
+        options.compression.chunk = chunk << 10;
+        let plan = Plan::new(&tree, &options).unwrap();
+        let mut left = size << 10;
+        let mut pieces = Vec::new();
+        while left > 0 {
+            let piece = plan.chunk.of(left);
+            assert!(piece <= plan.longest_chunk());
+            pieces.push(piece >> 10);
+            left -= piece as u64;
+        }
+        pieces
+    };
+    assert_eq!(cut(128, 256), [256]);
+    assert_eq!(cut(128, 257), [128, 129]);
+    assert_eq!(cut(128, 700), [128, 128, 128, 128, 188]);
+    // No extent is longer than 1 MiB.
+    assert_eq!(cut(512, 1025), [512, 513]);
+    assert_eq!(cut(1024, 2049), [1024, 1024, 1]);
+}
+
+#[test]
 fn a_changed_small_file_moves_few_extents() {
     let tree = |changed: Option<u32>| {
         let mut tree = Tree::new();
@@ -112,12 +139,13 @@ fn a_changed_small_file_moves_few_extents() {
         tree.complete(|_| Meta::root_owned(0o755, 0));
         tree
     };
-    let options = Options::new(Profile::Default, KernelVersion::new(6, 12));
+    let mut options = Options::new(Profile::Default, KernelVersion::new(6, 12));
+    options.compression.chunk = 128 << 10;
     // What each extent holds: the digests of the files that begin in it.
     let extents = |tree: &Tree| {
         let plan = Plan::new(tree, &options).unwrap();
         assert!(plan.packed.cuts.iter().rev().skip(1).all(|cut| cut.is_multiple_of(BLOCK as u64)));
-        assert!(plan.packed.longest() <= 384 << 10);
+        assert!(plan.packed.longest() <= 256 << 10);
         let begin = |index: &u32| match plan.files[*index as usize].place {
             Place::Packed(begin) => begin,
             _ => panic!("all files are small"),

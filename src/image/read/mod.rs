@@ -1,7 +1,7 @@
 //! Images of others, and our own, as trees.
 //!
-//! Comes in: a path of the host: a directory, a tar archive, an EROFS or squashfs image, or a discoverable disk image
-//! that holds one. Goes out: its tree, and what is known about the file system and the disk around it. Always holds:
+//! Comes in: a path of the host: a directory, a tar archive, an EROFS or squashfs image, a discoverable disk image that
+//! holds one, or a container image. Goes out: its tree, and what is known about the file system and the disk around it. Always holds:
 //! everything is taken for hostile: what an image may take of memory is bounded, and what is not understood is an error
 //! that says so; contents stay in the image and are read when they are wanted.
 
@@ -16,8 +16,11 @@ use serde::Serialize;
 
 use super::ddi::{self, Ddi};
 use super::gpt::GptError;
+use super::oci::{self, Container, ContainerFormat, OciError};
 use crate::fs;
-use crate::tree::{Incomplete, InvalidPath, ScanError, TarError, Tree, TreeError, TreePath, read_tar, scan};
+use crate::tree::{
+    Incomplete, InvalidPath, ScanError, TarError, Tree, TreeError, TreePath, may_be_archive, read_tar, scan,
+};
 
 pub use section::Section;
 
@@ -30,6 +33,8 @@ pub struct Opened {
     pub file_system: Option<FileSystem>,
     /// The disk around it, for a disk image.
     pub disk: Option<Ddi>,
+    /// What a container image says.
+    pub container: Option<Container>,
     /// What is in it; nothing when the file system is one that is known by name only.
     pub tree: Option<Tree>,
 }
@@ -46,6 +51,10 @@ pub enum Format {
     Raw,
     /// A discoverable disk image: a partition table with typed partitions (UAPI.3).
     Ddi,
+    /// A container image as a layout (OCI image-spec): a directory, or an archive of one.
+    Oci,
+    /// A container image as `docker save` writes it.
+    DockerArchive,
 }
 
 /// What a file system says about itself.
@@ -156,6 +165,15 @@ pub enum OpenError {
         /// What it is.
         what: &'static str,
     },
+    /// It is a container image that cannot be read.
+    #[error("cannot read the container image `{}`", image.display())]
+    Container {
+        /// The image.
+        image: PathBuf,
+        /// Why not.
+        #[source]
+        source: Box<OciError>,
+    },
     /// The partition table cannot be read.
     #[error("cannot read `{}`", image.display())]
     Disk {
@@ -234,7 +252,10 @@ const CONTENTS: (u64, u64) = (64, 16 << 30);
 fn open_within(path: &Path, unpacked: &Path, contents: (u64, u64)) -> Result<Opened, OpenError> {
     let stat = std::fs::metadata(path).map_err(fs::Error::on("look at", path))?;
     if stat.is_dir() {
-        return Ok(Opened { format: Format::Directory, file_system: None, disk: None, tree: Some(scan(path)?) });
+        if oci::recognise(path, None).is_some() {
+            return open_container(path, Format::Oci, None, unpacked);
+        }
+        return Ok(Opened::tree(Format::Directory, scan(path)?));
     }
     if !stat.is_file() {
         return Err(OpenError::Unknown { image: path.to_owned(), what: "neither a file nor a directory" });
@@ -245,9 +266,32 @@ fn open_within(path: &Path, unpacked: &Path, contents: (u64, u64)) -> Result<Ope
     }
     if let Some(kind) = recognise(&section)? {
         let (file_system, tree) = read_file_system(&section, kind, contents)?;
-        return Ok(Opened { format: Format::Raw, file_system: Some(file_system), disk: None, tree });
+        return Ok(Opened { format: Format::Raw, file_system: Some(file_system), disk: None, container: None, tree });
     }
-    Ok(Opened { format: Format::Tar, file_system: None, disk: None, tree: Some(read_tar(path, unpacked)?) })
+    if !may_be_archive(path)? {
+        return Err(OpenError::Unknown { image: path.to_owned(), what: "a file of another kind" });
+    }
+    let tree = read_tar(path, unpacked)?;
+    let format = match oci::recognise(path, Some(&tree)) {
+        None => return Ok(Opened::tree(Format::Tar, tree)),
+        Some(ContainerFormat::Layout) => Format::Oci,
+        Some(ContainerFormat::DockerArchive) => Format::DockerArchive,
+    };
+    open_container(path, format, Some(tree), unpacked)
+}
+
+impl Opened {
+    /// Returns a tree that has nothing around it.
+    fn tree(format: Format, tree: Tree) -> Self {
+        Self { format, file_system: None, disk: None, container: None, tree: Some(tree) }
+    }
+}
+
+fn open_container(path: &Path, format: Format, archive: Option<Tree>, unpacked: &Path) -> Result<Opened, OpenError> {
+    let opened = oci::open(path, archive, unpacked);
+    let (container, tree) =
+        opened.map_err(|source| OpenError::Container { image: path.to_owned(), source: Box::new(source) })?;
+    Ok(Opened { container: Some(container), ..Opened::tree(format, tree) })
 }
 
 /// Tells whether a partition table begins where one does, for sectors of 512 or 4096 bytes.
@@ -267,7 +311,7 @@ fn open_disk(section: &Section, contents: (u64, u64)) -> Result<Opened, OpenErro
             (file_system, tree) = (Some(found), read);
         }
     }
-    Ok(Opened { format: Format::Ddi, file_system, disk: Some(disk), tree })
+    Ok(Opened { format: Format::Ddi, file_system, disk: Some(disk), container: None, tree })
 }
 
 /// Reads the file system of a kind in a section; one that is known by name only has no tree.

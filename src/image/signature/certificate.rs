@@ -92,6 +92,11 @@ impl Certificate {
     }
 
     /// Returns the issuer and the serial number as DER elements.
+    /// Tells whether `signature` is one of these bytes as [`Signer::sign_bytes`](super::Signer::sign_bytes) makes it.
+    pub fn verifies_bytes(&self, bytes: &[u8], signature: &[u8]) -> bool {
+        self.key.verifies(Hash::Sha256, Digest::of(bytes).as_bytes(), signature)
+    }
+
     pub(super) fn identity(&self) -> (&[u8], &[u8]) {
         (&self.issuer, &self.serial)
     }

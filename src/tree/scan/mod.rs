@@ -18,7 +18,7 @@ use rustix::fs::{CWD, Mode, OFlags};
 use super::node::digest_slice;
 use super::xattrs::{Incomplete, Sorted, is_foreign};
 use super::{Content, ContentSource, DeviceNumber, InvalidPath, Kind, Meta, Node, Tree, TreePath};
-use crate::fs;
+use crate::fs::{self, Stamp, Timestamp};
 
 /// The most bytes that Linux gives for the names of a file's extended attributes, or for one value (xattr(7)).
 const XATTR_MAX: usize = 64 * 1024;
@@ -66,6 +66,7 @@ pub enum ScanError {
 /// # Errors
 /// When something cannot be read or changes meanwhile; of several errors always the same one.
 pub fn scan(directory: &Path) -> Result<Tree, ScanError> {
+    let settled = Timestamp::settled();
     let found = walk(directory)?;
     let mut first_names: HashMap<(u64, u64), usize> = HashMap::new();
     let first_name = |(index, found): (usize, &Found)| {
@@ -76,7 +77,7 @@ pub fn scan(directory: &Path) -> Result<Tree, ScanError> {
     let nodes: Vec<Option<Result<Node, ScanError>>> = found
         .par_iter()
         .enumerate()
-        .map(|(index, found)| (first_names[index] == index).then(|| read_node(&found.host, &found.stat)))
+        .map(|(index, found)| (first_names[index] == index).then(|| read_node(&found.host, &found.stat, settled)))
         .collect();
     let mut tree = Tree::new();
     for ((found_here, node), first) in found.iter().zip(nodes).zip(first_names) {
@@ -127,12 +128,12 @@ fn list(directory: &Found) -> Result<Vec<Found>, ScanError> {
     fs::list(&directory.host)?.into_iter().map(entry).collect()
 }
 
-fn read_node(host: &Path, stat: &Metadata) -> Result<Node, ScanError> {
+fn read_node(host: &Path, stat: &Metadata, settled: Timestamp) -> Result<Node, ScanError> {
     let sorted = read_xattrs(host)?;
     let number = DeviceNumber { major: rustix::fs::major(stat.rdev()), minor: rustix::fs::minor(stat.rdev()) };
     let kind = stat.file_type();
     let kind = if kind.is_file() && !(sorted.whiteout && stat.len() == 0) {
-        Kind::Regular(read_content(host, stat)?)
+        Kind::Regular(read_content(host, stat, settled)?)
     } else if kind.is_dir() {
         Kind::Directory { opaque: sorted.opaque }
     } else if kind.is_symlink() {
@@ -155,8 +156,9 @@ fn read_node(host: &Path, stat: &Metadata) -> Result<Node, ScanError> {
 }
 
 /// Hashes the file that `stat` is of: not what a symbolic link points to that has taken its place, nor a mixture of
-/// what was there before and after a write.
-fn read_content(host: &Path, stat: &Metadata) -> Result<Content, ScanError> {
+/// what was there before and after a write. When it was last changed before `settled`, its stamp tells from now on whether
+/// it is still the same.
+fn read_content(host: &Path, stat: &Metadata, settled: Timestamp) -> Result<Content, ScanError> {
     let flags = OFlags::RDONLY | OFlags::NOFOLLOW | OFlags::NONBLOCK | OFlags::CLOEXEC;
     let file = rustix::fs::open(host, flags, Mode::empty()).map(File::from);
     let file = file.map_err(fs::Error::on("open", host))?;
@@ -168,7 +170,10 @@ fn read_content(host: &Path, stat: &Metadata) -> Result<Content, ScanError> {
         return Err(ScanError::Changed { path: host.to_owned() });
     }
     let digest = digest.map_err(fs::Error::on("read", host))?;
-    Ok(Content { digest, length, source: ContentSource::File(Arc::from(host)) })
+    let (file, stamp) = (Arc::from(host), Stamp::from(&after));
+    let trusted = stamp.changed < settled;
+    let source = if trusted { ContentSource::Stamped { file, stamp } } else { ContentSource::File(file) };
+    Ok(Content { digest, length, source })
 }
 
 fn read_xattrs(host: &Path) -> Result<Sorted, ScanError> {

@@ -109,13 +109,30 @@ fn a_file_that_changed_since_it_was_found_is_refused() {
     let file = folder.path().join("file");
     write(&file, b"text");
     let stat = fs::lstat(&file).unwrap();
-    assert!(read_content(&file, &stat).is_ok());
+    assert!(read_content(&file, &stat, Timestamp::settled()).is_ok());
     write(&file, b"other");
-    let error = read_content(&file, &stat).unwrap_err();
+    let error = read_content(&file, &stat, Timestamp::settled()).unwrap_err();
     assert!(matches!(error, ScanError::Changed { .. }), "{error}");
     fs::remove_file(&file).unwrap();
     symlink("/etc/passwd", &file).unwrap();
-    assert!(read_content(&file, &stat).is_err(), "a link that took its place is not followed");
+    assert!(read_content(&file, &stat, Timestamp::settled()).is_err(), "a link that took its place is not followed");
+}
+
+#[test]
+fn a_stamp_is_kept_of_what_was_not_changed_just_now() {
+    let folder = tempfile::tempdir().unwrap();
+    let file = folder.path().join("file");
+    write(&file, b"text");
+    let content = |settled| read_content(&file, &fs::lstat(&file).unwrap(), settled).unwrap();
+    let young = content(Timestamp::from_seconds(0));
+    assert!(matches!(young.source, ContentSource::File(_)) && !young.open().unwrap().is_as_hashed());
+    std::thread::sleep(std::time::Duration::from_millis(60));
+    let old = content(Timestamp::settled());
+    assert!(matches!(old.source, ContentSource::Stamped { .. }));
+    let reader = old.open().unwrap();
+    assert!(reader.is_as_hashed());
+    std::io::Write::write_all(&mut File::options().write(true).open(&file).unwrap(), b"t").unwrap();
+    assert!(!reader.is_as_hashed() && !old.open().unwrap().is_as_hashed());
 }
 
 #[test]

@@ -95,6 +95,9 @@ impl Reader<'_> {
         let offset = self.position;
         let mut extended = self.global.clone();
         self.name.clear();
+        if self.source.limits.open_end && offset == self.length {
+            return Ok(None);
+        }
         loop {
             let block = self.block()?;
             if block.iter().all(|&byte| byte == 0) {
@@ -281,7 +284,7 @@ impl Reader<'_> {
 }
 
 /// Returns the path that a name stands for: relative to the root, without empty names and `.`.
-fn clean(name: &[u8]) -> Result<TreePath, InvalidPath> {
+pub(super) fn clean(name: &[u8]) -> Result<TreePath, InvalidPath> {
     if let Ok(path) = TreePath::from_relative(name.strip_prefix(b"./").unwrap_or(name)) {
         return Ok(path);
     }
@@ -308,14 +311,14 @@ fn mark(path: TreePath, item: Item) -> Result<(TreePath, Item), TarFault> {
     }
 }
 
-fn target(target: &[u8]) -> Result<Box<[u8]>, TarFault> {
+pub(super) fn target(target: &[u8]) -> Result<Box<[u8]>, TarFault> {
     if target.is_empty() || target.len() > TARGET_MAX || target.contains(&0) {
         return Err(TarFault::Malformed("its target is empty, longer than 4095 bytes or has a zero byte in it"));
     }
     Ok(target.into())
 }
 
-fn device(header: &Header) -> Result<DeviceNumber, TarFault> {
+pub(super) fn device(header: &Header) -> Result<DeviceNumber, TarFault> {
     let (major, minor) = header.device()?;
     Ok(DeviceNumber { major, minor })
 }

@@ -12,7 +12,10 @@ mod extended;
 mod header;
 mod member;
 mod sparse;
+mod stream;
 mod unpacked;
+
+pub use self::unpacked::may_be_archive;
 
 use std::fs::File;
 use std::path::{Path, PathBuf};
@@ -21,6 +24,7 @@ use std::sync::Arc;
 use rayon::prelude::*;
 
 use self::member::{Data, Item, Member, read_members};
+pub use self::stream::{StreamItem, StreamMember, TarStream};
 use super::xattrs::Incomplete;
 use super::{Content, ContentSource, InvalidPath, Kind, Meta, Node, Tree, TreeError, TreePath, node};
 use crate::fs;
@@ -38,6 +42,8 @@ struct Limits {
     extended_total: u64,
     /// Parts of one sparse file that are no holes.
     extents: u64,
+    /// Whether the end of the file after a whole member is the end of the archive, too.
+    open_end: bool,
 }
 
 /// The largest container images have some ten GiB and a million files, each of which costs some hundred bytes of memory. One
@@ -49,6 +55,7 @@ const LIMITS: Limits = Limits {
     extended: 1 << 20,
     extended_total: 512 << 20,
     extents: 512 * 1024,
+    open_end: false,
 };
 
 /// The characters of a hostile name that a message shows.
@@ -161,6 +168,17 @@ pub enum TarFault {
 /// When the archive cannot be read, is damaged or cut short, or has a member that no tree can hold.
 pub fn read_tar(archive: &Path, unpacked: &Path) -> Result<Tree, TarError> {
     read_within(archive, unpacked, LIMITS)
+}
+
+/// Reads an archive as [`read_tar`] does, of which at most `limit` bytes may be unpacked: what a compressed one holds, and
+/// what sparse files are in full.
+/// Programs leave out the two empty blocks that end an archive (umoci does): an archive that is known by its digest is whole
+/// where it ends.
+///
+/// # Errors
+/// As [`read_tar`], and when there is more.
+pub fn read_tar_within(archive: &Path, unpacked: &Path, limit: u64) -> Result<Tree, TarError> {
+    read_within(archive, unpacked, Limits { unpacked: limit.min(LIMITS.unpacked), open_end: true, ..LIMITS })
 }
 
 fn read_within(archive: &Path, unpacked: &Path, limits: Limits) -> Result<Tree, TarError> {

@@ -375,6 +375,14 @@ fn damaged_archives_are_refused() {
         no_end.ends_with("the archive ends at byte 1024, but byte 1536 is needed: the file is cut short"),
         "{no_end}"
     );
+    let folder = tempfile::tempdir().unwrap();
+    let layer = folder.path().join("layer.tar");
+    let within = |bytes: &[u8]| {
+        crate::fs::write_atomic(&layer, bytes).unwrap();
+        read_tar_within(&layer, folder.path(), 1 << 20)
+    };
+    assert_eq!(within(&good("a")).unwrap().len(), 1, "a layer may end without empty blocks");
+    assert!(within(&good("a")[..1000]).is_err(), "but not inside of a member");
     let two = [good("a"), vec![0; 1024], good("b")].concat();
     assert!(read_bytes(&two).unwrap_err().contains("several archives in one file"));
 }

@@ -14,6 +14,8 @@ use super::TarError;
 use crate::digest::Digest;
 use crate::fs;
 
+/// Bytes of a tar header.
+const BLOCK: u64 = 512;
 /// Bytes decompressed at a time.
 const CHUNK: usize = 256 * 1024;
 /// The memory that an xz stream may ask for: its largest preset takes 65 MiB, and a window is 1.5 GiB at most.
@@ -37,6 +39,20 @@ const MAGICS: [(&[u8], Result<Compression, &str>); 7] = [
     (b"\x04\x22\x4d\x18", Err("lz4")),
     (b"PK\x03\x04", Err("zip")),
 ];
+
+/// Tells whether a file may be an archive, by its first bytes: it is compressed, it is empty, or the header of a member
+/// stands there, which names the format or at least has numbers of octal digits (tar(5)).
+///
+/// # Errors
+/// When it cannot be read.
+pub fn may_be_archive(path: &Path) -> fs::Result<bool> {
+    let mut start = Vec::new();
+    fs::open(path)?.take(BLOCK).read_to_end(&mut start).map_err(fs::Error::on("read", path))?;
+    let is_octal = |field: &[u8]| field.iter().all(|byte| matches!(byte, b'0'..=b'7' | b' ' | 0));
+    let header = start.get(257..262).is_some_and(|magic| magic == b"ustar")
+        || start.get(100..124).is_some_and(is_octal) && start.get(148..156).is_some_and(is_octal);
+    Ok(start.is_empty() || header || MAGICS.iter().any(|(magic, _)| start.starts_with(magic)))
+}
 
 /// Returns the path of the plain tar file: `archive` itself, or its decompressed copy in the directory `unpacked`, which is
 /// made unless it is there already, of at most `limit` bytes.

@@ -127,7 +127,7 @@ pub(super) fn sparse(world: &World) -> Outcome {
     let before = peak()?;
     let image = write(&tree, &options, &folder)?;
     let used = peak()?.saturating_sub(before);
-    // Six buffers of three chunks are 4.5 MiB; the index takes 2 bytes for each of a million blocks.
+    // Six buffers of four chunks are 12 MiB; the index takes 2 bytes for each of a million blocks.
     if used > 32 << 10 {
         return Err(format!("writing took {used} KiB more memory"));
     }

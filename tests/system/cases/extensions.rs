@@ -15,8 +15,8 @@ use crate::machine::tree::{DEBIAN_12, DEBIAN_13, TESTING};
 use crate::peer::sysext;
 use crate::project::{BOOKWORM, DIRECTORY, Image, Project, TRIXIE, tool};
 use crate::scenarios::{
-    confext_merges, portable_does_not_start, portable_is_refused, portable_runs, signed_only, signed_sysext_works,
-    sysext_is_refused, sysext_merges, sysext_works, trusting, with_partitions,
+    confext_merges, portable_does_not_start, portable_runs, signed_only, signed_sysext_works, sysext_is_refused,
+    sysext_merges, sysext_works, trusting, with_partitions,
 };
 use crate::verify::matches_entries;
 use crate::world::World;
@@ -160,7 +160,7 @@ pub(super) fn are_signed(world: &World) -> Outcome {
     let tree = world.tree(&DEBIAN_13)?;
     let emulator = world.emulator()?;
     let project = Project::unpack(world, "signed")?;
-    let folder = world.folder("signed")?;
+    let folder = world.folder("sealed")?;
     let pair = |name: &str| [folder.join(format!("{name}.key")), folder.join(format!("{name}.crt"))];
     let (known, stranger) = (pair("known"), pair("stranger"));
     for [key, certificate] in [&known, &stranger] {
@@ -204,7 +204,7 @@ pub(super) fn are_signed(world: &World) -> Outcome {
         .script("stranger", &trusting("stranger.crt", &sysext_is_refused("sealed.raw")))?;
     for part in [Part::Data, Part::Hashes, Part::Signature] {
         let name = format!("{part:?}").to_lowercase();
-        let damaged = world.folder(&format!("signed/{name}"))?.join("sealed.raw");
+        let damaged = world.folder(&format!("sealed/{name}"))?.join("sealed.raw");
         damage(&at_once, &damaged, part)?;
         run_refused(tool("verify").arg(&damaged).args(&by_known[2..]))?;
         machine = machine
@@ -216,7 +216,7 @@ pub(super) fn are_signed(world: &World) -> Outcome {
         .with(&at_once, "/images/at-once/sealed.raw")?
         .script("at-once", &trusting("known.crt", &signed_sysext_works("at-once/sealed.raw")))?
         .script("portable", &trusting("known.crt", &runs))?
-        .script("portable-unknown", &portable_is_refused("carried.raw"))?
+        .script("portable-unknown", &signed_only("carried.raw", &portable_does_not_start("carried.raw")))?
         .script("portable-unsigned", &signed_only("naked.raw", &portable_does_not_start("naked.raw")))?
         .run_in_vm(&emulator)?;
     // What has been refused, has been for the right reason.

@@ -1,14 +1,17 @@
 //! The cases, by name.
 
+mod apt;
 mod ddi;
 mod dockerfile;
 mod drawings;
 mod erofs;
 mod exposure;
 mod extensions;
+mod oci;
 mod owners;
 mod publish;
 mod readers;
+mod registries;
 pub(crate) mod sandbox;
 mod schedules;
 mod services;
@@ -23,6 +26,9 @@ type Case = fn(&World) -> Outcome;
 
 /// Every case, in the order in which they run.
 pub(crate) const ALL: &[(&str, Case)] = &[
+    ("apt_minimal_system_in_the_eyes_of_dpkg", apt::minimal_system_in_the_eyes_of_dpkg),
+    ("apt_solver_with_recommends", apt::solver_with_recommends),
+    ("apt_solver_without_recommends", apt::solver_without_recommends),
     ("ddi_as_systemd_repart_257", ddi::as_systemd_repart_257),
     ("ddi_as_systemd_repart_of_testing", ddi::as_systemd_repart_of_testing),
     ("ddi_as_veritysetup", ddi::as_veritysetup),
@@ -42,12 +48,27 @@ pub(crate) const ALL: &[(&str, Case)] = &[
     ("owners_and_modes_with_docker", owners::with_docker),
     ("owners_and_modes_with_buildkit", owners::with_buildkit),
     ("owners_and_modes_with_buildah", owners::with_buildah),
+    ("oci_unpacked_by_umoci", oci::unpacked_by_umoci),
+    ("oci_copied_by_skopeo", oci::copied_by_skopeo),
+    ("oci_run_by_podman", oci::run_by_podman),
+    ("oci_run_by_docker", oci::run_by_docker),
+    ("oci_read_as_docker_saves", oci::read_as_docker_saves),
+    ("oci_signed_for_others", oci::signed_for_others),
     ("site_runs_read_only_with_docker", site::with_docker),
     ("site_runs_read_only_with_podman", site::with_podman),
     ("postgresql_keeps_its_data", services::postgresql),
     ("readers_of_other_tools", readers::of_other_tools),
     ("readers_of_sgdisk", readers::of_sgdisk),
     ("squashfs_elsewhere", readers::squashfs_elsewhere),
+    ("registries_hold_images", registries::images_are_pushed_and_pulled),
+    ("registries_are_guarded", registries::registries_are_guarded),
+    ("registries_fail_for_a_while", registries::pushes_survive_faults),
+    ("registries_are_pushed_on_to", registries::pushes_go_on),
+    ("registries_that_are_damaged", registries::damaged_registries_are_refused),
+    ("registries_and_two_pushes", registries::tags_race),
+    ("registries_take_attachments", registries::what_is_attached_goes_along),
+    ("registries_have_base_images", registries::profiles_stand_on_images),
+    ("registries_and_hostile_images", registries::hostile_images_are_contained),
     ("redis_keeps_its_data", services::redis),
     ("discourse_is_configured", services::discourse),
     ("scripts_run_alike_in_a_minimal_system", sandbox::minimal),

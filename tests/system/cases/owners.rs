@@ -129,7 +129,7 @@ fn project(world: &World) -> Outcome<PathBuf> {
     Ok(folder)
 }
 
-fn special_files(tree: &Path) -> std::io::Result<()> {
+pub(super) fn special_files(tree: &Path) -> std::io::Result<()> {
     let app = tree.join("opt/app");
     fs::hard_link(app.join("one"), app.join("two"))?;
     chown(app.join("owned"), Some(11), Some(12))?;

@@ -1,0 +1,82 @@
+//! How fast container images are written, beside `tar | zstd`, `tar | gzip`, and buildah.
+//!
+//! Comes in: the number of rounds. Goes out: tables, and `docs/benchmarks/oci.json` with every sample. Always holds: all tasks
+//! take turns within each round; every task is a whole process; inputs and images lie in memory. Needs root, for buildah.
+
+#![expect(
+    clippy::disallowed_methods,
+    clippy::print_stdout,
+    clippy::print_stderr,
+    reason = "this is no part of the program"
+)]
+
+#[path = "../erofs/debian.rs"]
+mod debian;
+#[path = "../render/measure.rs"]
+mod measure;
+mod report;
+mod tasks;
+
+use std::error::Error;
+use std::fs;
+use std::num::NonZero;
+use std::path::Path;
+use std::process::ExitCode;
+
+use layerforge::image::oci::layer::{Codec, write_layer};
+
+/// Fewer rounds are a quick look: their numbers are printed and not kept.
+const ROUNDS: usize = 5;
+
+type Result<T> = std::result::Result<T, Box<dyn Error>>;
+
+fn main() -> ExitCode {
+    let arguments: Vec<String> = std::env::args().skip(1).filter(|argument| argument != "--bench").collect();
+    let done = match arguments.iter().map(String::as_str).collect::<Vec<_>>().as_slice() {
+        ["measure", command @ ..] => measure::child(command),
+        ["layer", directory, file, codec] => layer(Path::new(directory), Path::new(file), codec),
+        [] => bench(ROUNDS),
+        [rounds] => rounds.parse().map_err(Into::into).and_then(bench),
+        _ => Err("usage: benches/run oci [ROUNDS]".into()),
+    };
+    match done {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => {
+            eprintln!("error: {error}");
+            ExitCode::FAILURE
+        }
+    }
+}
+
+/// Writes the layer of a directory, and tells when the directory has been read: a layer of a profile is in memory by then.
+fn layer(directory: &Path, file: &Path, codec: &str) -> Result<()> {
+    let tree = layerforge::tree::scan(directory)?;
+    eprintln!("read");
+    let codec = match codec.split_once(':') {
+        Some(("gzip", level)) => Codec::Gzip(level.parse()?),
+        Some(("zstd", level)) => Codec::Zstd(level.parse()?),
+        _ => Codec::Plain,
+    };
+    let threads = std::thread::available_parallelism().unwrap_or(NonZero::<usize>::MIN);
+    write_layer(&tree, codec, threads, &mut fs::File::create(file)?)?;
+    Ok(())
+}
+
+fn bench(rounds: usize) -> Result<()> {
+    if rounds == 0 {
+        return Err("at least one round is needed".into());
+    }
+    let folder = Path::new("/dev/shm").join(format!("layerforge-oci-{}", std::process::id()));
+    fs::create_dir(&folder)?;
+    let done = measured(&folder, rounds);
+    // What buildah has mounted there has to go first.
+    std::process::Command::new("umount").arg(folder.join("graph/overlay")).output()?;
+    fs::remove_dir_all(&folder)?;
+    done
+}
+
+fn measured(folder: &Path, rounds: usize) -> Result<()> {
+    let results = tasks::run(folder, rounds)?;
+    print!("{}", report::tables(&results));
+    if rounds >= ROUNDS { report::keep(&results) } else { Ok(()) }
+}

@@ -1,0 +1,16 @@
+//! Packages of Debian and its derivatives.
+//!
+//! Comes in: Release files, indexes and packages as apt repositories have them. Goes out: a pool to choose from, package
+//! trees, and the dpkg database. Always holds: fields and relations mean what Debian Policy says; what it does not allow
+//! is an error that names file, package and field.
+
+pub mod archive;
+pub mod compression;
+pub mod control;
+pub mod database;
+pub mod index;
+pub mod relation;
+pub mod release;
+pub mod rules;
+pub mod trust;
+pub mod version;

@@ -1,0 +1,149 @@
+//! Which version of each package may be installed.
+
+use std::cmp::Ordering;
+
+use super::{Explanation, Question, Step};
+use crate::packages::model::{Comparison, PackageId, Pool, Rules};
+
+/// The priority of a version that no pin speaks of (apt_preferences(5)).
+const DEFAULT_PRIORITY: i32 = 500;
+
+/// What a pin is about.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum PinTarget {
+    /// All versions from the source with this number.
+    Source(u16),
+    /// Versions that begin or compare like this.
+    Version(Comparison, String),
+}
+
+/// A preference for versions: the one with the highest priority is taken, of several the latest; one below 0 never.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Pin {
+    /// The package; nothing for all that no other pin names.
+    pub package: Option<String>,
+    /// Which versions.
+    pub target: PinTarget,
+    /// The priority; those that nothing is said about have 500.
+    pub priority: i32,
+}
+
+/// The one version of each package that may be installed.
+#[derive(Debug)]
+pub(super) struct Candidates {
+    allowed: Vec<bool>,
+    /// Whether a package was in the earlier solution.
+    kept: Vec<bool>,
+}
+
+impl Candidates {
+    /// Decides for every package.
+    pub(super) fn of(pool: &Pool, rules: &impl Rules, question: &Question) -> Result<Self, Explanation> {
+        let mut allowed = vec![false; pool.len()];
+        let mut kept = vec![false; pool.len()];
+        let mut ids = pool.ids().peekable();
+        while let Some(first) = ids.next() {
+            let name = pool.package(first).name;
+            let several = ids.peek().is_some_and(|next| pool.package(*next).name == name);
+            let simple = !several && question.pins.is_empty();
+            let chosen = if simple { Some(first) } else { choose(pool, rules, question, first) };
+            while ids.next_if(|next| pool.package(*next).name == name).is_some() {}
+            if let Some(chosen) = chosen {
+                allowed[chosen.index()] = true;
+            }
+        }
+        let mut candidates = Self { allowed, kept: Vec::new() };
+        for (name, version) in &question.kept {
+            let Some(name) = pool.find(name.as_bytes()) else { continue };
+            let same = |id: &PackageId| pool.text(pool.package(*id).version) == version.as_bytes();
+            if let Some(id) = pool.named(name).find(same) {
+                candidates.only(pool, id);
+                kept[id.index()] = true;
+            }
+        }
+        candidates.kept = kept;
+        for request in &question.requests {
+            candidates.take_request(pool, rules, request)?;
+        }
+        for name in &question.excluded {
+            if let Some(name) = pool.find(name.as_bytes()) {
+                pool.named(name).for_each(|id| candidates.allowed[id.index()] = false);
+            }
+        }
+        Ok(candidates)
+    }
+
+    /// Allows one version of a package and no other.
+    fn only(&mut self, pool: &Pool, id: PackageId) {
+        pool.named(pool.package(id).name).for_each(|other| self.allowed[other.index()] = other == id);
+    }
+
+    /// Lets a request for certain versions decide about its package: the one that may be installed when it will do, otherwise
+    /// the latest that does.
+    fn take_request(
+        &mut self,
+        pool: &Pool,
+        rules: &impl Rules,
+        request: &crate::packages::model::Request,
+    ) -> Result<(), Explanation> {
+        let Some(name) = pool.find(request.name.as_bytes()) else { return Ok(()) };
+        let fits = |id: &PackageId| {
+            let version = pool.text(pool.package(*id).version);
+            rules.matches(version, request.comparison, request.version.as_bytes())
+        };
+        if request.comparison == Comparison::Any || pool.named(name).any(|id| self.allows(id) && fits(&id)) {
+            return Ok(());
+        }
+        let newest = pool.named(name).filter(fits).max_by(|one, other| newer(pool, rules, *one, *other));
+        match newest {
+            Some(id) => self.only(pool, id),
+            None if pool.named(name).next().is_some() => {
+                let there = pool.named(name).map(|id| pool.label(id)).collect();
+                return Err(Explanation::of(vec![Step::NoVersion { wanted: request.label(), there }]));
+            }
+            // A name that packages only provide.
+            None => {}
+        }
+        Ok(())
+    }
+
+    pub(super) fn allows(&self, id: PackageId) -> bool {
+        self.allowed[id.index()]
+    }
+
+    pub(super) fn is_kept(&self, id: PackageId) -> bool {
+        self.kept[id.index()]
+    }
+}
+
+/// Returns the version of the package of `first` with the highest priority, of several the latest, and of several sources
+/// that have it the first.
+fn choose(pool: &Pool, rules: &impl Rules, question: &Question, first: PackageId) -> Option<PackageId> {
+    let versions = pool.named(pool.package(first).name);
+    let with_priority = versions.map(|id| (priority(pool, rules, question, id), id));
+    let best = with_priority
+        .filter(|(priority, _)| *priority >= 0)
+        .max_by(|one, other| one.0.cmp(&other.0).then_with(|| newer(pool, rules, one.1, other.1)));
+    best.map(|(_, id)| id)
+}
+
+/// Compares by version; among equal ones the first source counts as newer.
+fn newer(pool: &Pool, rules: &impl Rules, one: PackageId, other: PackageId) -> Ordering {
+    let version = |id| pool.text(pool.package(id).version);
+    rules.compare(version(one), version(other)).then_with(|| other.cmp(&one))
+}
+
+/// Returns the priority of a version: that of the first pin that names its package, else of the first for all.
+fn priority(pool: &Pool, rules: &impl Rules, question: &Question, id: PackageId) -> i32 {
+    let package = pool.package(id);
+    let matches = |pin: &&Pin| match &pin.target {
+        PinTarget::Source(source) => package.source == *source,
+        PinTarget::Version(comparison, version) => {
+            rules.matches(pool.text(package.version), *comparison, version.as_bytes())
+        }
+    };
+    let named = |pin: &&Pin| pin.package.as_ref().is_some_and(|name| name.as_bytes() == pool.name(package.name));
+    let pins = || question.pins.iter().filter(matches);
+    let pin = pins().find(named).or_else(|| pins().find(|pin| pin.package.is_none()));
+    pin.map_or(DEFAULT_PRIORITY, |pin| pin.priority)
+}
