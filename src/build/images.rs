@@ -160,6 +160,7 @@ fn file(
 fn key(output: &ImageOutput, architecture: Architecture, tree: Digest, signer: Option<&Signer>) -> Digest {
     let mut hasher = Hasher::new();
     hasher.field(env!("CARGO_PKG_VERSION").as_bytes());
+    hasher.field(image::erofs::FORMAT);
     hasher.field(format!("{output:?}").as_bytes());
     hasher.field(architecture.as_str().as_bytes());
     hasher.field(tree.as_bytes());

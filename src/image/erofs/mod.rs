@@ -58,7 +58,7 @@ use crate::tree::{Tree, TreePath};
 pub use options::{Codec, Compression, Options, Profile};
 
 /// Stands first in what UUIDs are made from; a change of what images hold changes it.
-const FORMAT: &[u8] = b"layerforge erofs 2";
+pub const FORMAT: &[u8] = b"layerforge erofs 2";
 
 /// An image that was written.
 #[derive(Debug, Clone, PartialEq, Eq)]
