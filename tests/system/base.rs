@@ -37,7 +37,8 @@ pub(crate) fn unpacked_debian(cache: &Path, name: &str, packages: &str) -> Outco
         fs::remove_dir_all(&root).map_err(explain("remove what another run left"))?;
     }
     let keep = "--extract-hook=mkdir \"$1\"/packages && cp \"$1\"/var/cache/apt/archives/*.deb \"$1\"/packages/";
-    let mut options = vec!["--variant=extract", "--include=?priority(required)", "--include=?essential", "--include=apt", keep];
+    let mut options =
+        vec!["--variant=extract", "--include=?priority(required)", "--include=?essential", "--include=apt", keep];
     let include = format!("--include={packages}");
     if !packages.is_empty() {
         options.push(&include);
