@@ -8,4 +8,5 @@
 
 pub mod apt;
 pub mod model;
+mod reader;
 pub mod solve;

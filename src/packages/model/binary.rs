@@ -24,6 +24,7 @@ use super::{
     Comparison, MultiArch, NameId, Package, Priority, Provide, Qualifier, Relation, RelationKind, Requirement,
 };
 use crate::fs;
+use crate::packages::reader::Reader;
 
 const MAGIC: &[u8; 8] = b"LFpool02";
 /// The magic number and the counts.
@@ -122,7 +123,7 @@ fn tables(bytes: &[u8]) -> Option<(Pool, usize)> {
     let limits = Limits { text, names, relations, requirements, provides };
     reader.bytes = reader.bytes.get(text..)?;
     let pool = Pool {
-        names: reader.rows(names, 8, |row| row.text(&limits))?,
+        names: reader.rows(names, 8, |row| row.text_within(&limits))?,
         packages: reader.rows(packages, PACKAGE, |row| row.package(&limits))?,
         relations: reader.rows(relations, 12, |row| {
             let kind = *RelationKind::ALL.get(row.number()? as usize)?;
@@ -130,7 +131,7 @@ fn tables(bytes: &[u8]) -> Option<(Pool, usize)> {
         })?,
         requirements: reader.rows(requirements, 16, |row| row.requirement(&limits))?,
         provides: reader
-            .rows(provides, 12, |row| Some(Provide { name: row.name(&limits)?, version: row.text(&limits)? }))?,
+            .rows(provides, 12, |row| Some(Provide { name: row.name(&limits)?, version: row.text_within(&limits)? }))?,
         ..Pool::default()
     };
     let sorted = pool.packages.is_sorted_by_key(|package| package.name);
@@ -164,22 +165,7 @@ struct Limits {
     provides: usize,
 }
 
-#[derive(Clone, Copy)]
-struct Reader<'bytes> {
-    bytes: &'bytes [u8],
-}
-
-impl<'bytes> Reader<'bytes> {
-    fn array<const N: usize>(&mut self) -> Option<[u8; N]> {
-        let (head, rest) = self.bytes.split_first_chunk::<N>()?;
-        self.bytes = rest;
-        Some(*head)
-    }
-
-    fn number(&mut self) -> Option<u32> {
-        self.array().map(u32::from_le_bytes)
-    }
-
+impl Reader<'_> {
     /// Reads a table of `count` rows of `size` bytes.
     fn rows<T>(&mut self, count: usize, size: usize, row: impl Fn(&mut Self) -> Option<T>) -> Option<Vec<T>> {
         let (rows, rest) = self.bytes.split_at_checked(count.checked_mul(size)?)?;
@@ -191,7 +177,7 @@ impl<'bytes> Reader<'bytes> {
         Some(table)
     }
 
-    fn text(&mut self, limits: &Limits) -> Option<Text> {
+    fn text_within(&mut self, limits: &Limits) -> Option<Text> {
         let text = Text { start: self.number()?, length: self.number()? };
         (text.start as usize + text.length as usize <= limits.text).then_some(text)
     }
@@ -212,16 +198,16 @@ impl<'bytes> Reader<'bytes> {
             comparison: *Comparison::ALL.get(usize::from(u16::from_le_bytes(self.array()?)))?,
             qualifier: *[Qualifier::Own, Qualifier::Any, Qualifier::Foreign]
                 .get(usize::from(u16::from_le_bytes(self.array()?)))?,
-            version: self.text(limits)?,
+            version: self.text_within(limits)?,
         })
     }
 
     fn package(&mut self, limits: &Limits) -> Option<Package> {
         let name = self.name(limits)?;
-        let mut text = || self.text(limits);
+        let mut text = || self.text_within(limits);
         let (version, architecture, location) = (text()?, text()?, text()?);
         let (digest, origin, section) = (text()?, text()?, text()?);
-        let (size, installed_size) = (u64::from_le_bytes(self.array()?), u64::from_le_bytes(self.array()?));
+        let (size, installed_size) = (self.long()?, self.long()?);
         let (relations, provides) = (self.range(limits.relations)?, self.range(limits.provides)?);
         let provider_priority = i32::from_le_bytes(self.array()?);
         let source = u16::from_le_bytes(self.array()?);

@@ -2,7 +2,9 @@
 //! libarchive and the sparse maps of GNU tar.
 
 use super::TarFault;
+use super::header::Header;
 use super::sparse::{Extent, SparseRecords};
+use crate::tree::Meta;
 use crate::tree::xattrs::Sorted;
 
 /// What extended headers say about the member after them.
@@ -19,6 +21,19 @@ pub(super) struct Extended {
 }
 
 impl Extended {
+    /// Takes the attributes of the member after the extended headers, and the bytes of its content; what they do not say
+    /// its own header does.
+    pub(super) fn meta(&mut self, header: &Header<'_>) -> Result<(Meta, u64), TarFault> {
+        let meta = Meta {
+            mode: header.mode()?,
+            uid: self.uid.map_or_else(|| header.uid(), Ok)?,
+            gid: self.gid.map_or_else(|| header.gid(), Ok)?,
+            mtime: self.mtime.map_or_else(|| header.mtime(), Ok)?,
+            xattrs: std::mem::take(&mut self.xattrs.xattrs),
+        };
+        Ok((meta, self.size.map_or_else(|| header.size(), Ok)?))
+    }
+
     /// Takes the records of an extended header for one member. Keywords without a meaning for a tree are passed over, as
     /// the standard asks.
     pub(super) fn take(&mut self, records: &[u8]) -> Result<(), TarFault> {

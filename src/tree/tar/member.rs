@@ -135,14 +135,7 @@ impl Reader<'_> {
             return Err(TarFault::Malformed("it has no name"));
         }
         let path = clean(&name)?;
-        let meta = Meta {
-            mode: header.mode()?,
-            uid: extended.uid.map_or_else(|| header.uid(), Ok)?,
-            gid: extended.gid.map_or_else(|| header.gid(), Ok)?,
-            mtime: extended.mtime.map_or_else(|| header.mtime(), Ok)?,
-            xattrs: std::mem::take(&mut extended.xattrs.xattrs),
-        };
-        let size = extended.size.map_or_else(|| header.size(), Ok)?;
+        let (meta, size) = extended.meta(&header)?;
         let flag = header.type_flag();
         let item = match flag {
             // Before directories had a flag, a slash at the end of the name made one.

@@ -100,14 +100,7 @@ impl<R: Read> TarStream<R> {
         }
         let name = extended.path.take().unwrap_or_else(|| header.name());
         let path = clean(&name)?;
-        let meta = Meta {
-            mode: header.mode()?,
-            uid: extended.uid.map_or_else(|| header.uid(), Ok)?,
-            gid: extended.gid.map_or_else(|| header.gid(), Ok)?,
-            mtime: extended.mtime.map_or_else(|| header.mtime(), Ok)?,
-            xattrs: std::mem::take(&mut extended.xattrs.xattrs),
-        };
-        let size = extended.size.map_or_else(|| header.size(), Ok)?;
+        let (meta, size) = extended.meta(header)?;
         let link = extended.link.as_deref().unwrap_or(header.link());
         let item = match header.type_flag() {
             0 | b'0' if name.ends_with(b"/") => StreamItem::Node(Kind::directory()),

@@ -26,6 +26,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use super::{CHUNK, ControlFile, Entry, Item, Unpacked};
 use crate::digest::{Digest, Hasher};
 use crate::fs;
+use crate::packages::reader::Reader;
 use crate::tree::{Content, ContentSource, DeviceNumber, Kind, Meta, TreePath, Xattrs};
 
 const MAGIC: &[u8; 8] = b"LFpack01";
@@ -198,25 +199,7 @@ pub(super) fn read(path: &Path) -> fs::Result<Option<Unpacked>> {
     Ok(Reader { bytes: &table }.unpacked(&path.into(), start))
 }
 
-struct Reader<'bytes> {
-    bytes: &'bytes [u8],
-}
-
 impl<'bytes> Reader<'bytes> {
-    fn array<const N: usize>(&mut self) -> Option<[u8; N]> {
-        let (head, rest) = self.bytes.split_first_chunk::<N>()?;
-        self.bytes = rest;
-        Some(*head)
-    }
-
-    fn number(&mut self) -> Option<u32> {
-        self.array().map(u32::from_le_bytes)
-    }
-
-    fn long(&mut self) -> Option<u64> {
-        self.array().map(u64::from_le_bytes)
-    }
-
     fn text(&mut self) -> Option<&'bytes [u8]> {
         let length = self.number()? as usize;
         let (text, rest) = self.bytes.split_at_checked(length)?;
