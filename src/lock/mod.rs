@@ -4,11 +4,15 @@
 //! the one on disk, and its canonical text. Always holds: equal locks are equal files, byte for byte; a lock that asks
 //! for something else than the profile is stale.
 
+mod packages;
+
 use std::collections::BTreeMap;
 use std::fmt;
 use std::path::{Path, PathBuf};
 
 use serde::{Deserialize, Serialize};
+
+pub use packages::{LockedPackage, LockedSource};
 
 use crate::digest::Digest;
 use crate::distro::Distro;

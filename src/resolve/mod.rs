@@ -16,6 +16,7 @@ mod mount_points;
 mod names;
 mod oci;
 mod output;
+mod packages;
 mod quantity;
 mod recipe;
 mod resolver;
@@ -39,6 +40,7 @@ pub use output::{
     ConfextOutput, ImageOutput, Outputs, PortableOutput, ReleaseMatch, RootfsOutput, SysextOutput, default_confext,
     default_portable, default_rootfs, default_sysext,
 };
+pub use packages::{Answer, PackageSettings, PathRule};
 pub use recipe::{
     Account, Action, Base, Contract, Entry, HandOver, Job, Layer, Limits, Origin, OriginPlace, Package, Probe, Process,
     Profile, Question, Recipe, Requirements, Secret, User, Variable, Writable,
@@ -184,6 +186,7 @@ impl Resolver<'_> {
             variables,
             layers,
             packages,
+            package_settings: PackageSettings::default(),
             users: std::mem::take(&mut self.users),
             groups: std::mem::take(&mut self.groups),
             triggers,

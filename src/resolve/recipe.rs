@@ -8,6 +8,7 @@ use std::time::Duration;
 use serde::{Serialize, Serializer};
 
 use super::output::Outputs;
+use super::packages::PackageSettings;
 use super::template::Used;
 use crate::distro::Distro;
 use crate::spec::{JobTime, LogDestination, Need, Place, Restart, RuleId, Scalar, Tier, WritableKind};
@@ -30,6 +31,8 @@ pub struct Recipe {
     pub layers: Vec<Layer>,
     /// Packages, by logical name.
     pub packages: BTreeMap<String, Package>,
+    /// How packages become part of a tree.
+    pub package_settings: PackageSettings,
     /// Users, by name.
     pub users: BTreeMap<String, User>,
     /// Groups, by name; users' own groups are not among them.

@@ -10,6 +10,7 @@ mod embedded;
 mod entry;
 mod merge;
 mod output;
+mod packages;
 mod problem;
 mod project;
 mod reader;
@@ -33,6 +34,7 @@ pub use output::{
     OciTable, OutputTables, OverTable, PackageOrigin, PortableTable, RootfsTable, SbomFormat, Scope, SysextTable,
     TarCompression, TarTable, Verity,
 };
+pub use packages::{PackageVariant, Scripts};
 pub use problem::{Problem, Severity, nearest};
 pub use project::{Folder, FolderEntry, FolderEntryKind, Origin, Project, SpecError};
 pub use runtime::{
