@@ -53,9 +53,11 @@ pub(super) fn run_by_podman(world: &World) -> Outcome {
         [("podman-zstd", "compression = 'zstd'"), ("podman-few", "max_layers = 1\ncompression = 'gzip'")]
     {
         let image = render(world, name, keys)?;
-        let source = format!("oci:{}:{REFERENCE}", image.path.display());
-        // What is pulled from a layout is called by its path there: the number is what podman says.
-        let id = run(containers.command("podman").args(["pull", "--quiet", &source]))?;
+        // podman calls what it pulls from a layout by the path it is given, and not every path can be a name.
+        let folder = image.path.parent().ok_or("no folder")?;
+        let layout = image.path.strip_prefix(folder).map_err(explain("name the layout"))?;
+        let source = format!("oci:{}:{REFERENCE}", layout.display());
+        let id = run(containers.command("podman").args(["pull", "--quiet", &source]).current_dir(folder))?;
         let id = id.trim();
         containers.look_into(id, |root| image.is_below(root))?;
         let options = ["--read-only", "--cap-drop=ALL", "--network=none", "--rm"];

@@ -63,10 +63,11 @@ pub(super) fn of_other_tools(world: &World) -> Outcome {
         &["-comp", "zstd", "-b", "4096", "-always-use-fragments"],
         &["-comp", "zstd", "-no-fragments", "-noI", "-noX"],
     ];
+    let given = scan(&tree).map_err(|error| error.to_string())?;
     for options in squashfs {
-        run(program("mksquashfs").arg(&tree).arg(&image).args(["-quiet", "-no-progress"]).args(options))?;
-        is_what_the_kernel_shows(&image, "squashfs", &folder)
-            .map_err(|why| format!("mksquashfs {options:?}, {why}"))?;
+        let seen = intact_squashfs(&tree, &given, options, &folder)?;
+        let found = opened(&image, &folder).map_err(|why| format!("mksquashfs {options:?}, {why}"))?;
+        equal(&seen, &found.tree.unwrap_or_default(), &format!("mksquashfs {options:?}, as the kernel shows it"))?;
         fs::remove_file(&image).map_err(explain("remove the image"))?;
     }
     run(program("tar")
@@ -75,15 +76,30 @@ pub(super) fn of_other_tools(world: &World) -> Outcome {
         .arg("-C")
         .arg(&tree)
         .arg("."))?;
-    let expected = scan(&tree).map_err(|error| error.to_string())?;
     let found = opened(&image, &folder)?;
-    equal(&expected, &found.tree.unwrap_or_default(), "tar")?;
+    equal(&given, &found.tree.unwrap_or_default(), "tar")?;
     run(program("rm").arg("-rf").arg(&tree))?;
     Ok(())
 }
 
-/// Compares what is read from an image with what the kernel mounts: mksquashfs has been seen to write another content than
-/// it was given, and that is not what is judged.
+/// Makes `image` in `folder` and returns what the kernel shows of it, which is what it was made from. One in about ten images
+/// of mksquashfs 4.5 with small fragments is not: it mixes up blocks that are alike when its threads meet, so that the
+/// kernel itself cannot read some files. Such an image is no use for judging readers, and is made again.
+fn intact_squashfs(tree: &Path, given: &Tree, options: &[&str], folder: &Path) -> Outcome<Tree> {
+    let image = folder.join("image");
+    let mut why = String::new();
+    for _ in 0..5 {
+        run(program("mksquashfs").arg(tree).arg(&image).args(["-quiet", "-no-progress", "-noappend"]).args(options))?;
+        let seen = mounted(&image, "squashfs", folder);
+        match seen.and_then(|seen| equal(given, &seen, "the kernel").map(|()| seen)) {
+            Ok(seen) => return Ok(seen),
+            Err(damage) => why = damage,
+        }
+    }
+    Err(format!("mksquashfs {options:?} made no intact image in five attempts: {why}"))
+}
+
+/// Compares what is read from an image with what the kernel mounts.
 fn is_what_the_kernel_shows(image: &Path, kind: &str, folder: &Path) -> Outcome {
     let found = opened(image, folder)?.tree.unwrap_or_default();
     equal(&mounted(image, kind, folder)?, &found, "as the kernel shows it")
