@@ -7,12 +7,15 @@
 //! [`model`], [`solve`], [`archive`], [`claims`] and [`trust`] know no distribution; [`apt`], [`apk`] and [`pacman`] are what Debian,
 //! Alpine and Arch with their derivatives do their own way.
 
+pub mod apk;
 pub mod apt;
 pub mod archive;
 pub mod claims;
 pub mod compression;
 pub mod model;
+pub mod pacman;
 mod reader;
 pub mod solve;
+pub mod step;
 pub mod trust;
 mod writer;
