@@ -4,9 +4,18 @@
 //! install with the reason for each, their trees, and the database of the package manager. Always holds: nothing is parsed
 //! before its signature or digest has been verified; a choice depends on indexes and requests only, never on the host.
 //!
-//! [`model`] and [`solve`] know no distribution; [`apt`] is what Debian and its derivatives do their own way.
+//! [`model`], [`solve`], [`archive`], [`claims`] and [`trust`] know no distribution; [`apt`], [`apk`] and [`pacman`] are what Debian,
+//! Alpine and Arch with their derivatives do their own way.
 
+pub mod apk;
 pub mod apt;
+pub mod archive;
+pub mod claims;
+pub mod compression;
 pub mod model;
+pub mod pacman;
 mod reader;
 pub mod solve;
+pub mod step;
+pub mod trust;
+mod writer;

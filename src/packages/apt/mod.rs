@@ -5,12 +5,12 @@
 //! is an error that names file, package and field.
 
 pub mod archive;
-pub mod compression;
 pub mod control;
 pub mod database;
 pub mod index;
 pub mod relation;
 pub mod release;
 pub mod rules;
-pub mod trust;
 pub mod version;
+
+pub use super::{compression, trust};

@@ -3,7 +3,7 @@
 use std::cmp::Ordering;
 
 use super::version;
-use crate::packages::model::{Package, PackageId, Pool, Qualifier, Rules};
+use crate::packages::model::{Candidate, Package, Pool, Qualifier, Rules};
 
 /// The rules of apt and dpkg for a system of one architecture.
 #[derive(Debug, Clone, Copy, Default)]
@@ -19,11 +19,12 @@ impl Rules for AptRules {
         qualifier != Qualifier::Foreign
     }
 
-    /// The order of apt 3.0 among providers of a name: what every system has first, then by priority, then by name.
-    fn prefer(&self, pool: &Pool, one: PackageId, other: PackageId) -> Ordering {
-        let key = |id: PackageId| {
+    /// Packages of the name itself come first; then the order of apt 3.0 among providers: what every system has first, then
+    /// by priority, then by name.
+    fn prefer(&self, pool: &Pool, one: Candidate, other: Candidate) -> Ordering {
+        let key = |Candidate { package: id, own, .. }: Candidate| {
             let package = pool.package(id);
-            (!package.essential, !package.protected, package.priority, package.name, id)
+            (!own, !package.essential, !package.protected, package.priority, package.name, id)
         };
         key(one).cmp(&key(other))
     }

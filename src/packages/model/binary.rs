@@ -4,11 +4,11 @@
 //! and the one after its last (u32 each):
 //!
 //! ```text
-//! magic         8 bytes: "LFpool02"
+//! magic         8 bytes: "LFpool03"
 //! counts        u32 each: bytes of text, names, packages, relations, requirements, provides
 //! text
 //! names         text each
-//! packages      name u32; version, architecture, location, digest, origin, section: text each; size, installed size: u64
+//! packages      name u32; version, architecture, location, digest, origin, section, signature: text each; size, installed size: u64
 //!               each; relations, provides: range each; provider priority i32; source u16; essential, protected,
 //!               multi-arch, priority: u8 each; two zeros
 //! relations     kind u32, range
@@ -26,10 +26,10 @@ use super::{
 use crate::fs;
 use crate::packages::reader::Reader;
 
-const MAGIC: &[u8; 8] = b"LFpool02";
+const MAGIC: &[u8; 8] = b"LFpool03";
 /// The magic number and the counts.
 const HEADER: usize = MAGIC.len() + 6 * 4;
-const PACKAGE: usize = 4 + 6 * 8 + 2 * 8 + 2 * 8 + 4 + 2 + 4 + 2;
+const PACKAGE: usize = 4 + 7 * 8 + 2 * 8 + 2 * 8 + 4 + 2 + 4 + 2;
 
 /// Returns the bytes of a pool.
 pub fn encode(pool: &Pool) -> Vec<u8> {
@@ -85,9 +85,15 @@ fn put_range(bytes: &mut Vec<u8>, range: Range) {
 
 fn put_package(bytes: &mut Vec<u8>, package: &Package) {
     put(bytes, package.name.0);
-    for text in
-        [package.version, package.architecture, package.location, package.digest, package.origin, package.section]
-    {
+    for text in [
+        package.version,
+        package.architecture,
+        package.location,
+        package.digest,
+        package.origin,
+        package.section,
+        package.signature,
+    ] {
         put_text(bytes, text);
     }
     bytes.extend(package.size.to_le_bytes());
@@ -206,7 +212,7 @@ impl Reader<'_> {
         let name = self.name(limits)?;
         let mut text = || self.text_within(limits);
         let (version, architecture, location) = (text()?, text()?, text()?);
-        let (digest, origin, section) = (text()?, text()?, text()?);
+        let (digest, origin, section, signature) = (text()?, text()?, text()?, text()?);
         let (size, installed_size) = (self.long()?, self.long()?);
         let (relations, provides) = (self.range(limits.relations)?, self.range(limits.provides)?);
         let provider_priority = i32::from_le_bytes(self.array()?);
@@ -230,6 +236,7 @@ impl Reader<'_> {
             installed_size,
             origin,
             section,
+            signature,
         })
     }
 }

@@ -28,7 +28,7 @@ pub struct NewPackage<'text> {
     pub provider_priority: i32,
     /// Where it is, relative to its source.
     pub location: &'text [u8],
-    /// Its SHA-256, 32 bytes; empty when the index has none.
+    /// Its SHA-256, 32 bytes; empty when the index has no digest, other bytes when it has another one.
     pub digest: &'text [u8],
     /// Its length in bytes.
     pub size: u64,
@@ -38,6 +38,8 @@ pub struct NewPackage<'text> {
     pub origin: &'text [u8],
     /// What it is for.
     pub section: &'text [u8],
+    /// A signature over it.
+    pub signature: &'text [u8],
 }
 
 impl<'text> NewPackage<'text> {
@@ -58,6 +60,7 @@ impl<'text> NewPackage<'text> {
             installed_size: 0,
             origin: b"",
             section: b"",
+            signature: b"",
         }
     }
 }
@@ -128,6 +131,7 @@ impl PoolBuilder {
             installed_size: new.installed_size,
             origin: self.version(new.origin),
             section: self.version(new.section),
+            signature: self.put(new.signature),
         };
         self.pool.packages.push(package);
     }

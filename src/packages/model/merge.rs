@@ -59,6 +59,7 @@ fn append(merged: &mut Pool, pool: Pool, source: usize, base: u32) {
             &mut package.digest,
             &mut package.origin,
             &mut package.section,
+            &mut package.signature,
         ] {
             *text = moved(*text, base);
         }

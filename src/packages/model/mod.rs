@@ -59,22 +59,35 @@ pub enum Comparison {
     Greater,
     /// It must begin with the same parts (`~` of apk).
     Similar,
+    /// It must be earlier or begin with the same parts (`<~` of apk).
+    LessSimilar,
+    /// It must be later or begin with the same parts (`>~` of apk).
+    GreaterSimilar,
 }
 
 impl Comparison {
-    const ALL: [Self; 7] =
-        [Self::Any, Self::Less, Self::LessEqual, Self::Equal, Self::GreaterEqual, Self::Greater, Self::Similar];
+    const ALL: [Self; 9] = [
+        Self::Any,
+        Self::Less,
+        Self::LessEqual,
+        Self::Equal,
+        Self::GreaterEqual,
+        Self::Greater,
+        Self::Similar,
+        Self::LessSimilar,
+        Self::GreaterSimilar,
+    ];
 
-    /// Tells whether a version that compares like `ordering` to the one that is asked for will do; [`Comparison::Similar`]
-    /// is for the family to decide.
+    /// Tells whether a version that compares like `ordering` to the one that is asked for will do. What is similar the
+    /// family decides.
     pub fn allows(self, ordering: Ordering) -> bool {
         match self {
             Self::Any => true,
-            Self::Less => ordering == Ordering::Less,
+            Self::Less | Self::LessSimilar => ordering == Ordering::Less,
             Self::LessEqual => ordering != Ordering::Greater,
             Self::Equal | Self::Similar => ordering == Ordering::Equal,
             Self::GreaterEqual => ordering != Ordering::Less,
-            Self::Greater => ordering == Ordering::Greater,
+            Self::Greater | Self::GreaterSimilar => ordering == Ordering::Greater,
         }
     }
 
@@ -88,6 +101,8 @@ impl Comparison {
             Self::GreaterEqual => ">=",
             Self::Greater => ">",
             Self::Similar => "~",
+            Self::LessSimilar => "<~",
+            Self::GreaterSimilar => ">~",
         }
     }
 }
@@ -124,12 +139,14 @@ pub enum RelationKind {
     Breaks,
     /// Files of the alternatives may be overwritten.
     Replaces,
-    /// This package is installed when all of these are (`install_if` of apk).
+    /// The package is installed by itself when one of the alternatives is, of every such relation (`install_if` of apk).
     InstallIf,
+    /// The package is not installed by itself where one of them is.
+    InstallUnless,
 }
 
 impl RelationKind {
-    const ALL: [Self; 9] = [
+    const ALL: [Self; 10] = [
         Self::PreDepends,
         Self::Depends,
         Self::Recommends,
@@ -139,6 +156,7 @@ impl RelationKind {
         Self::Breaks,
         Self::Replaces,
         Self::InstallIf,
+        Self::InstallUnless,
     ];
 
     /// Tells whether the package cannot be installed without it.
@@ -162,6 +180,7 @@ impl RelationKind {
             Self::Breaks => "breaks",
             Self::Replaces => "replaces files of",
             Self::InstallIf => "is installed with",
+            Self::InstallUnless => "is not installed with",
         }
     }
 }
@@ -265,7 +284,7 @@ pub struct Package {
     pub provides: Range,
     /// Where it is, relative to its source.
     pub location: Text,
-    /// Its SHA-256, 32 bytes.
+    /// Its SHA-256, 32 bytes; where the index has another digest, that one.
     pub digest: Text,
     /// Its length in bytes.
     pub size: u64,
@@ -275,6 +294,19 @@ pub struct Package {
     pub origin: Text,
     /// What it is for, by the family's name.
     pub section: Text,
+    /// A signature over the package, where the index has one.
+    pub signature: Text,
+}
+
+/// A package that serves who asks for a name, with the version that it has under that name.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Candidate {
+    /// The package.
+    pub package: PackageId,
+    /// The version: its own, or the one that it provides the name in, which may be empty.
+    pub version: Text,
+    /// Whether the name is its own.
+    pub own: bool,
 }
 
 /// What the family of a pool decides.
@@ -290,6 +322,31 @@ pub trait Rules {
     /// Tells whether `package`, which has the name asked for, may serve a package that asks with `qualifier`.
     fn serves(&self, package: &Package, qualifier: Qualifier) -> bool;
 
-    /// Compares two packages that provide the same name: the one to be taken first is less. Never equal for two packages.
-    fn prefer(&self, pool: &Pool, one: PackageId, other: PackageId) -> Ordering;
+    /// Compares two packages that have or provide the same name: the one to be taken first is less. Never equal for two
+    /// packages.
+    fn prefer(&self, pool: &Pool, one: Candidate, other: Candidate) -> Ordering;
+
+    /// Tells whether a choice is left between the versions of a package. Otherwise one is decided on before anything else:
+    /// the latest, unless pins say something else.
+    fn keeps_versions(&self) -> bool {
+        false
+    }
+
+    /// Tells whether a package may be installed at all.
+    fn is_available(&self, id: PackageId) -> bool {
+        let _ = id;
+        true
+    }
+
+    /// Tells whether a package may be taken because it serves a name. One that may not does so only when something else
+    /// brings it in.
+    fn may_be_chosen(&self, pool: &Pool, candidate: Candidate) -> bool {
+        let _ = (pool, candidate);
+        true
+    }
+
+    /// Tells whether packages that have or provide one name, each in a version, exclude each other.
+    fn names_are_exclusive(&self) -> bool {
+        false
+    }
 }

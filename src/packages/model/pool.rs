@@ -1,6 +1,6 @@
 //! The tables of a pool and how to look things up in them.
 
-use super::{Comparison, NameId, Package, PackageId, Provide, Relation, RelationKind, Requirement, Rules};
+use super::{Candidate, Comparison, NameId, Package, PackageId, Provide, Relation, RelationKind, Requirement, Rules};
 use crate::digest::Digest;
 
 /// A piece of the text of a pool.
@@ -93,6 +93,11 @@ impl Pool {
         self.names.len()
     }
 
+    /// Returns the id of every name, sorted by its bytes.
+    pub fn name_ids(&self) -> impl Iterator<Item = NameId> + use<> {
+        (0..self.names.len() as u32).map(NameId)
+    }
+
     /// Returns the id of a name, when any package has it or speaks of it.
     pub fn find(&self, name: &[u8]) -> Option<NameId> {
         self.names.binary_search_by(|text| self.text(*text).cmp(name)).ok().map(|place| NameId(place as u32))
@@ -148,6 +153,17 @@ impl Pool {
         &self.provides[self.package(id).provides.of()]
     }
 
+    /// Returns a package by its own name.
+    pub fn candidate(&self, id: PackageId) -> Candidate {
+        Candidate { package: id, version: self.package(id).version, own: true }
+    }
+
+    /// Returns the packages that have or provide a name, first those whose own it is.
+    pub fn serving(&self, name: NameId) -> impl Iterator<Item = Candidate> {
+        let provided = |(package, version): &(PackageId, Text)| Candidate { package: *package, version: *version, own: false };
+        self.named(name).map(|id| self.candidate(id)).chain(self.providers(name).iter().map(provided))
+    }
+
     /// Tells whether a package, by its own name or one that it provides, satisfies a requirement.
     pub fn satisfies(&self, rules: &impl Rules, id: PackageId, requirement: &Requirement) -> bool {
         let package = self.package(id);
@@ -162,6 +178,15 @@ impl Pool {
         self.provides(id)
             .iter()
             .any(|provide| provide.name == requirement.name && self.provided(rules, provide.version, requirement))
+    }
+
+    /// Tells whether a package that has or provides the name of a requirement does so in a version that will do.
+    pub fn fits(&self, rules: &impl Rules, candidate: Candidate, requirement: &Requirement) -> bool {
+        if candidate.own {
+            let version = self.text(candidate.version);
+            return rules.matches(version, requirement.comparison, self.text(requirement.version));
+        }
+        self.provided(rules, candidate.version, requirement)
     }
 
     /// Tells whether what is provided in `version` satisfies a requirement for that name. What has no version satisfies

@@ -35,7 +35,8 @@ pub enum Reason {
     Requested(usize),
     /// The variant of the system has it.
     Variant,
-    /// Another package asks for it.
+    /// Another package asks for it. A relation of [`InstallIf`](super::RelationKind::InstallIf) is the package's own: it is
+    /// installed because the other is.
     Relation {
         /// The other package.
         by: PackageId,

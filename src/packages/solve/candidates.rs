@@ -28,7 +28,7 @@ pub struct Pin {
     pub priority: i32,
 }
 
-/// The one version of each package that may be installed.
+/// The versions of each package that may be installed: one, unless the family leaves a choice.
 #[derive(Debug)]
 pub(super) struct Candidates {
     allowed: Vec<bool>,
@@ -45,11 +45,12 @@ impl Candidates {
         while let Some(first) = ids.next() {
             let name = pool.package(first).name;
             let several = ids.peek().is_some_and(|next| pool.package(*next).name == name);
-            let simple = !several && question.pins.is_empty();
-            let chosen = if simple { Some(first) } else { choose(pool, rules, question, first) };
+            let simple = !several && question.pins.is_empty() && rules.is_available(first);
             while ids.next_if(|next| pool.package(*next).name == name).is_some() {}
-            if let Some(chosen) = chosen {
-                allowed[chosen.index()] = true;
+            if simple {
+                allowed[first.index()] = true;
+            } else {
+                choose(pool, rules, question, first).into_iter().for_each(|id| allowed[id.index()] = true);
             }
         }
         let mut candidates = Self { allowed, kept: Vec::new() };
@@ -57,7 +58,9 @@ impl Candidates {
             let Some(name) = pool.find(name.as_bytes()) else { continue };
             let same = |id: &PackageId| pool.text(pool.package(*id).version) == version.as_bytes();
             if let Some(id) = pool.named(name).find(same) {
-                candidates.only(pool, id);
+                if !rules.keeps_versions() {
+                    candidates.only(pool, id);
+                }
                 kept[id.index()] = true;
             }
         }
@@ -94,7 +97,7 @@ impl Candidates {
         if request.comparison == Comparison::Any || pool.named(name).any(|id| self.allows(id) && fits(&id)) {
             return Ok(());
         }
-        let newest = pool.named(name).filter(fits).max_by(|one, other| newer(pool, rules, *one, *other));
+        let newest = pool.named(name).filter(fits).filter(|id| rules.is_available(*id)).max_by(|one, other| newer(pool, rules, *one, *other));
         match newest {
             Some(id) => self.only(pool, id),
             None if pool.named(name).next().is_some() => {
@@ -116,15 +119,20 @@ impl Candidates {
     }
 }
 
-/// Returns the version of the package of `first` with the highest priority, of several the latest, and of several sources
-/// that have it the first.
-fn choose(pool: &Pool, rules: &impl Rules, question: &Question, first: PackageId) -> Option<PackageId> {
-    let versions = pool.named(pool.package(first).name);
-    let with_priority = versions.map(|id| (priority(pool, rules, question, id), id));
-    let best = with_priority
+/// Returns the versions of the package of `first` with the highest priority; of several the latest, and of several sources
+/// that have it the first, unless the family leaves the choice.
+fn choose(pool: &Pool, rules: &impl Rules, question: &Question, first: PackageId) -> Vec<PackageId> {
+    let versions = pool.named(pool.package(first).name).filter(|id| rules.is_available(*id));
+    let with_priority: Vec<(i32, PackageId)> = versions
+        .map(|id| (priority(pool, rules, question, id), id))
         .filter(|(priority, _)| *priority >= 0)
-        .max_by(|one, other| one.0.cmp(&other.0).then_with(|| newer(pool, rules, one.1, other.1)));
-    best.map(|(_, id)| id)
+        .collect();
+    let Some(highest) = with_priority.iter().map(|(priority, _)| *priority).max() else { return Vec::new() };
+    let best = with_priority.into_iter().filter(|(priority, _)| *priority == highest).map(|(_, id)| id);
+    if rules.keeps_versions() {
+        return best.collect();
+    }
+    best.max_by(|one, other| newer(pool, rules, *one, *other)).into_iter().collect()
 }
 
 /// Compares by version; among equal ones the first source counts as newer.

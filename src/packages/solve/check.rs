@@ -3,6 +3,8 @@
 //! Comes in: packages, however they were chosen. Goes out: everything that is wrong with them. It looks at names and versions
 //! one by one, slowly and plainly.
 
+use std::collections::BTreeSet;
+
 use crate::packages::model::{PackageId, Pool, Relation, Requirement, Rules};
 
 /// Something that is wrong with a set of packages.
@@ -26,6 +28,16 @@ pub enum Violation {
         /// The other package.
         other: String,
     },
+    /// Two packages have a name that only one may have.
+    #[error("{one} and {other} both have the name {name}")]
+    Name {
+        /// The name.
+        name: String,
+        /// One of them.
+        one: String,
+        /// The other.
+        other: String,
+    },
     /// A package is there in several versions.
     #[error("{one} and {other} are there")]
     Twice {
@@ -46,6 +58,26 @@ pub fn check(pool: &Pool, rules: &impl Rules, packages: &[PackageId]) -> Vec<Vio
         let name = pool.package(*package).name;
         for other in packages[..place].iter().filter(|other| pool.package(**other).name == name) {
             violations.push(Violation::Twice { one: pool.label(*other), other: pool.label(*package) });
+        }
+        if rules.names_are_exclusive() {
+            violations.extend(shared_names(pool, *package, &packages[..place]));
+        }
+    }
+    violations
+}
+
+/// Finds the names that a package shares with earlier ones, each with a version.
+fn shared_names(pool: &Pool, package: PackageId, earlier: &[PackageId]) -> Vec<Violation> {
+    let names = |id: PackageId| {
+        let provided = pool.provides(id).iter().filter(|provide| !provide.version.is_empty());
+        provided.map(|provide| provide.name).chain([pool.package(id).name]).collect::<BTreeSet<_>>()
+    };
+    let own = names(package);
+    let mut violations = Vec::new();
+    for other in earlier {
+        for name in names(*other).intersection(&own) {
+            let name = String::from_utf8_lossy(pool.name(*name)).into_owned();
+            violations.push(Violation::Name { name, one: pool.label(*other), other: pool.label(package) });
         }
     }
     violations

@@ -7,9 +7,9 @@ use std::collections::BTreeSet;
 use std::fmt;
 
 use super::Question;
-use super::clauses::{Clash, Clause, Owner};
+use super::clauses::{Clash, Clause, Discord, Owner, Trigger};
 use super::state::{Cause, Contradiction, Fate, State};
-use crate::packages::model::{PackageId, Pool, Relation};
+use crate::packages::model::{PackageId, Pool, Relation, RelationKind};
 
 /// The links of one explanation; those of a choice that failed early may be left out.
 const MOST_STEPS: usize = 60;
@@ -75,6 +75,15 @@ pub enum Step {
         /// The packages.
         packages: Vec<String>,
     },
+    /// Nothing is taken by itself for what is asked for: a person has to choose.
+    Unchosen {
+        /// Who asks.
+        who: String,
+        /// What for, with the verb.
+        what: String,
+        /// The packages that would do.
+        providers: Vec<String>,
+    },
     /// The version that is asked for does not exist.
     NoVersion {
         /// What is asked for.
@@ -103,8 +112,8 @@ impl fmt::Display for Step {
                 write!(formatter, "{who} {what}, but there is only {}", there.join(", "))
             }
             Self::AllOut { who, what } => write!(formatter, "{who} {what}, and none of it can be installed"),
-            Self::Clash { package, what, other } if what.is_empty() => {
-                write!(formatter, "{package} and {other} exclude each other")
+            Self::Unchosen { who, what, providers } => {
+                write!(formatter, "{who} {what}, and nothing is taken for that by itself: ask for {}", providers.join(" or "))
             }
             Self::Clash { package, what, other } => write!(formatter, "{package} {what}, which rules out {other}"),
             Self::Together { packages } => write!(formatter, "{} cannot be installed together", packages.join(", ")),
@@ -186,6 +195,13 @@ pub(super) fn explain(
             writer.clash(package, &clash);
         }
         Contradiction::Lesson(number) => writer.lesson(number),
+        Contradiction::Unchosen(clause) => {
+            let clause = state.clauses.get(clause);
+            clause.owner.package().into_iter().for_each(|owner| writer.tell(owner));
+            let (who, what) = asker(pool, question, clause.owner);
+            let providers = clause.candidates.iter().map(|id| pool.label(*id)).collect();
+            writer.steps.push(Step::Unchosen { who, what, providers });
+        }
     }
     Explanation::of(writer.steps)
 }
@@ -208,6 +224,7 @@ impl Writer<'_> {
             Fate::In(Cause::Clause(clause) | Cause::Choice(clause)) => {
                 self.came_in(package, self.state.clauses.get(clause))
             }
+            Fate::In(Cause::Trigger(number)) => self.fired(package, &self.state.clauses.triggers[number]),
             Fate::Out(Cause::Clause(clause)) => self.tell_failed(self.state.clauses.get(clause)),
             Fate::Out(Cause::Clash(clash)) => {
                 self.tell(clash.other);
@@ -237,6 +254,16 @@ impl Writer<'_> {
         self.steps.push(Step::Asked { who, what, takes });
     }
 
+    fn fired(&mut self, package: PackageId, trigger: &Trigger) {
+        let mut names = Vec::new();
+        for condition in trigger.conditions.iter().filter(|condition| condition.relation.kind == RelationKind::InstallIf) {
+            condition.packages.iter().copied().filter(|id| self.state.is_in(*id)).for_each(|id| self.tell(id));
+            names.push(self.pool.relation_label(&condition.relation));
+        }
+        let what = format!("{} {}", RelationKind::InstallIf.verb(), names.join(", "));
+        self.steps.push(Step::Asked { who: self.pool.label(package), what, takes: None });
+    }
+
     /// Tells that nothing is left for a clause.
     fn tell_failed(&mut self, clause: &Clause) {
         if clause.candidates.is_empty() {
@@ -252,9 +279,13 @@ impl Writer<'_> {
 
     fn clash(&mut self, package: PackageId, clash: &Clash) {
         let other = if clash.by == package { clash.other } else { package };
+        let what = match clash.why {
+            Discord::Relation(relation) => said(self.pool, &relation),
+            Discord::Name(name) => format!("has the name {} to itself", String::from_utf8_lossy(self.pool.name(name))),
+        };
         self.steps.push(Step::Clash {
             package: self.pool.label(clash.by),
-            what: said(self.pool, &clash.relation),
+            what,
             other: self.pool.label(other),
         });
     }

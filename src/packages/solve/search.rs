@@ -2,9 +2,9 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use super::clauses::Clauses;
+use super::clauses::{Clauses, Condition};
 use super::explain::{Explanation, explain};
-use super::state::{Cause, Contradiction, Fate, State};
+use super::state::{Cause, Contradiction, Fate, Next, State};
 use super::{Question, Step};
 use crate::packages::model::{PackageId, Pool, Reason};
 
@@ -31,9 +31,14 @@ impl<'question> Search<'question> {
         let mut outcome = self.state.begin();
         for _ in 0..PATIENCE {
             while outcome.is_ok() {
-                let Some((package, clause)) = self.state.next_choice() else { return Ok(()) };
-                self.state.choose(package, clause);
-                outcome = self.state.propagate();
+                match self.state.next() {
+                    Next::Done => return Ok(()),
+                    Next::Unchosen(clause) => outcome = Err(Contradiction::Unchosen(clause)),
+                    Next::Choose(package, cause) => {
+                        self.state.choose(package, cause);
+                        outcome = self.state.propagate();
+                    }
+                }
             }
             if let Err(contradiction) = outcome {
                 self.go_back(contradiction)?;
@@ -71,6 +76,7 @@ impl<'question> Search<'question> {
             }
             Contradiction::Clash(package, clash) => vec![package, clash.other],
             Contradiction::Lesson(number) => self.state.lessons[number].choices.clone(),
+            Contradiction::Unchosen(clause) => self.state.clauses.get(clause).owner.package().into_iter().collect(),
         };
         let mut choices = Vec::new();
         while let Some(package) = queue.pop() {
@@ -79,9 +85,15 @@ impl<'question> Search<'question> {
             }
             match self.state.fate(package) {
                 Fate::Open => {}
-                Fate::In(Cause::Choice(_)) => choices.push(package),
+                Fate::In(Cause::Choice(_) | Cause::Trigger(_)) => choices.push(package),
                 fate => queue.extend(causes(&self.state, package, fate)),
             }
+        }
+        if matches!(contradiction, Contradiction::Unchosen(_)) {
+            // It is for a person to choose, unless what needs it is not needed itself.
+            choices.retain(|package| matches!(self.state.fate(*package), Fate::In(Cause::Trigger(_))));
+            choices.sort_by_key(|package| self.state.level(*package));
+            choices.drain(..choices.len().saturating_sub(1));
         }
         choices
     }
@@ -92,6 +104,14 @@ impl<'question> Search<'question> {
             Fate::In(Cause::Choice(clause) | Cause::Clause(clause)) => {
                 Some((*package, self.state.clauses.get(clause).owner.reason()))
             }
+            Fate::In(Cause::Trigger(number)) => {
+                let conditions = &self.state.clauses.triggers[number].conditions;
+                let held = |condition: &Condition| {
+                    let by = condition.packages.iter().copied().find(|other| self.state.is_in(*other))?;
+                    Some((*package, Reason::Relation { by, relation: condition.relation }))
+                };
+                conditions.iter().find_map(held)
+            }
             _ => None,
         };
         self.state.trail().iter().filter_map(reason).collect()
@@ -101,7 +121,9 @@ impl<'question> Search<'question> {
 /// Returns the packages whose fates led to that of `package`.
 pub(super) fn causes(state: &State<'_>, package: PackageId, fate: Fate) -> Vec<PackageId> {
     match fate {
-        Fate::Open | Fate::In(Cause::Choice(_)) | Fate::Out(Cause::Choice(_)) => Vec::new(),
+        Fate::Open
+        | Fate::In(Cause::Choice(_) | Cause::Trigger(_))
+        | Fate::Out(Cause::Choice(_) | Cause::Trigger(_)) => Vec::new(),
         Fate::In(Cause::Clause(clause)) => {
             let clause = state.clauses.get(clause);
             let others = clause.candidates.iter().copied().filter(|other| *other != package);

@@ -1,8 +1,8 @@
 //! What is decided so far, and what follows from it.
 
 use super::Step;
-use super::clauses::{Clash, Clause, ClauseId, Clauses};
-use crate::packages::model::PackageId;
+use super::clauses::{Clash, Clause, ClauseId, Clauses, Condition, Trigger};
+use crate::packages::model::{PackageId, RelationKind};
 
 /// Whether a package is installed.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -24,6 +24,8 @@ pub(super) enum Cause {
     Clause(ClauseId),
     /// It cannot stand beside a package that is in.
     Clash(Clash),
+    /// Others are installed that it is installed with: the trigger with this number.
+    Trigger(usize),
     /// It cannot be chosen together with others: the lesson with this number.
     Lesson(usize),
 }
@@ -32,7 +34,7 @@ impl PartialEq for Cause {
     fn eq(&self, other: &Self) -> bool {
         match (self, other) {
             (Self::Choice(one), Self::Choice(other)) | (Self::Clause(one), Self::Clause(other)) => one == other,
-            (Self::Lesson(one), Self::Lesson(other)) => one == other,
+            (Self::Lesson(one), Self::Lesson(other)) | (Self::Trigger(one), Self::Trigger(other)) => one == other,
             (Self::Clash(one), Self::Clash(other)) => (one.other, one.by) == (other.other, other.by),
             _ => false,
         }
@@ -50,6 +52,19 @@ pub(super) enum Contradiction {
     Clash(PackageId, Clash),
     /// All choices of a lesson are made.
     Lesson(usize),
+    /// Nothing that may be chosen for the clause is left, and nothing else brought in what would do.
+    Unchosen(ClauseId),
+}
+
+/// What to do next.
+#[derive(Debug, Clone, Copy)]
+pub(super) enum Next {
+    /// To bring a package in.
+    Choose(PackageId, Cause),
+    /// To see that a clause cannot be had.
+    Unchosen(ClauseId),
+    /// Nothing: all is decided.
+    Done,
 }
 
 /// Choices that cannot be made together.
@@ -68,12 +83,13 @@ struct Queue {
     next: usize,
 }
 
-/// The queues, the one to be emptied first at the beginning: what is needed; wishes for one certain package; wishes that
-/// leave a choice, which others may have made by then.
+/// The queues, the one to be emptied first at the beginning: what is needed; what is needed and may come in by itself, later;
+/// wishes for one certain package; wishes that leave a choice, which others may have made by then.
 const NEEDED: usize = 0;
-const CERTAIN: usize = 1;
-const WISHED: usize = 2;
-const QUEUES: usize = 3;
+const LATE: usize = 1;
+const CERTAIN: usize = 2;
+const WISHED: usize = 3;
+const QUEUES: usize = 4;
 
 /// How much of the state a level of choices found.
 #[derive(Debug, Clone, Copy, Default)]
@@ -164,10 +180,10 @@ impl<'clauses> State<'clauses> {
     }
 
     /// Begins a level with a choice.
-    pub(super) fn choose(&mut self, package: PackageId, clause: ClauseId) {
-        let queues = [0, 1, 2].map(|queue: usize| (self.queues[queue].clauses.len(), self.queues[queue].next));
+    pub(super) fn choose(&mut self, package: PackageId, cause: Cause) {
+        let queues = [NEEDED, LATE, CERTAIN, WISHED].map(|queue: usize| (self.queues[queue].clauses.len(), self.queues[queue].next));
         self.levels.push(Level { trail: self.trail.len(), queues });
-        self.set(package, Fate::In(Cause::Choice(clause)));
+        self.set(package, Fate::In(cause));
     }
 
     /// Undoes every level above `level`.
@@ -199,17 +215,37 @@ impl<'clauses> State<'clauses> {
         self.lessons.push(Lesson { choices, why });
     }
 
-    /// Returns the next clause to choose for, with the candidate to be chosen: first all that is needed, then wishes.
-    pub(super) fn next_choice(&mut self) -> Option<(PackageId, ClauseId)> {
-        for queue in 0..QUEUES {
-            while let Some(clause) = self.queues[queue].clauses.get(self.queues[queue].next).copied() {
-                if let Some(package) = self.first_open(clause) {
-                    return Some((package, clause));
-                }
-                self.queues[queue].next += 1;
+    /// Returns what to do next: first all that is needed, then what is installed by itself, then wishes.
+    pub(super) fn next(&mut self) -> Next {
+        if let Some(next) = self.from_queue(NEEDED) {
+            return next;
+        }
+        if let Some((number, trigger)) = self.clauses.triggers.iter().enumerate().find(|(_, one)| self.fires(one)) {
+            return Next::Choose(trigger.package, Cause::Trigger(number));
+        }
+        (LATE..QUEUES).find_map(|queue| self.from_queue(queue)).unwrap_or(Next::Done)
+    }
+
+    fn from_queue(&mut self, queue: usize) -> Option<Next> {
+        while let Some(clause) = self.queues[queue].clauses.get(self.queues[queue].next).copied() {
+            if let Some(package) = self.first_open(clause) {
+                return Some(Next::Choose(package, Cause::Choice(clause)));
             }
+            if self.held[clause.index()] == 0 && !self.clauses.get(clause).optional {
+                return Some(Next::Unchosen(clause));
+            }
+            self.queues[queue].next += 1;
         }
         None
+    }
+
+    /// Tells whether a package is to be installed now because others are.
+    fn fires(&self, trigger: &Trigger) -> bool {
+        let holds = |condition: &Condition| {
+            let wanted = condition.relation.kind == RelationKind::InstallIf;
+            condition.packages.iter().any(|package| self.is_in(*package)) == wanted
+        };
+        self.fate(trigger.package) == Fate::Open && trigger.conditions.iter().all(holds)
     }
 
     /// Returns the first candidate that may be chosen, when none has been yet.
@@ -217,7 +253,7 @@ impl<'clauses> State<'clauses> {
         if self.held[id.index()] > 0 {
             return None;
         }
-        self.clauses.get(id).candidates.iter().copied().find(|package| self.fate(*package) == Fate::Open)
+        self.clauses.get(id).choosable().iter().copied().find(|package| self.fate(*package) == Fate::Open)
     }
 
     /// Follows up everything that has been decided.
@@ -238,10 +274,10 @@ impl<'clauses> State<'clauses> {
 
     fn came_in(&mut self, package: PackageId) -> Result<(), Contradiction> {
         let clauses = self.clauses;
-        for clash in &clauses.clashes[package.index()] {
+        for clash in clauses.clashes_of(package) {
             match self.fate(clash.other) {
-                Fate::Open => self.set(clash.other, Fate::Out(Cause::Clash(Clash { other: package, ..*clash }))),
-                Fate::In(_) => return Err(Contradiction::Clash(package, *clash)),
+                Fate::Open => self.set(clash.other, Fate::Out(Cause::Clash(Clash { other: package, ..clash }))),
+                Fate::In(_) => return Err(Contradiction::Clash(package, clash)),
                 Fate::Out(_) => {}
             }
         }
@@ -267,7 +303,9 @@ impl<'clauses> State<'clauses> {
 
     /// Takes up a clause whose owner is in.
     fn activate(&mut self, id: ClauseId) -> Result<(), Contradiction> {
-        let queue = match self.clauses.get(id).optional {
+        let clause = self.clauses.get(id);
+        let queue = match clause.optional {
+            false if clause.passive > 0 => LATE,
             false => NEEDED,
             true if self.open[id.index()] < 2 => CERTAIN,
             true => WISHED,
@@ -292,9 +330,13 @@ impl<'clauses> State<'clauses> {
                 Ok(())
             }
             None | Some((_, Fate::In(_))) => {
-                let last = clause.candidates.iter().copied().find(|candidate| !self.is_out(*candidate));
-                let Some(last) = last else { return Err(Contradiction::Clause(id)) };
-                self.set(last, Fate::In(Cause::Clause(id)));
+                if !clause.candidates.iter().any(|candidate| !self.is_out(*candidate)) {
+                    return Err(Contradiction::Clause(id));
+                }
+                // What may not be chosen is not forced either.
+                if let Some(last) = clause.choosable().iter().copied().find(|candidate| !self.is_out(*candidate)) {
+                    self.set(last, Fate::In(Cause::Clause(id)));
+                }
                 Ok(())
             }
         }

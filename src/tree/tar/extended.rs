@@ -15,12 +15,20 @@ pub(super) struct Extended {
     pub(super) size: Option<u64>,
     pub(super) uid: Option<u32>,
     pub(super) gid: Option<u32>,
+    pub(super) user: Option<Box<[u8]>>,
+    pub(super) group: Option<Box<[u8]>>,
     pub(super) mtime: Option<i64>,
     pub(super) xattrs: Sorted,
     pub(super) sparse: SparseRecords,
 }
 
 impl Extended {
+    /// Returns the names of owner and group of the member after the extended headers.
+    pub(super) fn owner(&self, header: &Header<'_>) -> (Box<[u8]>, Box<[u8]>) {
+        let (user, group) = header.owner();
+        (self.user.clone().unwrap_or_else(|| user.into()), self.group.clone().unwrap_or_else(|| group.into()))
+    }
+
     /// Takes the attributes of the member after the extended headers, and the bytes of its content; what they do not say
     /// its own header does.
     pub(super) fn meta(&mut self, header: &Header<'_>) -> Result<(Meta, u64), TarFault> {
@@ -60,6 +68,8 @@ impl Extended {
             b"linkpath" => self.link = Some(value.to_vec()).filter(|path| !path.is_empty()),
             b"size" => self.size = optional(value, "its `size` record is no number of 64 bits")?,
             b"uid" => self.uid = optional(value, "its `uid` record is no number of 32 bits")?,
+            b"uname" => self.user = Some(value.into()),
+            b"gname" => self.group = Some(value.into()),
             b"gid" => self.gid = optional(value, "its `gid` record is no number of 32 bits")?,
             b"mtime" => self.mtime = if value.is_empty() { None } else { Some(seconds(value)?) },
             b"SCHILY.acl.access" | b"SCHILY.acl.default" | b"SCHILY.acl.ace" if !value.is_empty() => {

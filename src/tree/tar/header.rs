@@ -18,6 +18,8 @@ const CHECKSUM: Range<usize> = 148..156;
 const TYPE_FLAG: usize = 156;
 const LINK: Range<usize> = 157..257;
 const MAGIC: Range<usize> = 257..263;
+const USER: Range<usize> = 265..297;
+const GROUP: Range<usize> = 297..329;
 const MAJOR: Range<usize> = 329..337;
 const MINOR: Range<usize> = 337..345;
 const PREFIX: Range<usize> = 345..500;
@@ -72,6 +74,12 @@ impl<'block> Header<'block> {
 
     pub(super) fn mtime(&self) -> Result<i64, TarFault> {
         bounded(&self.0[MTIME], "its time is no number of 64 bits")
+    }
+
+    /// The names of owner and group, which headers without magic have not.
+    pub(super) fn owner(&self) -> (&'block [u8], &'block [u8]) {
+        let named = self.0[MAGIC].starts_with(b"ustar");
+        if named { (text(&self.0[USER]), text(&self.0[GROUP])) } else { (b"", b"") }
     }
 
     pub(super) fn device(&self) -> Result<(u32, u32), TarFault> {

@@ -20,6 +20,8 @@ pub struct StreamMember {
     pub item: StreamItem,
     /// Its metadata.
     pub meta: Meta,
+    /// The names of its owner and group; empty where only numbers are known.
+    pub owner: (Box<[u8]>, Box<[u8]>),
 }
 
 /// What a member of a stream is.
@@ -48,12 +50,20 @@ pub struct TarStream<R> {
     members: u64,
     extended_total: u64,
     unpacked: u64,
+    /// Whether the end of the bytes after a whole member is the end, too.
+    open_end: bool,
 }
 
 impl<R: Read> TarStream<R> {
     /// Returns a stream of the members that `reader` holds, of which at most `unpacked` bytes are read.
     pub fn new(reader: R, unpacked: u64) -> Self {
-        Self { reader, position: 0, content: 0, padding: 0, members: 0, extended_total: 0, unpacked }
+        Self { reader, position: 0, content: 0, padding: 0, members: 0, extended_total: 0, unpacked, open_end: false }
+    }
+
+    /// Lets the stream end without its end mark: what is known by its digest is whole where it ends.
+    #[must_use]
+    pub fn open_ended(self) -> Self {
+        Self { open_end: true, ..self }
     }
 
     /// Returns the bytes read so far.
@@ -70,7 +80,7 @@ impl<R: Read> TarStream<R> {
         let mut extended = Extended::default();
         let mut first = true;
         loop {
-            let block = self.block()?;
+            let Some(block) = self.block(self.open_end && first)? else { return Ok(None) };
             if block.iter().all(|&byte| byte == 0) {
                 if !first {
                     return Err(TarFault::Malformed("no member follows its extended header"));
@@ -123,7 +133,8 @@ impl<R: Read> TarStream<R> {
             self.content = length;
             self.padding = length.checked_next_multiple_of(BLOCK as u64).map_or(0, |whole| whole - length);
         }
-        Ok(StreamMember { path, item, meta })
+        let owner = extended.owner(header);
+        Ok(StreamMember { path, item, meta, owner })
     }
 
     fn extended_bytes(&mut self, header: &Header<'_>) -> Result<Vec<u8>, TarFault> {
@@ -139,10 +150,15 @@ impl<R: Read> TarStream<R> {
         Ok(bytes)
     }
 
-    fn block(&mut self) -> Result<[u8; BLOCK], TarFault> {
+    /// Reads the next block; nothing at the end of the bytes when there `may_end`.
+    fn block(&mut self, may_end: bool) -> Result<Option<[u8; BLOCK]>, TarFault> {
         let mut block = [0; BLOCK];
-        self.fill(&mut block)?;
-        Ok(block)
+        let count = self.take(&mut block)?;
+        if count == 0 && may_end {
+            return Ok(None);
+        }
+        self.fill(&mut block[count..])?;
+        Ok(Some(block))
     }
 
     /// Passes over what is left of the content and its padding.

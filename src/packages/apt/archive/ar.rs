@@ -5,7 +5,7 @@ use std::io::{self, Read};
 use std::os::unix::fs::FileExt;
 
 use super::ArchiveFault;
-use crate::packages::apt::compression::Compression;
+use crate::packages::compression::Compression;
 
 const MAGIC: &[u8; 8] = b"!<arch>\n";
 const HEADER: usize = 60;

@@ -1,6 +1,10 @@
 use std::io::Write;
+use std::path::Path;
 
 use super::*;
+use crate::digest::Digest;
+use crate::fs;
+use crate::packages::archive::unpack;
 
 /// A member of a tar archive: name, type flag, mode, link target, content.
 pub(in crate::packages::apt) type File<'text> = (&'text str, u8, u32, &'text str, &'text str);
@@ -61,7 +65,7 @@ pub(in crate::packages::apt) fn unpacked(bytes: &[u8], folder: &Path) -> Result<
     let digest = Digest::of(bytes);
     let path = folder.join(format!("{}.deb", digest.hex()));
     fs::write_atomic(&path, bytes).unwrap();
-    unpack(&Fetched { path, size: bytes.len() as u64, digest }, &folder.join("packs"))
+    unpack(&Deb, &Fetched { path, size: bytes.len() as u64, digest }, &folder.join("packs"))
 }
 
 fn shown(unpacked: &Unpacked) -> Vec<String> {
@@ -133,7 +137,7 @@ fn another_file_is_refused_before_it_is_looked_at() {
     fs::write_atomic(&path, &bytes).unwrap();
     let fetched = |size, digest| Fetched { path: path.clone(), size, digest };
     for wrong in [fetched(bytes.len() as u64 + 1, Digest::of(&bytes)), fetched(bytes.len() as u64, Digest::of(b""))] {
-        let error = unpack(&wrong, folder.path()).unwrap_err();
+        let error = unpack(&Deb, &wrong, folder.path()).unwrap_err();
         assert!(matches!(error, ArchiveError::Other { .. }), "{error}");
     }
 }

@@ -5,12 +5,13 @@ use std::fmt::Write as _;
 
 use md5::{Digest as _, Md5};
 
-use super::claims::Claims;
 use super::selection::Package;
 use super::{DatabaseError, Decisions};
 use crate::packages::apt::archive::Item;
 use crate::packages::apt::control::{Field, shown};
-use crate::tree::{Content, Kind, Meta, Node, Tree, TreePath};
+use crate::packages::claims::Claims;
+use crate::packages::writer::Writer;
+use crate::tree::{Content, Kind, Meta, Node, Tree};
 
 /// Where the database is.
 const DPKG: &str = "/var/lib/dpkg";
@@ -73,47 +74,14 @@ pub(super) fn write(
         stanzas.insert(&package.name, stanza(package, &conffiles, decisions.configured));
     }
     let status: Vec<Vec<u8>> = stanzas.into_values().collect();
-    writer.bytes(&format!("{DPKG}/status"), 0o644, status.concat())?;
+    writer.file(&format!("{DPKG}/status"), 0o644, status.concat())?;
     for (name, lines) in triggers(packages)? {
         writer.file(&format!("{DPKG}/triggers/{name}"), 0o644, lines)?;
     }
     writer.apt(packages, decisions)
 }
 
-struct Writer<'tree> {
-    tree: &'tree mut Tree,
-    epoch: i64,
-}
-
 impl Writer<'_> {
-    fn node(&mut self, path: &str, node: Node) -> Result<(), DatabaseError> {
-        let path: TreePath = path.parse()?;
-        for above in path.ancestors().collect::<Vec<_>>().into_iter().rev() {
-            if self.tree.get(&above).is_none() {
-                let meta = Meta::root_owned(0o755, self.epoch);
-                self.tree.insert(above, Node { kind: Kind::directory(), meta })?;
-            }
-        }
-        self.tree.insert(path, node)?;
-        Ok(())
-    }
-
-    fn directory(&mut self, path: &str) -> Result<(), DatabaseError> {
-        if self.tree.get(&path.parse()?).is_some_and(|node| node.kind.is_directory()) {
-            return Ok(());
-        }
-        self.node(path, Node { kind: Kind::directory(), meta: Meta::root_owned(0o755, self.epoch) })
-    }
-
-    fn file(&mut self, path: &str, mode: u16, text: String) -> Result<(), DatabaseError> {
-        self.bytes(path, mode, text.into_bytes())
-    }
-
-    fn bytes(&mut self, path: &str, mode: u16, bytes: Vec<u8>) -> Result<(), DatabaseError> {
-        let kind = Kind::Regular(Content::inline(bytes));
-        self.node(path, Node { kind, meta: Meta::root_owned(mode, self.epoch) })
-    }
-
     /// Writes the control files of a package and the list of its paths, in the order of the package.
     fn info(&mut self, number: usize, package: &Package<'_>, claims: &Claims) -> Result<(), DatabaseError> {
         let prefix = format!("{DPKG}/info/{}", package.file_name());
@@ -123,12 +91,15 @@ impl Writer<'_> {
             self.node(&format!("{prefix}.{}", file.name), Node { kind, meta })?;
         }
         let mut list = b"/.\n".to_vec();
-        for entry in claims.own(number, package).filter(|entry| !entry.path.is_root()) {
+        let entries = package.unpacked.entries.iter().enumerate();
+        let own = entries.filter(|(place, entry)| claims.owns(number, *place) && !entry.path.is_root());
+        for (_, entry) in own {
             list.push(b'/');
             list.extend(entry.path.as_bytes());
             list.push(b'\n');
         }
-        self.bytes(&format!("{prefix}.list"), 0o644, list)
+        self.file(&format!("{prefix}.list"), 0o644, list)?;
+        Ok(())
     }
 
     /// Writes which packages apt may remove, where there is an apt.
@@ -149,7 +120,8 @@ impl Writer<'_> {
             // Writing into a string cannot fail.
             let _ = write!(text, "Package: {}\nArchitecture: {architecture}\nAuto-Installed: 1\n\n", package.name);
         }
-        self.file("/var/lib/apt/extended_states", 0o644, text)
+        self.file("/var/lib/apt/extended_states", 0o644, text)?;
+        Ok(())
     }
 }
 

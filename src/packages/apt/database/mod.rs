@@ -4,7 +4,6 @@
 //! `var/lib/dpkg`. Always holds: the order in which packages are named does not matter; a path that two packages claim
 //! without right is an error that names both; every file of the tree stands in the list of the one package that it is of.
 
-mod claims;
 mod files;
 mod paths;
 mod selection;
@@ -13,12 +12,16 @@ use std::collections::BTreeSet;
 
 use super::archive::Unpacked;
 use super::control::ControlError;
+use super::relation::Alternative;
+use super::version;
 use crate::fs;
-use crate::tree::{InvalidPath, Tree, TreeError, TreePath};
+use crate::packages::archive::Entry;
+use crate::packages::claims::{ClaimError, Claims, Customs, Holder, Right, put_links};
+use crate::packages::model::Comparison;
+use crate::tree::{InvalidPath, Meta, Tree, TreePath};
 
 pub use selection::{Diversion, StatOverride};
 
-use claims::Claims;
 use paths::Aliases;
 use selection::Package;
 
@@ -39,21 +42,9 @@ pub enum DatabaseError {
     /// A package is there twice.
     #[error("the package `{0}` is there twice")]
     Twice(String),
-    /// Two packages have a file at one path.
-    #[error(
-        "both `{one}` and `{other}` have `{path}`, and neither says that it replaces files of the other: exclude one of them"
-    )]
-    Conflict {
-        /// The path.
-        path: TreePath,
-        /// One of the packages.
-        one: String,
-        /// The other.
-        other: String,
-    },
-    /// A path cannot stand in the tree.
+    /// Packages have paths that cannot stand beside each other.
     #[error(transparent)]
-    Tree(#[from] TreeError),
+    Claim(#[from] ClaimError),
     /// A path that packages lead to is none.
     #[error(transparent)]
     Path(#[from] InvalidPath),
@@ -99,11 +90,61 @@ pub fn install(
     if let Some(twice) = packages.iter().find(|package| !names.insert(&package.name)) {
         return Err(DatabaseError::Twice(twice.name.clone()));
     }
+    let holders: Vec<Holder<'_>> =
+        packages.iter().map(|package| Holder { name: &package.name, entries: &package.unpacked.entries }).collect();
     let aliases = Aliases::of(&packages, decisions)?;
-    let claims = Claims::of(&packages, decisions, &aliases)?;
-    let mut tree = claims.tree(&packages, decisions, excluded)?;
+    let replaced = packages.iter().map(Package::replaced).collect::<Result<_, _>>()?;
+    let dpkg = Dpkg { packages: &packages, decisions, aliases, replaced };
+    let claims = Claims::of(&holders, &dpkg)?;
+    let mut tree = Tree::new();
+    put_links(&mut tree, &decisions.links, decisions.epoch)?;
+    claims.put(&mut tree, &holders, excluded)?;
+    for change in &decisions.overrides {
+        if let Some(node) = tree.get_mut(&change.path) {
+            (node.meta.uid, node.meta.gid, node.meta.mode) = (change.uid, change.gid, change.mode);
+        }
+    }
+    tree.complete(|_| Meta::root_owned(0o755, decisions.epoch));
     files::write(&mut tree, &packages, decisions, &claims)?;
     Ok(tree)
+}
+
+/// What dpkg decides about paths.
+struct Dpkg<'packages> {
+    packages: &'packages [Package<'packages>],
+    decisions: &'packages Decisions,
+    aliases: Aliases,
+    /// What each package says that it replaces.
+    replaced: Vec<Vec<Alternative<'packages>>>,
+}
+
+impl Dpkg<'_> {
+    /// Tells whether one package may overwrite files of another.
+    fn replaces(&self, one: usize, other: usize) -> bool {
+        let other = &self.packages[other];
+        self.replaced[one].iter().any(|alternative| {
+            alternative.name == other.name.as_bytes()
+                && (alternative.comparison == Comparison::Any
+                    || alternative.comparison.allows(version::compare(other.version, alternative.version)))
+        })
+    }
+}
+
+impl Customs for Dpkg<'_> {
+    fn place(&self, package: usize, entry: &Entry) -> Result<TreePath, ClaimError> {
+        let real = self.aliases.real(&entry.path, entry.is_directory())?;
+        let diverted = self.decisions.diversions.iter().find(|diversion| diversion.path == real);
+        let diverted = diverted.filter(|diversion| diversion.package.as_ref() != Some(&self.packages[package].name));
+        Ok(diverted.map_or(real, |diversion| diversion.to.clone()))
+    }
+
+    fn right(&self, one: usize, other: usize) -> Right {
+        match (self.replaces(one, other), self.replaces(other, one)) {
+            (false, false) => Right::Neither,
+            (true, false) => Right::First,
+            (_, true) => Right::Second,
+        }
+    }
 }
 
 #[cfg(test)]

@@ -6,8 +6,9 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use super::selection::Package;
-use super::{DatabaseError, Decisions};
+use super::Decisions;
 use crate::packages::apt::archive::Item;
+use crate::packages::claims::ClaimError;
 use crate::tree::{Kind, TreePath};
 
 /// Links that are followed one after the other, as on Linux.
@@ -20,7 +21,7 @@ pub(super) struct Aliases {
 }
 
 impl Aliases {
-    pub(super) fn of(packages: &[Package<'_>], decisions: &Decisions) -> Result<Self, DatabaseError> {
+    pub(super) fn of(packages: &[Package<'_>], decisions: &Decisions) -> Result<Self, ClaimError> {
         let entries = || packages.iter().flat_map(|package| &package.unpacked.entries);
         let mut directories: BTreeSet<&[u8]> = BTreeSet::new();
         for entry in entries() {
@@ -50,7 +51,7 @@ impl Aliases {
     }
 
     /// Returns where a path really is. The last name is followed only for a directory.
-    pub(super) fn real(&self, path: &TreePath, directory: bool) -> Result<TreePath, DatabaseError> {
+    pub(super) fn real(&self, path: &TreePath, directory: bool) -> Result<TreePath, ClaimError> {
         let mut path = path.clone();
         if self.links.is_empty() {
             return Ok(path);
@@ -68,7 +69,7 @@ impl Aliases {
 }
 
 /// Returns the path that a link leads to; nothing when it leaves the root.
-fn lead(path: &TreePath, target: &[u8]) -> Result<Option<TreePath>, DatabaseError> {
+fn lead(path: &TreePath, target: &[u8]) -> Result<Option<TreePath>, ClaimError> {
     let parent = path.parent().unwrap_or_else(TreePath::root);
     let start = if target.first() == Some(&b'/') { &b""[..] } else { parent.as_bytes() };
     let mut names: Vec<&[u8]> = start.split(|&byte| byte == b'/').filter(|name| !name.is_empty()).collect();

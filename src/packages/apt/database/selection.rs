@@ -1,13 +1,10 @@
 //! What the control files of a package say, as far as its files and the database depend on it.
 
-use std::cmp::Ordering;
-
 use super::DatabaseError;
 use crate::packages::apt::archive::Unpacked;
 use crate::packages::apt::control::{self, Stanza, shown};
-use crate::packages::apt::relation::{self, Relations};
+use crate::packages::apt::relation::{self, Alternative, Relations};
 use crate::packages::apt::version;
-use crate::packages::model::Comparison;
 use crate::tree::TreePath;
 
 /// A file that all packages but one are to put elsewhere (dpkg-divert(1)).
@@ -79,23 +76,14 @@ impl<'unpacked> Package<'unpacked> {
         if self.same { format!("{}:{}", self.name, self.architecture) } else { self.name.clone() }
     }
 
-    /// Tells whether this package may overwrite files of another.
-    pub(super) fn replaces(&self, other: &Self) -> Result<bool, DatabaseError> {
-        let Some(field) = self.control.get("Replaces") else { return Ok(false) };
-        for alternative in Relations::new(field) {
-            let alternative = alternative.map_err(|fault| DatabaseError::Package {
-                package: self.name.clone(),
-                reason: format!("in `Replaces`: {}", fault.words),
-            })?;
-            let matches = |ordering: Ordering| alternative.comparison.allows(ordering);
-            if alternative.name == other.name.as_bytes()
-                && (alternative.comparison == Comparison::Any
-                    || matches(version::compare(other.version, alternative.version)))
-            {
-                return Ok(true);
-            }
-        }
-        Ok(false)
+    /// Returns whose files it may overwrite.
+    pub(super) fn replaced(&self) -> Result<Vec<Alternative<'unpacked>>, DatabaseError> {
+        let relations = self.control.get("Replaces").map(Relations::new).into_iter().flatten();
+        let fault = |fault: relation::Fault| DatabaseError::Package {
+            package: self.name.clone(),
+            reason: format!("in `Replaces`: {}", fault.words),
+        };
+        relations.map(|alternative| alternative.map_err(fault)).collect()
     }
 
     /// Returns the paths of its configuration files. Those that an upgrade removes are not part of it.

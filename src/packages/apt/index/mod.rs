@@ -8,7 +8,7 @@ use std::sync::mpsc;
 
 use memchr::memmem;
 
-use super::compression::Compression;
+use crate::packages::compression::Compression;
 use super::control::{ControlError, Field, Reader, Stanza, shown};
 use super::relation::{self, Relations};
 use super::version;

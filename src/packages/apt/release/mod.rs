@@ -7,7 +7,7 @@ mod date;
 
 use std::collections::BTreeMap;
 
-use super::compression::Compression;
+use crate::packages::compression::Compression;
 use super::control::{self, ControlError, shown};
 use crate::digest::Digest;
 

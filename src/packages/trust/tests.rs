@@ -11,7 +11,7 @@ const DAY: i64 = 24 * 60 * 60;
 const TEXT: &str = "Origin: Test\nSuite: stable\n- dashed: 1\n-----not the end\nTrailing: space\nDate: x";
 
 fn file(name: &str) -> Vec<u8> {
-    fs::read(&Path::new("src/packages/apt/trust/testdata").join(name)).unwrap()
+    fs::read(&Path::new("src/packages/trust/testdata").join(name)).unwrap()
 }
 
 fn keyring() -> Keyring {

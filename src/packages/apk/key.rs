@@ -1,0 +1,228 @@
+//! Keys and signatures of apk: RSA with PKCS #1 v1.5 over the bytes of a gzip member.
+//!
+//! A signature names the file of the key that made it. SHA-1 is what Alpine signs with, so there is no choice but to take it;
+//! SHA-256 and SHA-512 are taken, too.
+
+use rsa::pkcs8::DecodePublicKey as _;
+use rsa::traits::PublicKeyParts as _;
+use rsa::{Pkcs1v15Sign, RsaPublicKey};
+use sha1::Sha1;
+use sha2::{Digest as _, Sha256, Sha512};
+
+use crate::digest::Digest;
+
+/// The shortest keys that are taken, in bits.
+const SHORTEST: usize = 2048;
+/// The most bytes of a file with a key.
+const LARGEST: usize = 64 << 10;
+
+/// A key that cannot be taken.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[error("`{name}` is no key of apk: {reason}")]
+pub struct KeyError {
+    /// The name of its file.
+    pub name: String,
+    /// What is wrong with it.
+    pub reason: String,
+}
+
+/// A key that packages and indexes are signed with.
+#[derive(Debug, Clone)]
+pub struct Key {
+    name: String,
+    key: RsaPublicKey,
+}
+
+impl Key {
+    /// Reads the file `name` of a key: `NAME.rsa.pub`, in PEM.
+    ///
+    /// # Errors
+    /// When it is none, or too short.
+    pub fn read(name: &str, pem: &[u8]) -> Result<Self, KeyError> {
+        let fault = |reason: String| KeyError { name: name.to_owned(), reason };
+        if !is_key_name(name.as_bytes()) {
+            return Err(fault("expected the name of a file".into()));
+        }
+        let text = std::str::from_utf8(pem).ok().filter(|text| text.len() <= LARGEST);
+        let text = text.ok_or_else(|| fault("it is no text, or too long".into()))?;
+        let key = RsaPublicKey::from_public_key_pem(text.trim()).map_err(|error| fault(error.to_string()))?;
+        let bits = key.n().bits_precision() as usize;
+        if key.size() * 8 < SHORTEST {
+            return Err(fault(format!("it has {bits} bits; expected {SHORTEST} or more")));
+        }
+        Ok(Self { name: name.to_owned(), key })
+    }
+
+    /// Returns the name of its file, by which signatures name it.
+    pub fn name(&self) -> &str {
+        &self.name
+    }
+
+    /// Tells whether the key made a signature over `bytes`.
+    pub fn verifies(&self, algorithm: Algorithm, bytes: &[u8], signature: &[u8]) -> bool {
+        let verified = match algorithm {
+            Algorithm::Sha1 => self.key.verify(Pkcs1v15Sign::new::<Sha1>(), &Sha1::digest(bytes), signature),
+            Algorithm::Sha256 => self.key.verify(Pkcs1v15Sign::new::<Sha256>(), &Sha256::digest(bytes), signature),
+            Algorithm::Sha512 => self.key.verify(Pkcs1v15Sign::new::<Sha512>(), &Sha512::digest(bytes), signature),
+        };
+        verified.is_ok()
+    }
+}
+
+/// What a signature is made over.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Algorithm {
+    /// SHA-1.
+    Sha1,
+    /// SHA-256.
+    Sha256,
+    /// SHA-512.
+    Sha512,
+}
+
+/// Takes the name of a signature, `.SIGN.RSA256.NAME`, apart; nothing for what is of another kind.
+pub(super) fn signature_name(name: &str) -> Option<(Algorithm, &str)> {
+    let (kind, key) = name.strip_prefix(".SIGN.")?.split_once('.')?;
+    let algorithm = match kind {
+        "RSA" => Algorithm::Sha1,
+        "RSA256" => Algorithm::Sha256,
+        "RSA512" => Algorithm::Sha512,
+        _ => return None,
+    };
+    is_key_name(key.as_bytes()).then_some((algorithm, key))
+}
+
+/// Tells whether a name is that of a file and of nothing else: keys are looked up by it.
+fn is_key_name(name: &[u8]) -> bool {
+    !name.is_empty() && name.len() <= 200 && name[0] != b'.' && name.iter().all(|byte| byte.is_ascii_graphic() && *byte != b'/')
+}
+
+/// A key of Alpine by the name of its file and the digest of that; it is fetched when it is needed.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct PinnedKey {
+    /// The identifier in its name.
+    id: &'static str,
+    digest: &'static str,
+}
+
+impl PinnedKey {
+    /// Returns the name of its file.
+    pub fn name(&self) -> String {
+        format!("alpine-devel@lists.alpinelinux.org-{}.rsa.pub", self.id)
+    }
+
+    /// Returns where Alpine publishes it.
+    pub fn url(&self) -> String {
+        format!("https://alpinelinux.org/keys/{}", self.name())
+    }
+
+    /// Returns the digest of its file.
+    pub fn digest(&self) -> Digest {
+        format!("sha256:{}", self.digest).parse().expect("the digests below are written as digests are")
+    }
+}
+
+/// The keys of Alpine's releases, by architecture.
+const PINNED: &[(&str, &[(&str, &str)])] = &[
+    (
+        "x86_64",
+        &[
+            ("4a6a0840", "9c102bcc376af1498d549b77bdbfa815ae86faa1d2d82f040e616b18ef2df2d4"),
+            ("5261cecb", "12f899e55a7691225603d6fb3324940fc51cd7f133e7ead788663c2b7eecb00c"),
+            ("6165ee59", "207e4696d3c05f7cb05966aee557307151f1f00217af4143c1bcaf33b8df733f"),
+        ],
+    ),
+    (
+        "aarch64",
+        &[
+            ("58199dcc", "73867d92083f2f8ab899a26ccda7ef63dfaa0032a938620eda605558958a8041"),
+            ("616ae350", "d11f6b21c61b4274e182eb888883a8ba8acdbf820dcc7a6d82a7d9fc2fd2836d"),
+        ],
+    ),
+    (
+        "armhf",
+        &[("524d27bb", "1bb2a846c0ea4ca9d0e7862f970863857fc33c32f5506098c636a62a726a847b")],
+    ),
+    (
+        "armv7",
+        &[
+            ("524d27bb", "1bb2a846c0ea4ca9d0e7862f970863857fc33c32f5506098c636a62a726a847b"),
+            ("616adfeb", "ebe717d228555aa58133c202314a451f81e71f174781fd7ff8d8970d6cfa60da"),
+        ],
+    ),
+    ("x86", &[("4a6a0840", "9c102bcc376af1498d549b77bdbfa815ae86faa1d2d82f040e616b18ef2df2d4")]),
+    (
+        "riscv64",
+        &[
+            ("60ac2099", "db0b49163f07ffba64a5ca198bcf1688610b0bd1f0d8d5afeaf78559d73f2278"),
+            ("616db30d", "40a216cbd163f22e5f16a9e0929de7cde221b9cbae8e36aa368b1e128afe0a31"),
+        ],
+    ),
+];
+
+/// Returns the keys that Alpine signs the indexes of an architecture with.
+pub fn pinned(architecture: &str) -> Vec<PinnedKey> {
+    let keys = PINNED.iter().filter(|(name, _)| *name == architecture).flat_map(|(_, keys)| keys.iter());
+    keys.map(|(id, digest)| PinnedKey { id, digest }).collect()
+}
+
+#[cfg(test)]
+pub(super) mod tests {
+    use rsa::RsaPrivateKey;
+    use rsa::pkcs8::{DecodePrivateKey as _, EncodePublicKey as _};
+
+    use super::*;
+
+    /// A key made for tests.
+    pub(in crate::packages::apk) fn private() -> RsaPrivateKey {
+        RsaPrivateKey::from_pkcs8_pem(include_str!("testdata/key.pem")).unwrap()
+    }
+
+    pub(in crate::packages::apk) fn public() -> Key {
+        let pem = private().to_public_key().to_public_key_pem(rsa::pkcs8::LineEnding::LF).unwrap();
+        Key::read("test.rsa.pub", pem.as_bytes()).unwrap()
+    }
+
+    pub(in crate::packages::apk) fn sign(algorithm: Algorithm, bytes: &[u8]) -> Vec<u8> {
+        match algorithm {
+            Algorithm::Sha1 => private().sign(Pkcs1v15Sign::new::<Sha1>(), &Sha1::digest(bytes)),
+            Algorithm::Sha256 => private().sign(Pkcs1v15Sign::new::<Sha256>(), &Sha256::digest(bytes)),
+            Algorithm::Sha512 => private().sign(Pkcs1v15Sign::new::<Sha512>(), &Sha512::digest(bytes)),
+        }
+        .unwrap()
+    }
+
+    #[test]
+    fn signatures_are_of_their_bytes_and_algorithm() {
+        for algorithm in [Algorithm::Sha1, Algorithm::Sha256, Algorithm::Sha512] {
+            let signature = sign(algorithm, b"text");
+            assert!(public().verifies(algorithm, b"text", &signature));
+            assert!(!public().verifies(algorithm, b"texts", &signature));
+            assert!(!public().verifies(algorithm, b"text", &signature[1..]));
+            assert!(!public().verifies(algorithm, b"text", b""));
+        }
+        assert!(!public().verifies(Algorithm::Sha256, b"text", &sign(Algorithm::Sha1, b"text")));
+    }
+
+    #[test]
+    fn keys_are_known_by_the_name_of_their_file() {
+        assert_eq!(signature_name(".SIGN.RSA.a@b-1.rsa.pub"), Some((Algorithm::Sha1, "a@b-1.rsa.pub")));
+        assert_eq!(signature_name(".SIGN.RSA512.k"), Some((Algorithm::Sha512, "k")));
+        for name in [".SIGN.DSA.k", ".SIGN.RSA.", ".SIGN.RSA.../k", ".SIGN.RSA.a/b", ".PKGINFO", ".SIGN.RSA"] {
+            assert_eq!(signature_name(name), None, "{name}");
+        }
+        assert!(Key::read("../k", b"").is_err());
+        assert!(Key::read("k", b"-----BEGIN PUBLIC KEY-----\nAAAA\n-----END PUBLIC KEY-----\n").is_err());
+    }
+
+    #[test]
+    fn the_keys_of_alpine_are_pinned() {
+        let keys = pinned("aarch64");
+        assert_eq!(keys.len(), 2);
+        assert_eq!(keys[1].name(), "alpine-devel@lists.alpinelinux.org-616ae350.rsa.pub");
+        for (architecture, _) in PINNED {
+            pinned(architecture).iter().for_each(|key| assert_eq!(key.digest().hex().len(), 64));
+        }
+        assert!(pinned("sparc").is_empty());
+    }
+}

@@ -1,0 +1,1 @@
+//! Packages of Arch and its derivatives.
