@@ -9,6 +9,7 @@ mod contents;
 mod images;
 mod layer;
 mod oci;
+pub mod packages;
 mod tiers;
 
 use std::collections::BTreeMap;

@@ -12,6 +12,7 @@ mod inputs;
 mod layers;
 mod listing;
 mod notes;
+mod packages;
 mod record;
 mod texts;
 
@@ -66,10 +67,14 @@ enum Bucket {
     Downloads,
     /// `notes-1/HEX`: a small text about what is elsewhere; HEX is the SHA-256 of what it is about.
     Notes,
+    /// `packs-1/HEX`: a package that was unpacked; HEX is the SHA-256 of the package.
+    Packs,
+    /// `trees-1/HEX`: what a set of packages is as a tree; HEX is the digest of what decides about it.
+    Trees,
 }
 
 impl Bucket {
-    const ALL: [Self; 10] = [
+    const ALL: [Self; 12] = [
         Self::Records,
         Self::Sources,
         Self::Texts,
@@ -80,6 +85,8 @@ impl Bucket {
         Self::Diffs,
         Self::Downloads,
         Self::Notes,
+        Self::Packs,
+        Self::Trees,
     ];
 
     fn name(self) -> &'static str {
@@ -94,6 +101,8 @@ impl Bucket {
             Self::Diffs => "diffs-1",
             Self::Downloads => "downloads-1",
             Self::Notes => "notes-1",
+            Self::Packs => "packs-1",
+            Self::Trees => "trees-1",
         }
     }
 }

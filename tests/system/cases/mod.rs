@@ -12,6 +12,7 @@ mod owners;
 mod publish;
 mod readers;
 mod registries;
+pub(crate) mod packages;
 pub(crate) mod sandbox;
 mod schedules;
 mod services;
@@ -71,6 +72,7 @@ pub(crate) const ALL: &[(&str, Case)] = &[
     ("registries_and_hostile_images", registries::hostile_images_are_contained),
     ("redis_keeps_its_data", services::redis),
     ("discourse_is_configured", services::discourse),
+    ("packages_become_what_mmdebstrap_makes", packages::minimal),
     ("scripts_run_alike_in_a_minimal_system", sandbox::minimal),
     ("scripts_run_alike_with_services", sandbox::services),
     ("extensions_are_merged", extensions::are_merged),

@@ -19,7 +19,7 @@ use crate::world::World;
 pub(crate) const AGAIN: &str = "run-in-a-sandbox";
 
 /// Who other users are.
-const NOBODY: u32 = 65534;
+pub(super) const NOBODY: u32 = 65534;
 
 /// Packages whose scripts make users, set owners, capabilities and modes, and ask for services.
 const PACKAGES: &str =
@@ -178,7 +178,7 @@ pub(crate) fn run_as_told(arguments: &[String]) -> Outcome {
     serde_json::to_writer(std::io::stdout(), &ran.facts).map_err(explain("write facts"))
 }
 
-fn unpack(archive: &Path, root: &Path) -> Outcome {
+pub(super) fn unpack(archive: &Path, root: &Path) -> Outcome {
     fs::create_dir(root).map_err(explain("make a root"))?;
     let mut command = program("tar");
     command.args([
@@ -194,7 +194,7 @@ fn unpack(archive: &Path, root: &Path) -> Outcome {
 
 /// What stands at a path.
 #[derive(Debug, Clone, PartialEq, Eq)]
-struct Seen {
+pub(super) struct Seen {
     kind: char,
     mode: u32,
     uid: u32,
@@ -219,7 +219,7 @@ impl Seen {
     }
 }
 
-fn look(root: &Path) -> Outcome<BTreeMap<String, Seen>> {
+pub(super) fn look(root: &Path) -> Outcome<BTreeMap<String, Seen>> {
     let mut found = BTreeMap::new();
     let mut folders = vec![root.to_owned()];
     while let Some(folder) = folders.pop() {

@@ -1,0 +1,133 @@
+//! What is known about the packages of a tree: for lists of what is in an image.
+//!
+//! Comes in: unpacked packages, their tree. Goes out: an [`InstalledPackage`] for each, and who has which path.
+
+use std::collections::BTreeMap;
+
+use serde::{Deserialize, Serialize};
+
+use super::PackagesError;
+use super::licence;
+use crate::packages::apt::archive::{Item, Unpacked};
+use crate::packages::apt::control;
+use crate::tree::{Kind, Tree, TreePath};
+
+/// The most bytes of a copyright file that are read.
+const COPYRIGHT_BYTES: usize = 4 << 20;
+/// The most bytes of a list of paths.
+const LIST_BYTES: usize = 256 << 20;
+
+/// A package of a tree.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct InstalledPackage {
+    /// Its name.
+    pub name: String,
+    /// Its version.
+    pub version: String,
+    /// Its architecture, by the family's name.
+    pub architecture: String,
+    /// The name of the source package that it was built from, and its version.
+    pub source: (String, String),
+    /// What its copyright file names as licences, in the words of that file, sorted; nothing where no machine can read it.
+    pub licences: Vec<String>,
+    /// The name that its files in the database begin with.
+    pub(super) file_name: String,
+}
+
+impl InstalledPackage {
+    /// Returns its package URL: `pkg:deb/debian/NAME@VERSION?arch=…&distro=debian-13` (package-url specification, type `deb`).
+    pub fn purl(&self, distro: &str, release: Option<&str>) -> String {
+        let escape = |text: &str| -> String {
+            let plain = |byte: u8| byte.is_ascii_alphanumeric() || b".-_~".contains(&byte);
+            let shown = |byte: u8| if plain(byte) { char::from(byte).to_string() } else { format!("%{byte:02X}") };
+            text.bytes().map(shown).collect()
+        };
+        let release = release.map(|release| format!("&distro={}-{}", escape(distro), escape(release)));
+        format!(
+            "pkg:deb/{}/{}@{}?arch={}{}",
+            escape(distro),
+            escape(&self.name),
+            escape(&self.version),
+            escape(&self.architecture),
+            release.unwrap_or_default()
+        )
+    }
+}
+
+/// Returns what the packages say about themselves, sorted by name.
+pub(super) fn packages(unpacked: &[Unpacked]) -> Result<Vec<InstalledPackage>, PackagesError> {
+    let mut packages = unpacked.iter().map(package).collect::<Result<Vec<_>, _>>()?;
+    packages.sort_by(|one, other| (&one.name, &one.architecture).cmp(&(&other.name, &other.architecture)));
+    Ok(packages)
+}
+
+fn package(unpacked: &Unpacked) -> Result<InstalledPackage, PackagesError> {
+    let bytes = unpacked.control_file("control").map_or(&b""[..], |file| &file.bytes);
+    let control = control::single("control", bytes)?;
+    let text = |name: &str| String::from_utf8_lossy(control.get(name).unwrap_or_default()).into_owned();
+    let (name, version, architecture) = (text("Package"), text("Version"), text("Architecture"));
+    let source = text("Source");
+    // `Source: name (version)`: the version stands there when it is another one.
+    let (source, source_version) = match source.split_once(" (") {
+        Some((source, version)) => (source.to_owned(), version.trim_end_matches(')').to_owned()),
+        None if source.is_empty() => (name.clone(), version.clone()),
+        None => (source, version.clone()),
+    };
+    let file_name = if text("Multi-Arch") == "same" { format!("{name}:{architecture}") } else { name.clone() };
+    let licences = licences(unpacked, &name)?;
+    Ok(InstalledPackage { name, version, architecture, source: (source, source_version), licences, file_name })
+}
+
+fn licences(unpacked: &Unpacked, name: &str) -> Result<Vec<String>, PackagesError> {
+    let path = format!("usr/share/doc/{name}/copyright");
+    let file = unpacked.entries.iter().find(|entry| entry.path.as_bytes() == path.as_bytes());
+    let Some(Item::Node(Kind::Regular(content))) = file.map(|entry| &entry.item) else { return Ok(Vec::new()) };
+    let text = content.read(COPYRIGHT_BYTES)?.unwrap_or_default();
+    Ok(licence::named(&String::from_utf8_lossy(&text)))
+}
+
+/// Returns which package each path is of that is no directory, by the lists of the database.
+pub(super) fn owners(tree: &Tree, packages: &[InstalledPackage]) -> BTreeMap<TreePath, usize> {
+    let mut owners = BTreeMap::new();
+    // Most paths have the directory of the one before.
+    let mut last: Option<(TreePath, Option<TreePath>)> = None;
+    for (number, package) in packages.iter().enumerate() {
+        let list = format!("/var/lib/dpkg/info/{}.list", package.file_name).parse().ok();
+        let Some(Kind::Regular(content)) = list.and_then(|path| tree.get(&path)).map(|node| &node.kind) else { continue };
+        let Ok(Some(bytes)) = content.read(LIST_BYTES) else { continue };
+        for line in bytes.split(|&byte| byte == b'\n').filter(|line| !line.is_empty() && *line != b"/.") {
+            let Ok(path) = TreePath::from_absolute(line) else { continue };
+            let (Some(parent), Some(name)) = (path.parent(), path.name()) else { continue };
+            let real = match &last {
+                Some((known, real)) if *known == parent => real.clone(),
+                _ => tree.follow(&parent),
+            };
+            last = Some((parent, real.clone()));
+            let Some(path) = real.and_then(|real| real.join(name).ok()) else { continue };
+            if tree.get(&path).is_some_and(|node| !node.kind.is_directory()) {
+                owners.insert(path, number);
+            }
+        }
+    }
+    owners
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_package_url_is_escaped() {
+        let package = InstalledPackage {
+            name: "libstdc++6".into(),
+            version: "1:14.2.0-19+b1".into(),
+            architecture: "amd64".into(),
+            source: ("gcc-14".into(), "14.2.0-19".into()),
+            licences: Vec::new(),
+            file_name: "libstdc++6:amd64".into(),
+        };
+        let expected = "pkg:deb/debian/libstdc%2B%2B6@1%3A14.2.0-19%2Bb1?arch=amd64&distro=debian-13";
+        assert_eq!(package.purl("debian", Some("13")), expected);
+        assert!(package.purl("debian", None).ends_with("?arch=amd64"));
+    }
+}

@@ -1,0 +1,307 @@
+//! From locked packages to the tree of a complete root filesystem.
+//!
+//! Comes in: a [`PackageSet`], the exact packages and their files. Goes out: a [`PackageTree`]: what they are together, set
+//! up, and who has which path. Always holds: the tree depends on the set alone, not on who makes it where and when; the same
+//! set is made once, and its contents outlive the folder that its scripts ran in.
+//!
+//! ```text
+//! files ──unpack──▶ tree with a dpkg database ──scripts──▶ set up ──normalise──▶ without traces ──keep──▶ store
+//! ```
+
+mod disk;
+mod distroless;
+mod keep;
+mod licence;
+mod list;
+mod normal;
+mod rules;
+mod scripts;
+mod skip;
+mod unpack;
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::path::PathBuf;
+
+use crate::digest::{Digest, Hasher};
+use crate::distro::Distro;
+use crate::event::{Event, Reporter};
+use crate::fs;
+use crate::lock::LockedPackage;
+use crate::packages::apt::archive::ArchiveError;
+use crate::packages::apt::control::ControlError;
+use crate::packages::apt::database::DatabaseError;
+use crate::resolve::PackageSettings;
+use crate::sandbox::{Privilege, SandboxError};
+use crate::spec::{Family, Scripts};
+use crate::store::Store;
+use crate::tree::{InvalidPath, Tree, TreeError, TreePath};
+
+pub use licence::spdx;
+pub use list::InstalledPackage;
+pub use skip::Skipped;
+
+/// Stands first in the key of a tree; a change of what is made of packages changes it.
+const FORMAT: &[u8] = b"layerforge packages 1";
+
+/// Packages that cannot become a tree.
+#[derive(Debug, thiserror::Error)]
+pub enum PackagesError {
+    /// Nobody knows how packages of this family are put together yet.
+    #[error("packages for {0} cannot be put together yet: only those of Debian and its derivatives can")]
+    Family(&'static str),
+    /// A pattern for paths is none.
+    #[error("the path pattern `{pattern}` is none: {reason}")]
+    Pattern {
+        /// The pattern.
+        pattern: String,
+        /// What is wrong with it.
+        reason: String,
+    },
+    /// An answer cannot be given to debconf.
+    #[error("the answer to `{question}` cannot be given: {reason}")]
+    Answer {
+        /// The question.
+        question: String,
+        /// Why not.
+        reason: &'static str,
+    },
+    /// Nothing in the set can run scripts.
+    #[error("`{package}` has scripts, and no package of the set is `dpkg`, which runs them: add it, or set `scripts = \"skip\"`")]
+    NoDpkg {
+        /// The first package with scripts.
+        package: String,
+    },
+    /// The scripts failed, or could not be run.
+    #[error("cannot set the packages up: {0}")]
+    Scripts(#[from] SandboxError),
+    /// A package cannot be unpacked.
+    #[error(transparent)]
+    Archive(#[from] ArchiveError),
+    /// A control file is not written as it should be.
+    #[error(transparent)]
+    Control(#[from] ControlError),
+    /// Packages do not fit together.
+    #[error(transparent)]
+    Database(#[from] DatabaseError),
+    /// A path does not fit into the tree.
+    #[error(transparent)]
+    Tree(#[from] TreeError),
+    /// A path is none.
+    #[error(transparent)]
+    Path(#[from] InvalidPath),
+    /// A file cannot be read or written.
+    #[error(transparent)]
+    File(#[from] fs::Error),
+}
+
+impl PackagesError {
+    /// Returns what mends it, where that is known.
+    pub fn hint(&self) -> Option<String> {
+        match self {
+            Self::Scripts(error) => error.hint(),
+            _ => None,
+        }
+    }
+}
+
+/// The exact packages of a root filesystem, and how they become one.
+#[derive(Debug, Clone)]
+pub struct PackageSet {
+    /// What the packages are for.
+    pub family: Family,
+    /// `ID` of the distribution, and its `VERSION_ID` when it has one.
+    pub distro: (String, Option<String>),
+    /// The architecture, by the family's name.
+    pub architecture: String,
+    /// Links of a merged `/usr`, which are there before any package where no package has them: path and target.
+    pub links: BTreeMap<String, String>,
+    /// The packages, each with the file that it was fetched to.
+    pub packages: Vec<(LockedPackage, PathBuf)>,
+    /// How they become a tree.
+    pub settings: PackageSettings,
+    /// The latest time of anything in the tree, and that of all that is made here, in seconds since 1970.
+    pub epoch: i64,
+}
+
+impl PackageSet {
+    /// Returns the set of these packages for a distro.
+    pub fn new(
+        distro: &Distro,
+        packages: Vec<(LockedPackage, PathBuf)>,
+        settings: PackageSettings,
+        epoch: i64,
+    ) -> Self {
+        let links = distro.symlinks.iter().filter(|(_, target)| distro.merged_usr && target.starts_with("usr/"));
+        Self {
+            family: distro.family,
+            distro: (distro.id.clone(), distro.version_id.clone()),
+            architecture: distro.native_architecture.clone(),
+            links: links.map(|(path, target)| (path.clone(), target.clone())).collect(),
+            packages,
+            settings,
+            epoch,
+        }
+    }
+
+    /// Returns the digest of everything that decides about the tree.
+    pub fn key(&self) -> Digest {
+        let mut hasher = Hasher::new();
+        hasher.field(FORMAT);
+        hasher.field(env!("CARGO_PKG_VERSION").as_bytes());
+        let PackageSettings { scripts, answers, documentation, locales, paths, distroless, .. } = &self.settings;
+        let decided = (scripts, answers, documentation, locales, paths, distroless);
+        let made = (self.family, &self.distro, &self.architecture, &self.links, self.epoch);
+        hasher.field(format!("{decided:?} {made:?}").as_bytes());
+        let mut packages: Vec<_> = self.packages.iter().map(|(package, _)| (package, is_asked_for(package))).collect();
+        packages.sort_by(|(one, _), (other, _)| (&one.name, one.sha256).cmp(&(&other.name, other.sha256)));
+        for (package, asked_for) in packages {
+            hasher.field(package.name.as_bytes());
+            hasher.field(package.sha256.as_bytes());
+            hasher.field(&[u8::from(asked_for)]);
+        }
+        hasher.finish().0
+    }
+}
+
+/// Tells whether somebody wants a package itself, and not only because another one needs it.
+fn is_asked_for(package: &LockedPackage) -> bool {
+    matches!(package.why.as_str(), "requested" | "variant")
+}
+
+/// What packages are together.
+#[derive(Debug, Clone)]
+pub struct PackageTree {
+    /// What decides about it ([`PackageSet::key`]).
+    pub key: Digest,
+    /// The root filesystem.
+    pub tree: Tree,
+    /// The packages, sorted by name.
+    pub packages: Vec<InstalledPackage>,
+    /// Which package each path is of that is no directory, as an index into the packages. What scripts made is of none.
+    pub owners: BTreeMap<TreePath, usize>,
+    /// The packages whose scripts were not run.
+    pub skipped: Vec<Skipped>,
+    /// What the scripts wrote.
+    pub log: String,
+}
+
+/// Makes trees of packages.
+#[derive(Clone)]
+pub struct PackageMaker<'run> {
+    store: &'run Store,
+    reporter: &'run dyn Reporter,
+    program: Option<PathBuf>,
+    privilege: Option<Privilege>,
+}
+
+impl std::fmt::Debug for PackageMaker<'_> {
+    fn fmt(&self, formatter: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        formatter.debug_struct("PackageMaker").field("privilege", &self.privilege).finish_non_exhaustive()
+    }
+}
+
+impl<'run> PackageMaker<'run> {
+    /// Returns a maker that keeps what it makes in `store`.
+    pub fn new(store: &'run Store, reporter: &'run dyn Reporter) -> Self {
+        Self { store, reporter, program: None, privilege: None }
+    }
+
+    /// Sets the program that is started for a sandbox ([`crate::sandbox::Sandbox::program`]).
+    #[must_use]
+    pub fn program(self, program: impl Into<PathBuf>) -> Self {
+        Self { program: Some(program.into()), ..self }
+    }
+
+    /// Sets how ids come about in a sandbox: the best that the caller has by default.
+    #[must_use]
+    pub fn privilege(self, privilege: Privilege) -> Self {
+        Self { privilege: Some(privilege), ..self }
+    }
+
+    /// Returns the tree of `set`: as it was made before, or made now.
+    ///
+    /// # Errors
+    /// When a package is not what was locked, packages do not fit together, or their scripts fail.
+    pub fn tree(&self, set: &PackageSet) -> Result<PackageTree, PackagesError> {
+        match set.family {
+            Family::Apt => {}
+            Family::Apk => return Err(PackagesError::Family("apk")),
+            Family::Pacman => return Err(PackagesError::Family("pacman")),
+        }
+        let key = set.key();
+        if let Some(known) = keep::read(self.store, &key)? {
+            return Ok(known);
+        }
+        let (id, version) = &set.distro;
+        let work = format!("put together {} packages for {id} {}", set.packages.len(), version.as_deref().unwrap_or(""));
+        let work = work.trim_end().to_owned();
+        self.reporter.report(Event::Started { work: work.clone(), total: 3 });
+        let made = self.make(set, key, &work);
+        let kept = made.and_then(|(made, folder)| {
+            keep::write(self.store, &made)?;
+            // Contents that scripts made are in the folder, which goes now.
+            drop(folder);
+            Ok(keep::read(self.store, &key)?.unwrap_or(made))
+        });
+        self.reporter.report(Event::Finished { work });
+        kept
+    }
+
+    fn make(
+        &self,
+        set: &PackageSet,
+        key: Digest,
+        work: &str,
+    ) -> Result<(PackageTree, Option<scripts::Folder>), PackagesError> {
+        let advanced = || self.reporter.report(Event::Advanced { work: work.to_owned(), steps: 1 });
+        let unpack::Together { mut tree, packages: unpacked } = unpack::together(set, self.store)?;
+        advanced();
+        let packages = list::packages(&unpacked)?;
+        let (mut skipped, mut log) = (Vec::new(), String::new());
+        let mut folder = None;
+        match set.settings.scripts {
+            Scripts::Run if unpack::has_scripts(&unpacked).is_some() => {
+                let ran = scripts::run(self, set, &tree, &unpacked)?;
+                (tree, log) = (ran.tree, ran.log);
+                folder = Some(ran.folder);
+            }
+            Scripts::Run => {}
+            Scripts::Skip => {
+                skipped = skip::instead(&mut tree, &unpacked, set.epoch)?;
+                self.warn(&skipped);
+            }
+        }
+        advanced();
+        let owners = list::owners(&tree, &packages);
+        normal::normalise(&mut tree, set.epoch)?;
+        if set.settings.distroless {
+            distroless::strip(&mut tree, &unpacked, &owners, &packages, set.epoch)?;
+        }
+        let owners = owners.into_iter().filter(|(path, _)| tree.get(path).is_some()).collect();
+        let made = PackageTree { key, tree, packages, owners, skipped, log };
+        advanced();
+        Ok((made, folder))
+    }
+
+    /// Tells whose scripts would have done what nothing does in their place.
+    fn warn(&self, skipped: &[Skipped]) {
+        let names: BTreeSet<&str> = skipped.iter().filter(|one| one.matters).map(|one| one.package.as_str()).collect();
+        if names.is_empty() {
+            return;
+        }
+        let names: Vec<&str> = names.into_iter().collect();
+        self.reporter.report(Event::Warning {
+            message: format!("the scripts of these packages were not run, and may be missed: {}", names.join(", ")),
+            hint: Some("set `scripts = \"run\"` to run them in a sandbox".into()),
+        });
+    }
+}
+
+/// Returns the tree of `set`: as it was made before and kept in `store`, or made now.
+///
+/// # Errors
+/// When a package is not what was locked, packages do not fit together, or their scripts fail.
+pub fn tree(set: &PackageSet, store: &Store, reporter: &dyn Reporter) -> Result<PackageTree, PackagesError> {
+    PackageMaker::new(store, reporter).tree(set)
+}
+
