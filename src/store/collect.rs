@@ -1,6 +1,6 @@
 //! Removing what is kept for folders that are gone.
 //!
-//! Every entry but those that are of no folder (archives, chunks, images, layers, downloads, notes) ends with the path that
+//! Every entry but those that are of no folder (archives, chunks, images, layers, downloads, pools, notes) ends with the path that
 //! it is for and the length of that path (u32, little-endian).
 
 use std::ffi::OsStr;
@@ -90,9 +90,13 @@ impl Store {
 /// Tells whether the folder that an entry is for is certainly not there. A damaged entry is for nothing.
 fn is_abandoned(bucket: Bucket, path: &Path, opened: Timestamp) -> bool {
     match bucket {
-        Bucket::Archives | Bucket::Chunks | Bucket::Images | Bucket::Downloads | Bucket::Layers | Bucket::Diffs => {
-            return false;
-        }
+        Bucket::Archives
+        | Bucket::Chunks
+        | Bucket::Images
+        | Bucket::Downloads
+        | Bucket::Pools
+        | Bucket::Layers
+        | Bucket::Diffs => return false,
         Bucket::Notes => return fs::lstat(path).is_ok_and(|note| note.mtime() < opened.seconds - NOTED),
         Bucket::Records | Bucket::Sources | Bucket::Texts => {}
     }

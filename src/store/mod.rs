@@ -12,6 +12,7 @@ mod inputs;
 mod layers;
 mod listing;
 mod notes;
+mod pools;
 mod record;
 mod texts;
 
@@ -64,12 +65,14 @@ enum Bucket {
     Diffs,
     /// `downloads-1/HEX`: content from elsewhere; HEX is its SHA-256. `HEX.part` is what there is of it so far.
     Downloads,
+    /// `pools-1/HEX`: what a package index was parsed into; HEX is the digest of all that it was made from.
+    Pools,
     /// `notes-1/HEX`: a small text about what is elsewhere; HEX is the SHA-256 of what it is about.
     Notes,
 }
 
 impl Bucket {
-    const ALL: [Self; 10] = [
+    const ALL: [Self; 11] = [
         Self::Records,
         Self::Sources,
         Self::Texts,
@@ -79,6 +82,7 @@ impl Bucket {
         Self::Layers,
         Self::Diffs,
         Self::Downloads,
+        Self::Pools,
         Self::Notes,
     ];
 
@@ -93,6 +97,7 @@ impl Bucket {
             Self::Layers => "layers-1",
             Self::Diffs => "diffs-1",
             Self::Downloads => "downloads-1",
+            Self::Pools => "pools-1",
             Self::Notes => "notes-1",
         }
     }

@@ -173,6 +173,17 @@ pub fn unpack(package: &Fetched, packs: &Path) -> Result<Unpacked, ArchiveError>
     unpack_with(package, packs, 1)
 }
 
+/// Reads the control files of a package and nothing else of it.
+///
+/// # Errors
+/// When it is not the package that is expected, or not made as packages are.
+pub fn control(package: &Fetched) -> Result<Vec<ControlFile>, ArchiveError> {
+    let file = fs::open(&package.path)?;
+    verify(package, &file)?;
+    let read = || control_files(&file, &ar::parts(&file, package.size)?.control);
+    read().map_err(|fault| ArchiveError::Fault { package: package.path.clone(), fault })
+}
+
 fn unpack_with(package: &Fetched, packs: &Path, threads: u32) -> Result<Unpacked, ArchiveError> {
     let path = packs.join(package.digest.hex());
     if let Some(known) = pack::read(&path)? {
