@@ -10,8 +10,7 @@ use crate::Result;
 use crate::debian::{done, said};
 
 /// Packages with much to set up: an init, a kernel, servers, about three hundred with what they need.
-pub(crate) const LARGE: &str =
-    "systemd-sysv,dbus,openssh-server,nginx,postgresql,cron,rsyslog,linux-image-cloud-amd64,git,python3,openjdk-21-jre-headless,\
+pub(crate) const LARGE: &str = "systemd-sysv,dbus,openssh-server,nginx,postgresql,cron,rsyslog,linux-image-cloud-amd64,git,python3,openjdk-21-jre-headless,\
      man-db,exim4-daemon-light,cups,locales,build-essential";
 
 /// A small set that shares nine tenths of its packages with minbase.

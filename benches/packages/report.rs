@@ -60,7 +60,8 @@ pub(crate) fn tables(all: &[(System, Measured)]) -> String {
     let mut text = String::new();
     for (system, measured) in all {
         let rounds = measured.tasks.first().map_or(0, |task| task.samples.len());
-        let [small, large] = measured.sets.map(|(count, bytes)| format!("{count} packages, {:.0} MB", bytes as f64 / 1e6));
+        let [small, large] =
+            measured.sets.map(|(count, bytes)| format!("{count} packages, {:.0} MB", bytes as f64 / 1e6));
         let _ = writeln!(
             text,
             "On {}: minbase of Debian 13 is {small}; the large set is {large}; {rounds} rounds.\n\n\

@@ -27,8 +27,7 @@ pub(crate) const PEER: &str = "mmdebstrap minbase";
 pub(crate) const PEER_EXTRACT: &str = "mmdebstrap extract";
 pub(crate) const PEER_LARGE: &str = "mmdebstrap, large set";
 
-const SMALL: [&str; 9] =
-    [PEER, MINBASE, OVERLAY, UNCHANGED, OTHER, PEER_EXTRACT, SKIPPED, OTHER_SKIPPED, IMAGE];
+const SMALL: [&str; 9] = [PEER, MINBASE, OVERLAY, UNCHANGED, OTHER, PEER_EXTRACT, SKIPPED, OTHER_SKIPPED, IMAGE];
 const ALL: [&str; 13] = [
     PEER,
     MINBASE,
@@ -202,7 +201,10 @@ impl Bench {
             PEER_LARGE => self.mmdebstrap("minbase", &self.sources[1], LARGE),
             DECOMPRESSED => {
                 let mut command = Command::new("sh");
-                command.args(["-euc", "printf '%s\\0' \"$@\" | xargs -0 -P2 -n1 sh -c 'dpkg-deb --fsys-tarfile \"$0\" >/dev/null'"]);
+                command.args([
+                    "-euc",
+                    "printf '%s\\0' \"$@\" | xargs -0 -P2 -n1 sh -c 'dpkg-deb --fsys-tarfile \"$0\" >/dev/null'",
+                ]);
                 command.arg("sh");
                 command.args(self.packages.iter().filter_map(|package| package.split(':').next()));
                 command

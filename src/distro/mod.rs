@@ -6,7 +6,7 @@
 
 mod keys;
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;
 use std::str::FromStr;
 
@@ -16,7 +16,7 @@ pub use keys::archive_keys;
 
 use crate::spec::{
     DistroDocument, DistroTable, FactsTable, Family, Init, KernelVersion, Libc, Located, Merge, Mode, Place, Problem,
-    Project, SpecError, SystemdVersion, Table, parse,
+    Project, SourceTable, SpecError, SystemdVersion, Table, parse,
 };
 
 /// A processor architecture, by the name that Linux and Rust give it.
@@ -127,6 +127,12 @@ pub struct Distro {
     /// The package that holds the keys of the repositories.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub keyring: Option<String>,
+    /// Its own repositories, still templates.
+    #[serde(skip)]
+    pub sources: Table<crate::spec::Name, SourceTable>,
+    /// The names of those of them whose addresses the profile says.
+    #[serde(skip)]
+    pub moved_sources: BTreeSet<String>,
     /// Where things are.
     pub paths: BTreeMap<String, String>,
     /// Names of users that packages create.
@@ -194,6 +200,24 @@ pub fn describe(
         )
     })?;
     facts.image.merge_with(table.image.clone());
+    let mut sources = document.source.clone();
+    sources.merge_with(details.source.clone());
+    let mut moved_sources = BTreeSet::new();
+    for (source, changes) in &table.source {
+        let Some(own) = sources.get_mut(source.as_str()) else {
+            return Err(Problem::at(&source.place, format!("the distro `{}` has no source `{}`", **name, **source))
+                .rule("a source of the profile's own is written as `[source.NAME]`")
+                .suggest(source, "its sources", sources.keys().map(|name| name.as_str()))
+                .into());
+        };
+        own.merge_with(changes.clone());
+        if changes.mirrors.is_some() {
+            moved_sources.insert(source.to_string());
+        }
+    }
+    if let Some(snapshot) = &table.snapshot {
+        sources.values_mut().for_each(|source| source.snapshot = source.snapshot.take().or(Some(snapshot.clone())));
+    }
     let texts = |table: &Table<crate::spec::Identifier, Located<String>>| {
         table.iter().map(|(key, value)| (key.to_string(), value.value.clone())).collect()
     };
@@ -221,6 +245,8 @@ pub fn describe(
         image: facts.image.clone().ok_or_else(|| missing("facts.image"))?,
         mirrors: details.mirrors.iter().flatten().map(|mirror| mirror.value.clone()).collect(),
         keyring: document.keyring.as_ref().map(|keyring| keyring.value.clone()),
+        sources,
+        moved_sources,
         paths: texts(&facts.paths),
         users: texts(&facts.users),
         directories: facts.directories.iter().map(|(path, mode)| (path.value.clone(), mode.value)).collect(),
@@ -287,6 +313,11 @@ fn inherit(
         // A distro that names releases has no others: those of the one it is like are not its own.
         if !document.release.is_empty() {
             merged.release.retain(|name, _| document.release.contains_key(name));
+        }
+        // Nor are their repositories.
+        if !document.source.is_empty() {
+            merged.source.clear();
+            merged.release.values_mut().for_each(|release| release.source.clear());
         }
         merged.merge_with(document);
     }

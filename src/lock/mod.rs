@@ -12,16 +12,16 @@ use std::path::{Path, PathBuf};
 
 use serde::{Deserialize, Serialize};
 
-pub use packages::{LockedPackage, LockedSource};
+pub use packages::{Bundle, LockedPackage, LockedSource};
 
 use crate::digest::Digest;
-use crate::distro::Distro;
+use crate::distro::{Architecture, Distro};
 use crate::fs;
-use crate::resolve::Requirements;
+use crate::resolve::{Bundled, Requirements};
 use crate::spec::Family;
 
 /// The version of the file's form.
-const VERSION: u32 = 1;
+const VERSION: u32 = 2;
 
 /// The first lines of every lock file.
 const HEADER: &str = "\
@@ -96,8 +96,6 @@ pub struct Lock {
     version: u32,
     /// The profile.
     pub profile: String,
-    /// The digest of all that is asked for.
-    inputs: Digest,
     /// What is asked for, by target.
     #[serde(default)]
     pub target: BTreeMap<String, Target>,
@@ -107,6 +105,8 @@ pub struct Lock {
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Target {
+    /// The digest of everything else here: whoever edits or merges it by hand is told.
+    inputs: Digest,
     /// The family of its package manager.
     pub family: Family,
     /// The release.
@@ -118,6 +118,12 @@ pub struct Target {
     pub base: Option<BaseFile>,
     /// Packages, by the distribution's own names, sorted.
     pub packages: Vec<String>,
+    /// The packages that outputs carry, by architecture.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub bundle: BTreeMap<String, Bundle>,
+    /// The digest of what is asked of them; nothing when no output carries any.
+    #[serde(skip)]
+    asked: Option<Digest>,
 }
 
 /// A base image.
@@ -147,7 +153,7 @@ impl Lock {
     pub fn of(profile: &str, requirements: impl IntoIterator<Item = Requirements>) -> Self {
         let target =
             requirements.into_iter().map(|required| (target_of(&required.distro), Target::of(required))).collect();
-        Self { version: VERSION, profile: profile.to_owned(), inputs: inputs(&target), target }
+        Self { version: VERSION, profile: profile.to_owned(), target }
     }
 
     /// Takes what was given for the image or the file below the layers of a target.
@@ -157,8 +163,27 @@ impl Lock {
                 Some(base) => base.digest = Some(digest),
                 None => target.image.digest = Some(digest),
             }
+            target.seal();
         }
-        self.inputs = inputs(&self.target);
+    }
+
+    /// Takes the packages that outputs of a target carry on an architecture.
+    pub fn give_bundle(&mut self, target: &str, architecture: Architecture, bundle: Bundle) {
+        if let Some(target) = self.target.get_mut(target) {
+            target.bundle.insert(architecture.to_string(), bundle);
+            target.seal();
+        }
+    }
+
+    /// Returns the packages that outputs of `required` carry, as long as the same is asked for.
+    pub fn bundle(&self, required: &Requirements) -> Option<&Bundle> {
+        let asked = required.bundled.as_ref()?.digest();
+        self.earlier_bundle(&required.distro).filter(|bundle| bundle.asked == asked)
+    }
+
+    /// Returns the packages that outputs for `distro` carry, whatever was asked for.
+    pub fn earlier_bundle(&self, distro: &Distro) -> Option<&Bundle> {
+        self.target.get(&target_of(distro))?.bundle.get(distro.architecture.as_str())
     }
 
     /// Returns what was given for what `required` asks to be below the layers.
@@ -186,8 +211,9 @@ impl Lock {
         if lock.version != VERSION {
             return Err(malformed(format!("its version is {}, expected {VERSION}", lock.version)));
         }
-        if lock.inputs != inputs(&lock.target) {
-            return Err(malformed("`inputs` does not fit the rest: it was edited or merged by hand".into()));
+        if let Some((name, _)) = lock.target.iter().find(|(_, target)| target.inputs != target.digest()) {
+            let reason = format!("`inputs` of `{name}` does not fit the rest: it was edited or merged by hand");
+            return Err(malformed(reason));
         }
         Ok(Some(lock))
     }
@@ -228,6 +254,7 @@ impl Lock {
             for package in target.packages.iter().filter(|package| !locked.packages.contains(package)) {
                 differ("package", None, Some(package.clone()));
             }
+            differences.extend(locked.bundle_differences(name, target));
         }
         differences
     }
@@ -241,10 +268,16 @@ impl Lock {
             {
                 (target.image, target.base) = (locked.image.clone(), locked.base.clone());
             }
+            // Those of another architecture stay until somebody looks them up; what is stale is told by its digest.
+            if let (Some(locked), Some(_)) = (self.target.get(name), target.asked) {
+                for (architecture, bundle) in &locked.bundle {
+                    target.bundle.entry(architecture.clone()).or_insert_with(|| bundle.clone());
+                }
+            }
+            target.seal();
         }
         self.profile = wanted.profile;
         self.target.extend(wanted.target);
-        self.inputs = inputs(&self.target);
     }
 }
 
@@ -253,13 +286,58 @@ impl Target {
         let mut packages: Vec<String> = required.packages.into_values().flat_map(|package| package.names).collect();
         packages.sort();
         packages.dedup();
-        Self {
+        let asked = required.bundled.as_ref().map(Bundled::digest);
+        let mut target = Self {
+            inputs: Digest::of([]),
             family: required.distro.family,
             release: required.distro.release,
             image: Image { reference: required.image, digest: None },
             base: required.base_path.map(|path| BaseFile { path, digest: None }),
             packages,
+            bundle: BTreeMap::new(),
+            asked,
+        };
+        target.seal();
+        target
+    }
+
+    /// Writes down the digest of everything else.
+    fn seal(&mut self) {
+        self.inputs = self.digest();
+    }
+
+    fn digest(&self) -> Digest {
+        let Self { family, release, image, base, packages, bundle, .. } = self;
+        let rest = (family, release, image, base, packages, bundle);
+        Digest::of(serde_json::to_vec(&rest).expect("a lock has only maps, strings and numbers"))
+    }
+
+    /// Returns what is different in the packages that outputs of `wanted` carry.
+    fn bundle_differences(&self, name: &str, wanted: &Self) -> Vec<Difference> {
+        let mut differences = Vec::new();
+        let differ = |what, locked: Option<String>, wanted: Option<String>| {
+            let target = name.to_owned();
+            Difference { target, what, locked, wanted }
+        };
+        let count = |architecture: &str, bundle: &Bundle| Some(format!("{} for {architecture}", bundle.packages.len()));
+        for (architecture, bundle) in &wanted.bundle {
+            let Some(locked) = self.bundle.get(architecture) else {
+                differences.push(differ("bundled packages", None, count(architecture, bundle)));
+                continue;
+            };
+            let found = locked.differences(name, bundle);
+            if found.is_empty() && locked.asked != bundle.asked {
+                differences.push(differ("request", Some(locked.asked.to_string()), Some(bundle.asked.to_string())));
+            }
+            differences.extend(found);
         }
+        if wanted.asked.is_none() {
+            let gone = |(architecture, bundle): (&String, &Bundle)| {
+                differ("bundled packages", count(architecture, bundle), None)
+            };
+            differences.extend(self.bundle.iter().map(gone));
+        }
+        differences
     }
 
     /// Returns the digest of what is below the layers.
@@ -279,24 +357,23 @@ pub fn target_of(distro: &Distro) -> String {
     if distro.default_release { distro.name.clone() } else { format!("{}-{}", distro.name, distro.release) }
 }
 
-fn inputs(target: &BTreeMap<String, Target>) -> Digest {
-    Digest::of(serde_json::to_vec(target).expect("a lock has only maps, strings and numbers"))
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
 
     fn lock(packages: &[&str]) -> Lock {
-        let target = Target {
+        let mut target = Target {
+            inputs: Digest::of([]),
             family: Family::Apk,
             release: "3.22".into(),
             image: Image { reference: "example.org/alpine:3.22".into(), digest: None },
             base: None,
             packages: packages.iter().map(ToString::to_string).collect(),
+            bundle: BTreeMap::new(),
+            asked: None,
         };
-        let target = BTreeMap::from([("alpine".to_owned(), target)]);
-        Lock { version: VERSION, profile: "web".into(), inputs: inputs(&target), target }
+        target.seal();
+        Lock { version: VERSION, profile: "web".into(), target: BTreeMap::from([("alpine".to_owned(), target)]) }
     }
 
     #[test]
@@ -354,5 +431,92 @@ mod tests {
         assert_eq!(old.target.keys().collect::<Vec<_>>(), ["alpine", "alpine-edge"]);
         assert_eq!(old.target["alpine"].packages, ["curl"]);
         assert!(old.differences(&lock(&["curl"])).is_empty());
+    }
+
+    fn bundle(packages: &[(&str, &str, &str)]) -> Bundle {
+        let package = |(name, version, why): &(&str, &str, &str)| LockedPackage {
+            name: (*name).to_owned(),
+            version: (*version).to_owned(),
+            architecture: "amd64".into(),
+            source: "debian".into(),
+            path: format!("pool/main/{name}_{version}_amd64.deb"),
+            size: 1000,
+            sha256: Digest::of(format!("{name} {version}")),
+            why: (*why).to_owned(),
+        };
+        let source = LockedSource {
+            name: "debian".into(),
+            suite: "trixie".into(),
+            date: Some(1_757_146_141),
+            digest: Digest::of(b"release"),
+            trusted: false,
+        };
+        let packages = packages.iter().map(package).collect();
+        Bundle { asked: Digest::of(b"asked"), sources: vec![source], packages }
+    }
+
+    fn bundled(packages: &[(&str, &str, &str)]) -> Lock {
+        let mut lock = lock(&["nginx"]);
+        lock.target.get_mut("alpine").unwrap().asked = Some(Digest::of(b"asked"));
+        lock.give_bundle("alpine", Architecture::X86_64, bundle(packages));
+        lock
+    }
+
+    #[test]
+    fn the_text_of_bundled_packages_reads_back() {
+        let lock =
+            bundled(&[("libc6", "2.41-12", "nginx depends on libc6 >= 2.38"), ("nginx", "1.26.3-3", "requested")]);
+        insta::assert_snapshot!(lock.to_text());
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("web.lock");
+        fs::write_atomic(&path, lock.to_text().as_bytes()).unwrap();
+        let read = Lock::read(&path).unwrap().unwrap();
+        assert_eq!(read.to_text(), lock.to_text());
+        let edited = lock.to_text().replace("2.41-12", "2.41-13");
+        fs::write_atomic(&path, edited.as_bytes()).unwrap();
+        assert!(Lock::read(&path).unwrap_err().to_string().contains("`inputs` of `alpine`"));
+    }
+
+    #[test]
+    fn other_versions_are_told() {
+        let mut old = bundled(&[("libc6", "2.41-12", "variant"), ("perl", "5", "variant")]);
+        let new = bundled(&[("libc6", "2.41-13", "variant"), ("nginx", "1", "requested")]);
+        let told: Vec<_> = old.differences(&new).iter().map(ToString::to_string).collect();
+        assert_eq!(
+            told,
+            [
+                "bundled package of alpine: `libc6 2.41-12` became `libc6 2.41-13`",
+                "bundled package of alpine: `nginx 1` is new",
+                "bundled package of alpine: `perl 5` is gone",
+            ]
+        );
+        old.renew(new.clone());
+        assert_eq!(old.to_text(), new.to_text());
+        // Nobody asked for another architecture, and nobody looked anything up: what there is stays.
+        let mut silent = lock(&["nginx"]);
+        silent.target.get_mut("alpine").unwrap().asked = Some(Digest::of(b"other"));
+        assert!(old.differences(&silent).is_empty());
+        old.renew(silent);
+        assert_eq!(old.target["alpine"].bundle["x86_64"].packages.len(), 2);
+        // Once no output carries packages, they go.
+        assert_eq!(old.differences(&lock(&["nginx"])).len(), 1);
+        old.renew(lock(&["nginx"]));
+        assert!(old.target["alpine"].bundle.is_empty());
+    }
+
+    #[test]
+    fn the_chain_of_reasons() {
+        let bundle = bundle(&[
+            ("a", "1", "b depends on a"),
+            ("b", "1", "nginx recommends b >= 1"),
+            ("c", "1", "d depends on c"),
+            ("d", "1", "c depends on d"),
+            ("nginx", "1", "requested"),
+        ]);
+        let names = |name: &str| bundle.why(name).iter().map(|package| package.name.clone()).collect::<Vec<_>>();
+        assert_eq!(names("a"), ["a", "b", "nginx"]);
+        assert_eq!(names("nginx"), ["nginx"]);
+        assert_eq!(names("c"), ["c", "d"], "a circle ends");
+        assert!(names("e").is_empty());
     }
 }

@@ -1,8 +1,104 @@
 //! The exact packages of a target, and where they come from.
 
+use std::collections::BTreeMap;
+use std::time::{Duration, UNIX_EPOCH};
+
 use serde::{Deserialize, Serialize};
 
+use super::Difference;
 use crate::digest::Digest;
+
+/// The packages that outputs of a target carry on one architecture.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Bundle {
+    /// The digest of what was asked for; once something else is, the packages are chosen anew.
+    pub asked: Digest,
+    /// Where they come from, in the order in which sources are preferred.
+    #[serde(rename = "source", default)]
+    pub sources: Vec<LockedSource>,
+    /// The packages, sorted by name.
+    #[serde(rename = "package", default)]
+    pub packages: Vec<LockedPackage>,
+}
+
+impl Bundle {
+    /// Returns a package by its name.
+    pub fn package(&self, name: &str) -> Option<&LockedPackage> {
+        self.packages.iter().find(|package| package.name == name)
+    }
+
+    /// Returns the chain of reasons that leads to a package, the package itself first; the last one was requested or belongs
+    /// to the variant. Empty for a package that is not there.
+    pub fn why(&self, name: &str) -> Vec<&LockedPackage> {
+        let mut chain: Vec<&LockedPackage> = Vec::new();
+        let mut next = Some(name);
+        while let Some(package) = next.and_then(|name| self.package(name)) {
+            // A lock that somebody edited may lead in a circle.
+            if chain.iter().any(|known| known.name == package.name) {
+                break;
+            }
+            chain.push(package);
+            next = package.pulled_in_by();
+        }
+        chain
+    }
+
+    /// Returns what is different in `wanted`, of the target and architecture that `target` names.
+    pub(super) fn differences(&self, target: &str, wanted: &Self) -> Vec<Difference> {
+        let mut differences = Vec::new();
+        let mut differ = |what, locked: Option<String>, wanted: Option<String>| {
+            if locked != wanted {
+                differences.push(Difference { target: target.to_owned(), what, locked, wanted });
+            }
+        };
+        let shown = |source: &LockedSource| {
+            let date = source.date.map_or_else(|| source.digest.to_string(), shown_date);
+            let suite = if source.suite.is_empty() { String::new() } else { format!(" {}", source.suite) };
+            format!("{}{suite} of {date}", source.name)
+        };
+        let pairs = both(&self.sources, &wanted.sources, |source| (source.name.clone(), source.suite.clone()));
+        for (locked, wanted) in pairs {
+            let same = locked.zip(wanted).is_some_and(|(locked, wanted)| locked.digest == wanted.digest);
+            if !same {
+                differ("source", locked.map(shown), wanted.map(shown));
+            }
+        }
+        let shown = |package: &LockedPackage| format!("{} {}", package.name, package.version);
+        for (locked, wanted) in both(&self.packages, &wanted.packages, |package| package.name.clone()) {
+            match (locked, wanted) {
+                (Some(locked), Some(wanted)) if locked.version == wanted.version && locked.sha256 != wanted.sha256 => {
+                    let shown = |package: &LockedPackage| format!("{} {}", shown(package), package.sha256);
+                    differ("bundled package", Some(shown(locked)), Some(shown(wanted)));
+                }
+                _ => differ("bundled package", locked.map(shown), wanted.map(shown)),
+            }
+        }
+        differences
+    }
+}
+
+/// Writes a number of seconds since 1970 for people.
+fn shown_date(seconds: i64) -> String {
+    let moment = u64::try_from(seconds).ok().and_then(|seconds| UNIX_EPOCH.checked_add(Duration::from_secs(seconds)));
+    // The last moment of the year 9999.
+    match moment.filter(|_| seconds < 253_402_300_800) {
+        Some(moment) => httpdate::fmt_http_date(moment),
+        None => format!("second {seconds}"),
+    }
+}
+
+/// Returns what stands in one list or the other, by key.
+fn both<'list, T, K: Ord>(
+    one: &'list [T],
+    other: &'list [T],
+    key: impl Fn(&T) -> K,
+) -> Vec<(Option<&'list T>, Option<&'list T>)> {
+    let mut found: BTreeMap<K, (Option<&T>, Option<&T>)> = BTreeMap::new();
+    one.iter().for_each(|item| found.entry(key(item)).or_default().0 = Some(item));
+    other.iter().for_each(|item| found.entry(key(item)).or_default().1 = Some(item));
+    found.into_values().collect()
+}
 
 /// An index of packages that was read.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -42,4 +138,11 @@ pub struct LockedPackage {
     pub sha256: Digest,
     /// Why it is there: `requested`, `variant`, `nginx depends on libssl3`.
     pub why: String,
+}
+
+impl LockedPackage {
+    /// Returns the name of the package that asks for it; nothing for one that was requested or belongs to the variant.
+    pub fn pulled_in_by(&self) -> Option<&str> {
+        self.why.split_once(' ').map(|(by, _)| by)
+    }
 }

@@ -1,17 +1,24 @@
 //! Packages of distributions: from signed indexes to locked packages to trees.
 //!
 //! Comes in: the bytes of package indexes and packages, and what a profile asks for. Goes out: the exact packages to
-//! install with the reason for each, their trees, and the database of the package manager. Always holds: nothing is parsed
-//! before its signature or digest has been verified; a choice depends on indexes and requests only, never on the host.
+//! install with the reason for each, their files, their trees, and the database of the package manager. Always holds: nothing
+//! is parsed before its signature or digest has been verified; a choice depends on indexes and requests only, never on the
+//! host.
 //!
-//! [`model`], [`solve`], [`archive`], [`claims`] and [`trust`] know no distribution; [`apt`], [`apk`] and [`pacman`] are what Debian,
-//! Alpine and Arch with their derivatives do their own way.
+//! [`choose`] makes what a lock says of what a profile asks for, [`fetch`] gets the files. [`model`], [`solve`], [`archive`],
+//! [`claims`] and [`trust`] know no distribution; [`apt`], [`apk`] and [`pacman`] are what Debian, Alpine and Arch with their
+//! derivatives do their own way.
 
 pub mod apk;
 pub mod apt;
 pub mod archive;
+mod choose;
 pub mod claims;
 pub mod compression;
+mod error;
+mod fetch;
+mod means;
+mod mirrors;
 pub mod model;
 pub mod pacman;
 mod reader;
@@ -19,3 +26,9 @@ pub mod solve;
 pub mod step;
 pub mod trust;
 mod writer;
+
+pub use choose::{Upgrade, Wanted, choose};
+pub use error::PackageError;
+pub use fetch::fetch;
+pub use means::{Means, Network};
+pub use mirrors::Mirrors;

@@ -20,6 +20,7 @@ mod packages;
 mod quantity;
 mod recipe;
 mod resolver;
+mod sources;
 #[cfg(test)]
 mod shipped;
 mod template;
@@ -37,14 +38,15 @@ use rayon::prelude::*;
 pub use library::{LayerSource, Library, ProfileSource};
 pub use oci::{OciOutput, default_oci};
 pub use output::{
-    ConfextOutput, ImageOutput, Outputs, PortableOutput, ReleaseMatch, RootfsOutput, SysextOutput, default_confext,
-    default_portable, default_rootfs, default_sysext,
+    Bundling, ConfextOutput, ImageOutput, Outputs, PortableOutput, ReleaseMatch, RootfsOutput, SysextOutput,
+    default_confext, default_portable, default_rootfs, default_sysext,
 };
-pub use packages::{Answer, PackageSettings, PathRule};
+pub use packages::{Answer, Bundled, PackageSettings, PathRule, VersionComparison, VersionWish};
 pub use recipe::{
     Account, Action, Base, Contract, Entry, HandOver, Job, Layer, Limits, Origin, OriginPlace, Package, Probe, Process,
     Profile, Question, Recipe, Requirements, Secret, User, Variable, Writable,
 };
+pub use sources::{Keys, PackageSource, SourceContent, address};
 pub use template::{Rendered, Scope, Templates, Used};
 pub use variables::Setting;
 
@@ -89,7 +91,13 @@ pub fn requirements(library: &Library, request: &Request) -> Result<Requirements
             Some(Base::Path { name, .. }) => Some(name),
             _ => None,
         };
-        Requirements { image, base_path, packages: resolver.packages(tables), distro: resolver.distro.clone() }
+        let packages = resolver.packages(tables);
+        let bundled = resolver.bundling().any().then(|| {
+            let settings = resolver.package_settings(&resolver.library.profile.packages);
+            let sources = resolver.package_sources();
+            Bundled::of(&packages, settings, sources)
+        });
+        Requirements { image, base_path, packages, bundled, distro: resolver.distro.clone() }
     })
 }
 
@@ -179,6 +187,8 @@ impl Resolver<'_> {
         }
         let outputs = self.outputs(&contract);
         let allowed_rules = self.allowed_rules();
+        let package_settings = self.package_settings(&self.library.profile.packages);
+        let package_sources = self.package_sources();
         Recipe {
             profile,
             image,
@@ -186,7 +196,8 @@ impl Resolver<'_> {
             variables,
             layers,
             packages,
-            package_settings: PackageSettings::default(),
+            package_settings,
+            package_sources,
             users: std::mem::take(&mut self.users),
             groups: std::mem::take(&mut self.groups),
             triggers,
@@ -401,8 +412,16 @@ impl Resolver<'_> {
             };
             let family = self.distro.family;
             let names = names.iter().filter_map(|name| self.read(Some(name), |text| names::package(family, text)));
-            let names = names.collect();
-            packages.insert(name.to_string(), Package { names, place: name.place.clone() });
+            let names: Vec<String> = names.collect();
+            let version = self.version_wish(table.version.as_ref());
+            if let (Some(written), [_, _, ..]) = (&table.version, names.as_slice()) {
+                self.problems.push(
+                    Problem::at(&written.place, "which of these packages has this version?")
+                        .rule("`version` is that of one package, and the distro has several for this name")
+                        .help("give the others tables of their own"),
+                );
+            }
+            packages.insert(name.to_string(), Package { names, version, place: name.place.clone() });
         }
         packages
     }

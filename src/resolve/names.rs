@@ -30,6 +30,19 @@ pub(super) fn package(family: Family, text: &str) -> Result<String, String> {
     Err(format!("`{}` is no name of a package: expected {rule}; versions are no part of it", text.escape_debug()))
 }
 
+/// Checks the name of a suite or component: part of addresses, with slashes inside.
+///
+/// # Errors
+/// A sentence that says what is expected.
+pub(super) fn part_of_repository(text: &str) -> Result<String, String> {
+    let inner = |byte: u8| is_word(byte) || b"._-+~/".contains(&byte);
+    let part = |part: &str| part.bytes().next().is_some_and(is_word) && part.bytes().all(inner);
+    if text.split('/').all(part) {
+        return Ok(text.to_owned());
+    }
+    Err(format!("`{}` is no suite or component: expected a name such as `bookworm-updates`", text.escape_debug()))
+}
+
 /// Checks the name of an image: `registry.example.org:5000/name:tag@sha256:…`.
 ///
 /// # Errors

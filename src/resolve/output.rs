@@ -10,8 +10,8 @@ use super::resolver::Resolver;
 use crate::distro::Distro;
 use crate::spec::{
     ConfextTable, EtcContent, Filesystem, Host, ImageCompression, ImageFormat, ImageTable, KernelVersion, Located,
-    Name, OverTable, Place, PortableTable, Problem, Scope, SpecError, SysextTable, SystemdVersion, TarCompression,
-    UnitName, Verity,
+    Name, OverTable, PackageOrigin, Place, PortableTable, Problem, Scope, SpecError, SysextTable, SystemdVersion,
+    TarCompression, UnitName, Verity,
 };
 
 /// The shapes that a profile declares.
@@ -29,6 +29,28 @@ pub struct Outputs {
     pub portable: Option<PortableOutput>,
     /// An image for container engines.
     pub oci: Option<OciOutput>,
+    /// Which of them carry packages.
+    pub bundled: Bundling,
+}
+
+/// Which outputs carry the packages that the lock names.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub struct Bundling {
+    /// `[output.rootfs]`.
+    pub rootfs: bool,
+    /// `[output.tar]`.
+    pub tar: bool,
+    /// `[output.portable]`.
+    pub portable: bool,
+    /// `[output.oci]`.
+    pub oci: bool,
+}
+
+impl Bundling {
+    /// Tells whether any does.
+    pub fn any(self) -> bool {
+        self.rootfs || self.tar || self.portable || self.oci
+    }
 }
 
 /// How the directory and the Dockerfile are written.
@@ -227,7 +249,33 @@ impl Resolver<'_> {
             portable(table, output).map_err(|problem| self.problems.push(*problem)).ok()
         });
         let oci = tables.oci.as_ref().and_then(|table| self.oci(table, tables.rootfs.as_ref(), contract));
-        Outputs { rootfs, tar, sysext, confext, portable, oci }
+        Outputs { rootfs, tar, sysext, confext, portable, oci, bundled: self.bundling() }
+    }
+
+    /// Tells which outputs carry packages.
+    pub(super) fn bundling(&mut self) -> Bundling {
+        let outputs = &self.library.profile.output;
+        let from = &self.library.profile.from;
+        let origins = [
+            outputs.rootfs.as_ref().and_then(|table| table.packages.as_ref()),
+            outputs.tar.as_ref().and_then(|table| table.packages.as_ref()),
+            outputs.portable.as_ref().and_then(|table| table.packages.as_ref()),
+            outputs.oci.as_ref().and_then(|table| table.packages.as_ref()),
+        ];
+        let below = from.image.as_ref().or(from.path.as_ref());
+        let [rootfs, tar, portable, oci] = origins.map(|origin| {
+            let bundled = origin.filter(|origin| origin.value == PackageOrigin::Bundled);
+            if let (Some(bundled), Some(below)) = (bundled, below) {
+                self.problems.push(
+                    Problem::at(&bundled.place, "the packages have no place: the layers stand on an image")
+                        .related(&below.place, "the image")
+                        .rule("bundled packages are the lowest part of a tree")
+                        .help("leave `[from]` out, or choose `packages = \"external\"`"),
+                );
+            }
+            bundled.is_some()
+        });
+        Bundling { rootfs, tar, portable, oci }
     }
 
     fn of(&self) -> Of<'_> {

@@ -8,7 +8,8 @@ use std::time::Duration;
 use serde::{Serialize, Serializer};
 
 use super::output::Outputs;
-use super::packages::PackageSettings;
+use super::packages::{Bundled, PackageSettings, VersionWish};
+use super::sources::PackageSource;
 use super::template::Used;
 use crate::distro::Distro;
 use crate::spec::{JobTime, LogDestination, Need, Place, Restart, RuleId, Scalar, Tier, WritableKind};
@@ -33,6 +34,8 @@ pub struct Recipe {
     pub packages: BTreeMap<String, Package>,
     /// How packages become part of a tree.
     pub package_settings: PackageSettings,
+    /// Where packages come from.
+    pub package_sources: Vec<PackageSource>,
     /// Users, by name.
     pub users: BTreeMap<String, User>,
     /// Groups, by name; users' own groups are not among them.
@@ -60,9 +63,19 @@ pub struct Requirements {
     pub base_path: Option<String>,
     /// Packages, by logical name.
     pub packages: BTreeMap<String, Package>,
+    /// What is asked of the packages that outputs carry; nothing when none does.
+    pub bundled: Option<Bundled>,
 }
 
 impl Recipe {
+    /// Returns what is asked of the packages that outputs carry; nothing when none does.
+    pub fn bundled(&self) -> Option<Bundled> {
+        self.outputs
+            .bundled
+            .any()
+            .then(|| Bundled::of(&self.packages, self.package_settings.clone(), self.package_sources.clone()))
+    }
+
     /// Returns what the recipe asks of the outside world.
     pub fn requirements(&self) -> Requirements {
         let base_path = match &self.base {
@@ -70,7 +83,7 @@ impl Recipe {
             _ => None,
         };
         let (distro, image, packages) = (self.distro.clone(), self.image.clone(), self.packages.clone());
-        Requirements { distro, image, base_path, packages }
+        Requirements { distro, image, base_path, packages, bundled: self.bundled() }
     }
 }
 
@@ -213,6 +226,9 @@ impl std::fmt::Display for OriginPlace {
 pub struct Package {
     /// The distribution's own names.
     pub names: Vec<String>,
+    /// The versions that will do, where packages are bundled.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub version: Option<VersionWish>,
     /// Where it was asked for.
     #[serde(serialize_with = "as_text")]
     pub place: Place,

@@ -4,6 +4,7 @@ use schemars::JsonSchema;
 use serde::Deserialize;
 
 use super::merge::merge_fields;
+use super::packages::SourceTable;
 use super::source::{Located, Table};
 use super::value::{Identifier, Mode, Name};
 use super::version::{KernelVersion, SystemdVersion};
@@ -58,6 +59,9 @@ pub struct DistroDocument {
     pub mirrors: Option<Vec<Located<String>>>,
     /// The package that holds the keys of the repositories.
     pub keyring: Option<Located<String>>,
+    /// Its own repositories.
+    #[serde(default)]
+    pub source: Table<Name, SourceTable>,
     /// Facts that hold for every release.
     #[serde(default)]
     pub facts: FactsTable,
@@ -81,6 +85,9 @@ pub struct ReleaseTable {
     pub aliases: Option<Vec<Located<String>>>,
     /// Package repositories, when they are elsewhere than those of other releases.
     pub mirrors: Option<Vec<Located<String>>>,
+    /// What differs in the repositories of this release.
+    #[serde(default)]
+    pub source: Table<Name, SourceTable>,
     /// Facts that differ in this release.
     #[serde(default)]
     pub facts: FactsTable,
@@ -131,7 +138,7 @@ pub struct CommandsTable {
     pub update_ca: Option<Vec<Located<String>>>,
 }
 
-merge_fields!(ReleaseTable { codename, version_id, aliases, mirrors, facts });
+merge_fields!(ReleaseTable { codename, version_id, aliases, mirrors, source, facts });
 merge_fields!(FactsTable {
     image,
     libc,
@@ -154,6 +161,7 @@ merge_fields!(DistroDocument {
     default_release,
     mirrors,
     keyring,
+    source,
     facts,
     architecture,
     release,

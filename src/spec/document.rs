@@ -6,6 +6,7 @@ use serde::Deserialize;
 use super::entry::{DirectoryTable, FileTable, LinkTable, RemoveTable, conditional};
 use super::merge::{Merge, merge_fields};
 use super::output::OutputTables;
+use super::packages::{PackagesTable, SourceTable};
 use super::runtime::{JobTable, ProcessTable, SecretTable, WritableTable};
 use super::source::{Located, Table};
 use super::value::{EnvironmentName, Identifier, Name, Number, RuleId, Scalar};
@@ -133,6 +134,12 @@ document!(
         /// Labels of the image; values are rendered as templates.
         #[serde(default)]
         labels: Table<String, Located<String>>,
+        /// How outputs that bundle packages get theirs.
+        #[serde(default)]
+        packages: PackagesTable,
+        /// Repositories of packages, besides those of the distribution.
+        #[serde(default)]
+        source: Table<Name, SourceTable>,
         /// Shapes to write.
         #[serde(default)]
         output: OutputTables,
@@ -227,6 +234,12 @@ pub struct DistroTable {
     pub release: Option<Located<String>>,
     /// The base image, by reference; the description's own otherwise. Rendered as a template.
     pub image: Option<Located<String>>,
+    /// Take the distribution's own repositories as they were at this moment, such as `20260401T000000Z`; rendered as a
+    /// template.
+    pub snapshot: Option<Located<String>>,
+    /// Changes of the distribution's own repositories, by their names in its description.
+    #[serde(default)]
+    pub source: Table<Name, SourceTable>,
 }
 
 /// `[from]`: what is below the layers.
@@ -296,6 +309,9 @@ pub struct PackageTable {
     /// An empty list means that the distro needs nothing.
     #[serde(default)]
     pub names: Table<Name, Vec<Located<String>>>,
+    /// The versions that will do, where packages are bundled: one of `=`, `<`, `<=`, `>=`, `>` and a version, such as
+    /// `>=1.26`; rendered as a template.
+    pub version: Option<Located<String>>,
     /// Only for these distros and those that are like them.
     pub only: Option<Vec<Located<Name>>>,
     /// Not for these distros and those that are like them.
@@ -354,9 +370,9 @@ pub struct LintTable {
     pub allow: Table<RuleId, Located<String>>,
 }
 
-merge_fields!(DistroTable { like, release, image });
+merge_fields!(DistroTable { like, release, image, snapshot, source });
 merge_fields!(VariableTable { kind, default, minimum, maximum, pattern, choices, help });
-merge_fields!(PackageTable { names, only, except, when });
+merge_fields!(PackageTable { names, version, only, except, when });
 merge_fields!(UserTable { uid, gid, groups, home, shell, comment });
 merge_fields!(GroupTable { gid });
 merge_fields!(TriggerTable { command, only, except, when });
@@ -408,6 +424,8 @@ impl Merge for ProfileDocument {
         self.distro.merge_with(over.distro);
         self.from.merge_with(over.from);
         self.labels.merge_with(over.labels);
+        self.packages.merge_with(over.packages);
+        self.source.merge_with(over.source);
         self.output.merge_with(over.output);
         self.lint.merge_with(over.lint);
     }

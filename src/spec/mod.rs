@@ -34,7 +34,7 @@ pub use output::{
     OciTable, OutputTables, OverTable, PackageOrigin, PortableTable, RootfsTable, SbomFormat, Scope, SysextTable,
     TarCompression, TarTable, Verity,
 };
-pub use packages::{PackageVariant, Scripts};
+pub use packages::{AnswerTable, PackageVariant, PackagesTable, Scripts, SourceTable};
 pub use problem::{Problem, Severity, nearest};
 pub use project::{Folder, FolderEntry, FolderEntryKind, Origin, Project, SpecError};
 pub use runtime::{

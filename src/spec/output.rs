@@ -30,7 +30,7 @@ pub struct OutputTables {
 #[derive(Debug, Clone, Default, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct RootfsTable {
-    /// Where packages come from.
+    /// Where packages come from; `external` by default.
     pub packages: Option<Located<PackageOrigin>>,
     /// The process that the image starts; needed when there are several.
     pub process: Option<Located<Name>>,
@@ -42,6 +42,8 @@ pub struct RootfsTable {
 pub struct TarTable {
     /// How the archive is compressed; `none` by default.
     pub compression: Option<Located<TarCompression>>,
+    /// Where packages come from; `external` by default.
+    pub packages: Option<Located<PackageOrigin>>,
 }
 
 /// How a tar archive is compressed.
@@ -66,6 +68,8 @@ pub struct OciTable {
     pub format: Option<Located<OciFormat>>,
     /// What the image is called where it is loaded, such as `registry.example.org/shop/web:1.4`; rendered as a template.
     pub reference: Option<Located<String>>,
+    /// Where packages come from; `external` by default.
+    pub packages: Option<Located<PackageOrigin>>,
     /// What is below the layers: `scratch` is nothing; what `[from]` of the profile says by default.
     pub from: Option<Located<String>>,
     /// How layers are compressed; `zstd` by default, and `none` in a `docker-archive`.
@@ -129,6 +133,8 @@ pub enum SbomFormat {
 pub enum PackageOrigin {
     /// The distribution's package manager installs them when the image is built.
     External,
+    /// They are part of what is written: those that the lock names.
+    Bundled,
 }
 
 /// Defines the table of an image that systemd takes: its own keys, and those that all of them share. serde's `flatten`
@@ -240,6 +246,8 @@ image_table!(
 image_table!(
     /// `[output.portable]`: see portablectl(1).
     PortableTable {
+        /// Where packages come from; `external` by default.
+        packages: Option<Located<PackageOrigin>>,
         /// Prefixes of the units that may be attached; the name of the image by default.
         prefixes: Option<Vec<Located<Name>>>,
     }
@@ -349,11 +357,12 @@ pub enum EtcContent {
 }
 
 merge_fields!(RootfsTable { packages, process });
-merge_fields!(TarTable { compression });
+merge_fields!(TarTable { compression, packages });
 merge_fields!(OciTable {
     name,
     format,
     reference,
+    packages,
     from,
     compression,
     level,

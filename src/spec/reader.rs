@@ -8,7 +8,8 @@ use super::source::{Place, Source};
 /// Keys that only a layer has at its top.
 const LAYER_KEYS: [&str; 4] = ["tier", "requires", "conflicts", "tree"];
 /// Keys that only a profile has at its top.
-const PROFILE_KEYS: [&str; 8] = ["name", "version", "extends", "layers", "epoch", "distro", "labels", "output"];
+const PROFILE_KEYS: [&str; 10] =
+    ["name", "version", "extends", "layers", "epoch", "distro", "labels", "packages", "source", "output"];
 
 /// Turns an error of the TOML reader into a problem; what is not known gets a suggestion.
 pub(super) fn problem(source: &Arc<Source>, error: &toml::de::Error) -> Problem {

@@ -88,9 +88,9 @@ mod tests {
             format!("{}: {}", schema["title"].as_str().unwrap(), keys.join(" "))
         });
         insta::assert_snapshot!(keys.join("\n"), @r#"
-        layerforge profile: name version summary extends layers epoch distro from labels output lint variable package user group file link directory remove trigger writable environment process job secret
+        layerforge profile: name version summary extends layers epoch distro from labels packages source output lint variable package user group file link directory remove trigger writable environment process job secret
         layerforge layer: tier summary requires conflicts tree variable package user group file link directory remove trigger writable environment process job secret
-        layerforge distro description: title id like family default_release mirrors keyring facts architecture release
+        layerforge distro description: title id like family default_release mirrors keyring source facts architecture release
         "#);
     }
 

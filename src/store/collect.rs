@@ -1,7 +1,7 @@
 //! Removing what is kept for folders that are gone.
 //!
-//! Every entry but those that are of no folder (archives, chunks, images, layers, downloads, notes, packs, trees) ends with the path that
-//! it is for and the length of that path (u32, little-endian).
+//! Every entry but those that are of no folder (archives, chunks, images, layers, downloads, pools, notes, packs, trees) ends with
+//! the path that it is for and the length of that path (u32, little-endian).
 
 use std::ffi::OsStr;
 use std::io::{Read, Seek, SeekFrom};
@@ -94,6 +94,7 @@ fn is_abandoned(bucket: Bucket, path: &Path, opened: Timestamp) -> bool {
         | Bucket::Chunks
         | Bucket::Images
         | Bucket::Downloads
+        | Bucket::Pools
         | Bucket::Layers
         | Bucket::Diffs
         | Bucket::Packs

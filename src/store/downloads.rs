@@ -45,6 +45,20 @@ impl Store {
         Ok(Some(path))
     }
 
+    /// Keeps bytes from elsewhere that were verified otherwise, and returns their digest.
+    ///
+    /// # Errors
+    /// When the cache folder cannot be written.
+    pub fn keep_download(&self, bytes: &[u8]) -> fs::Result<Digest> {
+        let digest = Digest::of(bytes);
+        if let Begun::Partial(mut partial) = self.begin_download(&digest)? {
+            partial.restart()?;
+            partial.write(bytes)?;
+            partial.keep()?;
+        }
+        Ok(digest)
+    }
+
     /// Begins a download, or goes on with one. Waits for another process that fetches the same.
     ///
     /// # Errors

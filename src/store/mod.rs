@@ -13,6 +13,7 @@ mod layers;
 mod listing;
 mod notes;
 mod packages;
+mod pools;
 mod record;
 mod texts;
 
@@ -65,6 +66,8 @@ enum Bucket {
     Diffs,
     /// `downloads-1/HEX`: content from elsewhere; HEX is its SHA-256. `HEX.part` is what there is of it so far.
     Downloads,
+    /// `pools-1/HEX`: what a package index was parsed into; HEX is the digest of all that it was made from.
+    Pools,
     /// `notes-1/HEX`: a small text about what is elsewhere; HEX is the SHA-256 of what it is about.
     Notes,
     /// `packs-1/HEX`: a package that was unpacked; HEX is the SHA-256 of the package.
@@ -74,7 +77,7 @@ enum Bucket {
 }
 
 impl Bucket {
-    const ALL: [Self; 12] = [
+    const ALL: [Self; 13] = [
         Self::Records,
         Self::Sources,
         Self::Texts,
@@ -84,6 +87,7 @@ impl Bucket {
         Self::Layers,
         Self::Diffs,
         Self::Downloads,
+        Self::Pools,
         Self::Notes,
         Self::Packs,
         Self::Trees,
@@ -100,6 +104,7 @@ impl Bucket {
             Self::Layers => "layers-1",
             Self::Diffs => "diffs-1",
             Self::Downloads => "downloads-1",
+            Self::Pools => "pools-1",
             Self::Notes => "notes-1",
             Self::Packs => "packs-1",
             Self::Trees => "trees-1",

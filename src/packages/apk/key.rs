@@ -94,7 +94,10 @@ pub(super) fn signature_name(name: &str) -> Option<(Algorithm, &str)> {
 
 /// Tells whether a name is that of a file and of nothing else: keys are looked up by it.
 fn is_key_name(name: &[u8]) -> bool {
-    !name.is_empty() && name.len() <= 200 && name[0] != b'.' && name.iter().all(|byte| byte.is_ascii_graphic() && *byte != b'/')
+    !name.is_empty()
+        && name.len() <= 200
+        && name[0] != b'.'
+        && name.iter().all(|byte| byte.is_ascii_graphic() && *byte != b'/')
 }
 
 /// A key of Alpine by the name of its file and the digest of that; it is fetched when it is needed.
@@ -139,10 +142,7 @@ const PINNED: &[(&str, &[(&str, &str)])] = &[
             ("616ae350", "d11f6b21c61b4274e182eb888883a8ba8acdbf820dcc7a6d82a7d9fc2fd2836d"),
         ],
     ),
-    (
-        "armhf",
-        &[("524d27bb", "1bb2a846c0ea4ca9d0e7862f970863857fc33c32f5506098c636a62a726a847b")],
-    ),
+    ("armhf", &[("524d27bb", "1bb2a846c0ea4ca9d0e7862f970863857fc33c32f5506098c636a62a726a847b")]),
     (
         "armv7",
         &[

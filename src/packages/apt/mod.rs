@@ -7,9 +7,12 @@
 pub mod archive;
 pub mod control;
 pub mod database;
+mod folder;
+pub mod host;
 pub mod index;
 pub mod relation;
 pub mod release;
+pub(super) mod repository;
 pub mod rules;
 pub mod version;
 

@@ -218,8 +218,7 @@ fn unpack_with(form: &impl Form, package: &Fetched, packs: &Path, threads: u32) 
     if let Some(known) = pack::read(&path)? {
         return Ok(known);
     }
-    let file = fs::open(&package.path)?;
-    verify(package, &file)?;
+    let file = open(package)?;
     let mut pack = Pack(Writer::create(packs, &path)?);
     let unpacked = match form.read(&file, package, threads, &mut pack) {
         Ok(unpacked) => unpacked,
@@ -230,11 +229,13 @@ fn unpack_with(form: &impl Form, package: &Fetched, packs: &Path, threads: u32) 
     Ok(unpacked)
 }
 
-fn verify(package: &Fetched, file: &File) -> Result<(), ArchiveError> {
+/// Opens a package whose length and digest are right.
+pub(super) fn open(package: &Fetched) -> Result<File, ArchiveError> {
+    let file = fs::open(&package.path)?;
     let (digest, size) =
-        Digest::of_stream(BufReader::with_capacity(CHUNK, file)).map_err(fs::Error::on("read", &*package.path))?;
+        Digest::of_stream(BufReader::with_capacity(CHUNK, &file)).map_err(fs::Error::on("read", &*package.path))?;
     if (digest, size) == (package.digest, package.size) {
-        return Ok(());
+        return Ok(file);
     }
     let (expected, expected_size) = (package.digest, package.size);
     Err(ArchiveError::Other { package: package.path.clone(), size, digest, expected_size, expected })

@@ -181,7 +181,8 @@ impl<'clauses> State<'clauses> {
 
     /// Begins a level with a choice.
     pub(super) fn choose(&mut self, package: PackageId, cause: Cause) {
-        let queues = [NEEDED, LATE, CERTAIN, WISHED].map(|queue: usize| (self.queues[queue].clauses.len(), self.queues[queue].next));
+        let queues = [NEEDED, LATE, CERTAIN, WISHED]
+            .map(|queue: usize| (self.queues[queue].clauses.len(), self.queues[queue].next));
         self.levels.push(Level { trail: self.trail.len(), queues });
         self.set(package, Fate::In(cause));
     }

@@ -108,15 +108,7 @@ impl Keyring {
     /// # Errors
     /// When it has another form, text outside of what is signed, or no good signature.
     pub fn verify(&self, file: &str, bytes: &[u8], now: i64) -> Result<Signed, TrustError> {
-        let fault = |reason: String| TrustError::Form { file: file.to_owned(), reason };
-        if bytes.len() > LARGEST {
-            return Err(fault(format!("it is longer than {LARGEST} bytes")));
-        }
-        if !bytes.starts_with(CLEARTEXT) {
-            return Err(fault("it does not begin with `-----BEGIN PGP SIGNED MESSAGE-----`".into()));
-        }
-        let text = std::str::from_utf8(bytes).map_err(|_| fault("it is not UTF-8".into()))?;
-        let (message, _) = CleartextSignedMessage::from_string(text).map_err(|error| fault(error.to_string()))?;
+        let (message, _) = cleartext(file, bytes)?;
         let signed = message.signed_text();
         let signers = self.good(file, message.signatures(), signed.as_bytes(), now)?;
         Ok(Signed { text: signed.replace("\r\n", "\n"), signers })
@@ -185,6 +177,28 @@ impl Keyring {
         }
         Err(refusal)
     }
+}
+
+/// Returns the text of an `InRelease` file whoever signed it: for sources that nobody has to vouch for.
+///
+/// # Errors
+/// When it has another form, or text outside of what is signed.
+pub fn unverified(file: &str, bytes: &[u8]) -> Result<String, TrustError> {
+    let (message, _) = cleartext(file, bytes)?;
+    Ok(message.signed_text().replace("\r\n", "\n"))
+}
+
+/// Reads the form of an `InRelease` file.
+fn cleartext(file: &str, bytes: &[u8]) -> Result<(CleartextSignedMessage, pgp::armor::Headers), TrustError> {
+    let fault = |reason: String| TrustError::Form { file: file.to_owned(), reason };
+    if bytes.len() > LARGEST {
+        return Err(fault(format!("it is longer than {LARGEST} bytes")));
+    }
+    if !bytes.starts_with(CLEARTEXT) {
+        return Err(fault("it does not begin with `-----BEGIN PGP SIGNED MESSAGE-----`".into()));
+    }
+    let text = std::str::from_utf8(bytes).map_err(|_| fault("it is not UTF-8".into()))?;
+    CleartextSignedMessage::from_string(text).map_err(|error| fault(error.to_string()))
 }
 
 /// Returns what is wrong with a signature whoever made it.

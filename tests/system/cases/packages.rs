@@ -170,7 +170,9 @@ fn differences(own: &BTreeMap<String, Seen>, other: &BTreeMap<String, Seen>) -> 
         }
     }
     let only = other.keys().filter(|path| !own.contains_key(*path));
-    let unknown = only.filter(|path| !ONLY_THEIRS.contains(&path.as_str()) && !DIFFERENT.contains(&path.as_str()) && !of_the_run(path));
+    let unknown = only.filter(|path| {
+        !ONLY_THEIRS.contains(&path.as_str()) && !DIFFERENT.contains(&path.as_str()) && !of_the_run(path)
+    });
     differences.extend(unknown.map(|path| format!("only theirs: {path}")));
     differences
 }

@@ -8,7 +8,7 @@ mod ar;
 use std::fs::File;
 use std::io::{BufReader, Read};
 
-use crate::packages::archive::{CHUNK, CONTROL_BYTES, DATA_BYTES, Failure, Form, Pack, control_file, member};
+use crate::packages::archive::{self, CHUNK, CONTROL_BYTES, DATA_BYTES, Failure, Form, Pack, control_file, member};
 pub use crate::packages::archive::{ArchiveError, ArchiveFault, ControlFile, Entry, Fetched, Item, Unpacked};
 use crate::packages::compression::Compression;
 use crate::tree::{Kind, StreamItem, TarFault, TarStream, TreePath};
@@ -76,7 +76,17 @@ fn entries(file: &File, part: &ar::Member, threads: u32, pack: &mut Pack) -> Res
 /// # Errors
 /// The first failure, in the order of the packages.
 pub fn unpack_all(packages: &[Fetched], packs: &std::path::Path) -> Result<Vec<Unpacked>, ArchiveError> {
-    crate::packages::archive::unpack_all(&Deb, packages, packs)
+    archive::unpack_all(&Deb, packages, packs)
+}
+
+/// Reads the control files of a package and nothing else of it.
+///
+/// # Errors
+/// When it is not the package that is expected, or not made as packages are.
+pub fn control(package: &Fetched) -> Result<Vec<ControlFile>, ArchiveError> {
+    let file = archive::open(package)?;
+    let read = || control_files(&file, &ar::parts(&file, package.size)?.control);
+    read().map_err(|fault| ArchiveError::Fault { package: package.path.clone(), fault })
 }
 
 #[cfg(test)]

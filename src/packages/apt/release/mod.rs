@@ -7,14 +7,17 @@ mod date;
 
 use std::collections::BTreeMap;
 
-use crate::packages::compression::Compression;
 use super::control::{self, ControlError, shown};
 use crate::digest::Digest;
+use crate::packages::compression::Compression;
 
 pub use date::{parse_date, show_date};
 
 /// How far a file may lie in the future, in seconds, as apt allows.
 const CLOCK_SKEW: i64 = 10;
+
+/// The priority of versions that nothing is said about (apt_preferences(5)).
+pub const USUAL_PRIORITY: i32 = 500;
 
 /// A Release file that cannot be taken.
 #[derive(Debug, thiserror::Error)]
@@ -127,6 +130,9 @@ pub struct Release {
     pub by_hash: bool,
     /// Whether packages for all architectures stand in the index of each.
     pub all_included: bool,
+    /// How much its versions are preferred where nobody says so (apt_preferences(5)): what is not for everybody is not
+    /// taken by itself.
+    pub priority: i32,
     /// Every file with its digest and length, by its path relative to the Release file.
     pub files: BTreeMap<String, (Digest, u64)>,
 }
@@ -154,6 +160,7 @@ impl Release {
     pub fn parse(file: &str, text: &str) -> Result<Self, ReleaseError> {
         let stanza = control::single(file, text.as_bytes())?;
         let get = |name: &str| String::from_utf8_lossy(stanza.get(name).unwrap_or_default()).into_owned();
+        let is = |name: &str| get(name).eq_ignore_ascii_case("yes");
         let words = |name: &str| get(name).split_whitespace().map(str::to_owned).collect::<Vec<_>>();
         let fault = |field, reason: String| ReleaseError::Field { file: file.to_owned(), field, reason };
         let date = |field| {
@@ -173,7 +180,12 @@ impl Release {
             valid_until,
             components: words("Components"),
             architectures: words("Architectures"),
-            by_hash: get("Acquire-By-Hash").eq_ignore_ascii_case("yes"),
+            by_hash: is("Acquire-By-Hash"),
+            priority: match (is("NotAutomatic"), is("ButAutomaticUpgrades")) {
+                (false, _) => USUAL_PRIORITY,
+                (true, false) => 1,
+                (true, true) => 100,
+            },
             all_included: words("No-Support-for-Architecture-all").iter().any(|word| word == "Packages"),
             files: files(&get("SHA256")).map_err(|reason| fault("SHA256", reason))?,
         })

@@ -1,0 +1,108 @@
+//! Why packages cannot be had.
+
+use super::apt::archive::ArchiveError;
+use super::apt::control::ControlError;
+use super::apt::index::IndexError;
+use super::apt::release::ReleaseError;
+use super::apt::trust::TrustError;
+use super::solve::Explanation;
+use crate::fetch::FetchError;
+use crate::fs;
+
+/// A failure to choose or to fetch packages.
+#[derive(Debug, thiserror::Error)]
+pub enum PackageError {
+    /// The family of the distro is not one whose packages are bundled.
+    #[error("packages of {distro} cannot be bundled: this version of layerforge bundles those of apt only")]
+    Family {
+        /// The distro.
+        distro: String,
+    },
+    /// There is nowhere to take packages from.
+    #[error("{distro} has no sources of packages: name them as `[source.NAME]` in its description or in the profile")]
+    NoSources {
+        /// The distro.
+        distro: String,
+    },
+    /// The keys of a source are not known.
+    #[error(
+        "the keys of `{keyring}`, which vouch for the source `{source_name}`, are no part of layerforge: name a file of them \
+         with `signed_by`"
+    )]
+    NoKeys {
+        /// The source.
+        source_name: String,
+        /// The package that holds its keys.
+        keyring: String,
+    },
+    /// No set of packages does what is asked for.
+    #[error("for {target}, {explanation}")]
+    Unsolvable {
+        /// The target.
+        target: String,
+        /// Why not.
+        explanation: Explanation,
+    },
+    /// A source cannot be used, whichever of its addresses is asked.
+    #[error("the source `{source_name}` cannot be used{}", each(failures))]
+    Source {
+        /// The source.
+        source_name: String,
+        /// What is wrong at each address.
+        failures: Vec<PackageError>,
+    },
+    /// A package of the lock is from a source that there is not.
+    #[error("the lock takes `{package}` from the source `{source_name}`, which the profile does not have")]
+    UnknownSource {
+        /// The package.
+        package: String,
+        /// The source.
+        source_name: String,
+    },
+    /// Who signed a file cannot be told, or is not trusted.
+    #[error(transparent)]
+    Trust(#[from] TrustError),
+    /// What a repository says of itself cannot be taken.
+    #[error(transparent)]
+    Release(#[from] ReleaseError),
+    /// An index cannot be read.
+    #[error(transparent)]
+    Index(#[from] IndexError),
+    /// A package of a folder is not made as packages are.
+    #[error(transparent)]
+    Archive(#[from] ArchiveError),
+    /// Something cannot be fetched.
+    #[error(transparent)]
+    Fetch(#[from] FetchError),
+    /// A file could not be read or written.
+    #[error(transparent)]
+    File(#[from] fs::Error),
+}
+
+impl From<ControlError> for PackageError {
+    fn from(error: ControlError) -> Self {
+        Self::Index(error.into())
+    }
+}
+
+impl PackageError {
+    /// Tells whether nothing is wrong but that no packages do what is asked for.
+    pub fn is_unsolvable(&self) -> bool {
+        matches!(
+            self,
+            Self::Family { .. } | Self::NoSources { .. } | Self::Unsolvable { .. } | Self::UnknownSource { .. }
+        )
+    }
+
+    /// Returns the failures at each of several addresses as one; that of the only one as it is.
+    pub(super) fn of_source(source_name: &str, mut failures: Vec<Self>) -> Self {
+        match failures.len() {
+            1 => failures.remove(0),
+            _ => Self::Source { source_name: source_name.to_owned(), failures },
+        }
+    }
+}
+
+fn each(failures: &[PackageError]) -> String {
+    failures.iter().map(|failure| format!("\n  {failure}")).collect()
+}
