@@ -1,4 +1,5 @@
-//! How fast container images are written, beside `tar | zstd`, `tar | gzip`, and buildah.
+//! How fast container images are written, beside `tar | zstd`, `tar | gzip`, buildah and umoci; what a
+//! change costs until it is in a registry; what the images of several distros share.
 //!
 //! Comes in: the number of rounds. Goes out: tables, and `docs/benchmarks/oci.json` with every sample. Always holds: all tasks
 //! take turns within each round; every task is a whole process; inputs and images lie in memory. Needs root, for buildah.
@@ -14,6 +15,7 @@
 mod debian;
 #[path = "../render/measure.rs"]
 mod measure;
+mod registry;
 mod report;
 mod tasks;
 
@@ -27,6 +29,16 @@ use layerforge::image::oci::layer::{Codec, write_layer};
 
 /// Fewer rounds are a quick look: their numbers are printed and not kept.
 const ROUNDS: usize = 5;
+
+/// Profiles of the program itself whose images for four distros are compared.
+const PROFILES: [&str; 2] = ["default", "discourse"];
+
+/// All that is reported.
+pub(crate) struct Results {
+    pub(crate) measured: tasks::Measured,
+    /// How many bytes the layers for all distros of a profile take: all together, and each kept once.
+    pub(crate) shared: Vec<(&'static str, (u64, u64))>,
+}
 
 type Result<T> = std::result::Result<T, Box<dyn Error>>;
 
@@ -76,7 +88,10 @@ fn bench(rounds: usize) -> Result<()> {
 }
 
 fn measured(folder: &Path, rounds: usize) -> Result<()> {
-    let results = tasks::run(folder, rounds)?;
+    let measured = tasks::run(folder, rounds)?;
+    let shared =
+        PROFILES.iter().map(|profile| Ok((*profile, tasks::shared(folder, profile)?))).collect::<Result<Vec<_>>>()?;
+    let results = Results { measured, shared };
     print!("{}", report::tables(&results));
     if rounds >= ROUNDS { report::keep(&results) } else { Ok(()) }
 }

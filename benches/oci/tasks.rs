@@ -1,12 +1,16 @@
 //! What is measured, and in which order.
 
+use std::collections::BTreeMap;
 use std::fs;
 use std::path::Path;
 use std::process::Command;
 
+use layerforge::image::oci::Layout;
+
 use crate::Result;
 use crate::debian;
 use crate::measure::{self, Sample};
+use crate::registry::Registry;
 
 /// The names under which tasks are found again.
 pub(crate) const ZSTD: &str = "layerforge layer, zstd 3";
@@ -15,9 +19,11 @@ pub(crate) const TAR_ZSTD: &str = "tar | zstd -3 -T0";
 pub(crate) const TAR_GZIP: &str = "tar | gzip -6";
 pub(crate) const IMAGE: &str = "layerforge render, gzip, new store";
 pub(crate) const AGAIN: &str = "layerforge render, gzip, one file of the top layer changed";
+pub(crate) const PUSHED: &str = "layerforge render and push, gzip, one file of the top layer changed";
 pub(crate) const BUILDAH: &str = "buildah copy and commit, gzip";
+pub(crate) const UMOCI: &str = "umoci insert, gzip";
 
-const NAMES: [&str; 7] = [ZSTD, TAR_ZSTD, GZIP, TAR_GZIP, IMAGE, AGAIN, BUILDAH];
+const NAMES: [&str; 9] = [ZSTD, TAR_ZSTD, GZIP, TAR_GZIP, IMAGE, AGAIN, PUSHED, BUILDAH, UMOCI];
 
 /// One thing that was measured.
 pub(crate) struct Task {
@@ -32,6 +38,8 @@ pub(crate) struct Measured {
     pub(crate) paths: u64,
     pub(crate) bytes: u64,
     pub(crate) tasks: Vec<Task>,
+    /// Method and path of each request of the last push.
+    pub(crate) requests: Vec<String>,
 }
 
 /// The profile of an image with a Debian root.
@@ -55,21 +63,52 @@ pub(crate) fn run(folder: &Path, rounds: usize) -> Result<Measured> {
     let words = debian::said(Command::new("find").arg(&root).args(["-type", "f", "-printf", "%s\n"]))?;
     let bytes = words.lines().filter_map(|line| line.parse::<u64>().ok()).sum();
     let paths = debian::said(Command::new("find").arg(&root).args(["-printf", "x"]))?.len() as u64;
+    let registry = Registry::start(&folder.join("registry"))?;
+    let mut requests = Vec::new();
     let mut tasks: Vec<Task> = NAMES.map(|name| Task { name, samples: Vec::new(), size: 0 }).into();
     for round in 0..rounds {
         eprint!("\rround {} of {rounds} ", round + 1);
         for task in &mut tasks {
             let out = folder.join("out");
-            if task.name != AGAIN {
-                fs::remove_dir_all(&out).ok();
-                fs::create_dir(&out)?;
+            match task.name {
+                AGAIN => {}
+                // The registry has what there was before the change.
+                PUSHED => debian::done(push(&mut layerforge(folder), &registry))?,
+                _ => {
+                    fs::remove_dir_all(&out).ok();
+                    fs::create_dir(&out)?;
+                }
             }
-            task.samples.push(measure::run(&command(folder, &root, task.name, round)?)?);
+            registry.requests()?;
+            let mut command = command(folder, &root, task.name, round)?;
+            if task.name == PUSHED {
+                command.arg(registry.reference());
+            }
+            task.samples.push(measure::run(&command)?);
+            if task.name == PUSHED {
+                requests = registry.requests()?;
+            }
             task.size = size(&out)?;
         }
     }
     eprint!("\r                    \r");
-    Ok(Measured { paths, bytes, tasks })
+    Ok(Measured { paths, bytes, tasks, requests })
+}
+
+/// Returns the program, in the project, with a cache folder of its own.
+fn layerforge(folder: &Path) -> Command {
+    let mut command = Command::new(env!("CARGO_BIN_EXE_layerforge"));
+    in_project(&mut command, folder);
+    command
+}
+
+fn in_project(command: &mut Command, folder: &Path) {
+    command.current_dir(folder.join("project")).env("XDG_CACHE_HOME", folder.join("cache"));
+}
+
+/// Makes it push what was rendered.
+fn push<'command>(command: &'command mut Command, registry: &Registry) -> &'command mut Command {
+    command.args(["push", "--quiet", "../out/rendered/oci/image"]).arg(registry.reference())
 }
 
 fn write(folder: &Path, name: &str, text: &str) -> Result<()> {
@@ -102,18 +141,50 @@ fn command(folder: &Path, root: &Path, name: &str, round: usize) -> Result<Comma
              buildah \"$@\" copy --quiet \"$container\" \"$root\" / >\"$out/said\"
              buildah \"$@\" commit --quiet --rm \"$container\" \"oci:$out/image\" >\"$out/said\"",
         )),
+        UMOCI => Ok(shell(
+            "umoci init --layout \"$2/image\"
+             umoci new --image \"$2/image:latest\"
+             umoci insert --image \"$2/image:latest\" \"$1\" /",
+        )),
         _ => {
             if name == IMAGE {
                 fs::remove_dir_all(folder.join("cache")).ok();
             }
             let text = format!("tier = 'application'\n[file.'/etc/motd']\ncontent = '{name} {round}'\n");
             write(folder, "layers/top/layer.toml", &text)?;
-            let mut command = Command::new(env!("CARGO_BIN_EXE_layerforge"));
-            command.current_dir(folder.join("project")).env("XDG_CACHE_HOME", folder.join("cache"));
+            if name == PUSHED {
+                let script = "\"$1\" render image --quiet --dest ../out/rendered
+                     \"$1\" push --quiet ../out/rendered/oci/image \"$2\" >../out/said";
+                let mut command = Command::new("sh");
+                in_project(&mut command, folder);
+                command.args(["-euc", script, "sh", env!("CARGO_BIN_EXE_layerforge")]);
+                return Ok(command);
+            }
+            let mut command = layerforge(folder);
             command.args(["render", "image", "--quiet", "--dest"]).arg(out.join("rendered"));
             Ok(command)
         }
     }
+}
+
+/// Returns how many bytes the layers of a profile take for all its distros: of each image on its own, and where what they
+/// share is kept once.
+pub(crate) fn shared(folder: &Path, profile: &str) -> Result<(u64, u64)> {
+    let project = folder.join("empty");
+    fs::create_dir_all(&project)?;
+    let out = folder.join(format!("shared-{profile}"));
+    let mut command = layerforge(folder);
+    command.current_dir(&project).args(["render", profile, "--output", "oci", "--quiet", "--dest"]).arg(&out);
+    debian::done(&mut command)?;
+    let (mut all, mut once) = (0, BTreeMap::new());
+    for distro in fs::read_dir(&out)? {
+        let layout = Layout::open(&distro?.path().join("oci").join(profile), folder)?;
+        for layer in layout.images()?.into_iter().flat_map(|(_, manifest)| manifest.layers) {
+            all += layer.size;
+            once.insert(layer.digest, layer.size);
+        }
+    }
+    Ok((all, once.into_values().sum()))
 }
 
 /// Returns the bytes of all files in a folder.

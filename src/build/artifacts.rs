@@ -128,7 +128,7 @@ fn rootfs<'tree>(
     artifacts.push(Artifact { name: "Dockerfile".into(), body: Body::Bytes(dockerfile) });
     // Other outputs stand in the same folder and would be sent to the builder with it.
     artifacts.push(Artifact { name: ".dockerignore".into(), body: Body::Bytes(deploy::DOCKERIGNORE.into()) });
-    describe(recipe, stacked, &mut artifacts, MANIFEST)?;
+    describe((recipe, stacked), &stacked.tree, &mut artifacts, MANIFEST)?;
     Ok(Product { kind: OutputKind::Rootfs, artifacts, remarks: Vec::new() })
 }
 
@@ -144,22 +144,22 @@ fn tar<'tree>(
     };
     let name = format!("{}.{extension}", recipe.profile.name);
     let write = move |out: &mut dyn Write| match compression {
-        TarCompression::None => write_tar(&stacked.tree, out).map_err(io::Error::other),
+        TarCompression::None => write_tar(stacked.whole(), out).map_err(io::Error::other),
         TarCompression::Gzip => {
             let mut gzip = flate2::GzBuilder::new().write(out, flate2::Compression::new(6));
-            write_tar(&stacked.tree, &mut gzip).map_err(io::Error::other)?;
+            write_tar(stacked.whole(), &mut gzip).map_err(io::Error::other)?;
             gzip.finish().map(drop)
         }
         TarCompression::Zstd => {
             let mut zstd = zstd::stream::write::Encoder::new(out, 3)?;
             zstd.include_checksum(true)?;
-            write_tar(&stacked.tree, &mut zstd).map_err(io::Error::other)?;
+            write_tar(stacked.whole(), &mut zstd).map_err(io::Error::other)?;
             zstd.finish().map(drop)
         }
     };
     let described = format!("{name}.manifest.json");
     let mut artifacts = vec![Artifact { name, body: Body::Writer(Box::new(write)) }];
-    describe(recipe, stacked, &mut artifacts, &described)?;
+    describe((recipe, stacked), stacked.whole(), &mut artifacts, &described)?;
     Ok(Product { kind: OutputKind::Tar, artifacts, remarks: Vec::new() })
 }
 
@@ -167,8 +167,8 @@ fn tar<'tree>(
 ///
 /// It is only written out when it is asked for, beside the files that it describes.
 fn describe<'tree>(
-    recipe: &'tree Recipe,
-    stacked: &'tree Stacked,
+    (recipe, stacked): (&'tree Recipe, &'tree Stacked),
+    tree: &'tree Tree,
     artifacts: &mut Vec<Artifact<'tree>>,
     name: &str,
 ) -> Result<(), BuildError> {
@@ -186,7 +186,7 @@ fn describe<'tree>(
         files.insert(artifact.name.clone(), ManifestFile { size, digest });
     }
     let write = move |out: &mut dyn Write| {
-        let manifest = Manifest { files: files.clone(), ..manifest(recipe, &stacked.tree, stacked) };
+        let manifest = Manifest { files: files.clone(), ..manifest(recipe, tree, stacked) };
         out.write_all(manifest.to_text().as_bytes())
     };
     artifacts.push(Artifact { name: name.into(), body: Body::Text(Box::new(write)) });

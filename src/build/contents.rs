@@ -75,7 +75,7 @@ fn sysext(recipe: &Recipe, stacked: &Stacked, output: &SysextOutput, store: &Sto
     add_release(&mut contents.tree, recipe, ExtensionClass::Sysext, &output.image, &output.release, reload)?;
     let needed = programs(recipe).filter(|program| {
         let path = program.parse::<TreePath>();
-        path.is_ok_and(|path| stacked.tree.lookup(&path).is_none())
+        path.is_ok_and(|path| stacked.whole().lookup(&path).is_none())
     });
     let needed: Vec<String> = needed.map(|program| format!("`{program}`")).collect();
     if !needed.is_empty() {
@@ -107,7 +107,7 @@ fn confext(recipe: &Recipe, stacked: &Stacked, output: &ConfextOutput, store: &S
 /// Returns what its portable service holds.
 fn portable(recipe: &Recipe, stacked: &Stacked, output: &PortableOutput) -> Result<Contents, BuildError> {
     let options = unit_options(Flavour::Portable, &output.image);
-    let mut tree = stacked.tree.clone();
+    let mut tree = stacked.whole().clone();
     put(&mut tree, deploy::units(recipe, &options)?, recipe.profile.epoch)?;
     let mounts = deploy::mount_points(recipe, &options)?;
     for path in &mounts {

@@ -228,9 +228,25 @@ pub struct Stacked {
     pub stack: Stack,
     /// The image below them.
     pub base: Option<Arc<BaseImage>>,
+    /// What is seen from above when they are laid over it.
+    whole: Option<Tree>,
 }
 
 impl Stacked {
+    /// Puts an image below the layers.
+    ///
+    /// # Errors
+    /// When the layers do not fit over it.
+    pub fn standing_on(self, base: Option<Arc<BaseImage>>, epoch: i64) -> Result<Self, BuildError> {
+        let whole = base.as_ref().map(|base| self.over(&base.tree, epoch)).transpose()?;
+        Ok(Self { base, whole, ..self })
+    }
+
+    /// Returns what is seen from above: the layers, and the image below them when there is one.
+    pub fn whole(&self) -> &Tree {
+        self.whole.as_ref().unwrap_or(&self.tree)
+    }
+
     /// Returns the tree of an image that has `base` below the layers.
     ///
     /// # Errors
@@ -278,7 +294,7 @@ pub fn stack(recipe: &Recipe, archives: &Path) -> Result<Stacked, BuildError> {
         }
     }
     let removed = merged.removed.into_keys().filter(|path| tree.get(path).is_none()).collect();
-    Ok(Stacked { tree, origins: merged.origins, removed, stack, base: None })
+    Ok(Stacked { tree, origins: merged.origins, removed, stack, base: None, whole: None })
 }
 
 /// Makes the trees of all layers. Decompressed archives are kept in `archives`.

@@ -83,7 +83,7 @@ fn dispatch(arguments: &Arguments, terminal: &Terminal) -> Result<ExitCode, Erro
         Command::Verify(arguments) => verify::run(&session, arguments),
         Command::Init(command) => init::run(terminal, &arguments.global, command),
         Command::Key(arguments) => key::run(terminal, arguments),
-        Command::Sign(arguments) => sign::run(terminal, arguments),
+        Command::Sign(arguments) => sign::run(&session, arguments),
         Command::Publish(arguments) => publish::run(&session, arguments),
         Command::Lock(arguments) => lock::run(&session, arguments),
         Command::Push(arguments) => push::push(&session, arguments),

@@ -2,10 +2,11 @@
 
 use std::fmt::Write as _;
 use std::process::ExitCode;
+use std::sync::Arc;
 
 use super::Session;
-use super::args::PlanArguments;
-use super::changes;
+use super::args::{NetworkArguments, PlanArguments};
+use super::{changes, network};
 use super::terminal::{DONE, Style, count};
 use crate::engine::{self, OutputPlan, RenderRequest, TargetPlan};
 use crate::error::Error;
@@ -19,6 +20,11 @@ pub(super) fn run(session: &Session<'_>, arguments: &PlanArguments) -> Result<Ex
         outputs: arguments.outputs.clone(),
         destination: arguments.dest.clone(),
         image: arguments.image.wish(),
+        // What is in the cache needs no network.
+        client: Some(Arc::new(network::client(
+            NetworkArguments { offline: true, plain_http: false },
+            session.terminal,
+        ))),
         ..RenderRequest::default()
     };
     let store = session.store()?;
@@ -46,6 +52,10 @@ fn text(plan: &TargetPlan, style: Style) -> String {
     let _ = writeln!(text, "  {}, {} bytes, {}", count(plan.paths, "path"), plan.bytes, plan.tree);
     for path in &plan.removed {
         let _ = writeln!(text, "  removed from the base image: {path}");
+    }
+    if !plan.uncompared.is_empty() {
+        let kinds: Vec<String> = plan.uncompared.iter().map(ToString::to_string).collect();
+        let _ = writeln!(text, "  not compared, because the base image is not in the cache: {}", kinds.join(", "));
     }
     for difference in &plan.lock {
         let _ = writeln!(text, "  the lock is renewed: {difference}");

@@ -6,6 +6,7 @@ use std::process::ExitCode;
 
 use zeroize::Zeroizing;
 
+use super::Session;
 use super::args::{SignArguments, SigningArguments};
 use super::terminal::{DONE, Terminal};
 use crate::engine::{self, Hand, SignRequest, SignerRequest};
@@ -13,13 +14,14 @@ use crate::error::Error;
 use crate::fs;
 use crate::image::signature::Passphrase;
 
-pub(super) fn run(terminal: &Terminal, arguments: &SignArguments) -> Result<ExitCode, Error> {
+pub(super) fn run(session: &Session<'_>, arguments: &SignArguments) -> Result<ExitCode, Error> {
+    let terminal = session.terminal;
     let SignArguments { key, certificate, passphrase_file, signer, .. } = arguments.clone();
     let signing = SigningArguments { key, certificate: Some(certificate), passphrase_file, signer };
     let Some(signer) = signer_request(terminal, &signing)? else {
         return Err(Error::usage("either `--key` or `--signer` is needed"));
     };
-    let report = engine::sign(&SignRequest { image: arguments.image.clone(), signer })?;
+    let report = engine::sign(&session.store()?, &SignRequest { image: arguments.image.clone(), signer })?;
     if terminal.json {
         terminal.print_json(&report);
     } else {

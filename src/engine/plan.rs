@@ -6,6 +6,7 @@ use std::sync::Arc;
 use rayon::prelude::*;
 use serde::Serialize;
 
+use super::base::Bases;
 use super::diff::{PathChange, path_changes};
 use super::lock_file;
 use super::render::{RenderRequest, kinds, targets};
@@ -13,8 +14,10 @@ use super::witness::{malformed, manifest_of};
 use crate::build;
 use crate::digest::Digest;
 use crate::error::Error;
+use crate::event::Silent;
+use crate::image::oci::BaseImage;
 use crate::lock::{Difference, Lock};
-use crate::plan::{OutputKind, Plan};
+use crate::plan::{OutputKind, Plan, Step};
 use crate::resolve::{Library, ProfileSource, Recipe};
 use crate::spec::Project;
 use crate::store::Store;
@@ -40,6 +43,9 @@ pub struct TargetPlan {
     pub lock: Vec<Difference>,
     /// What would change, for each output that is written.
     pub outputs: Vec<OutputPlan>,
+    /// Outputs of which that is not known: they hold a base image that is not in the cache.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub uncompared: Vec<OutputKind>,
 }
 
 /// What a render of one target would do to one output.
@@ -65,9 +71,12 @@ pub fn plan(project: &Arc<Project>, store: &Store, request: &RenderRequest) -> R
     let recipes = super::select::resolve_all(&library, &requests)?;
     let wanted = Lock::of(&library.name, recipes.iter().map(Recipe::requirements));
     let lock = Lock::read(&lock_file::path(&library))?;
-    let differences = lock.map(|lock| lock.differences(&wanted)).unwrap_or_default();
+    let differences = lock.as_ref().map(|lock| lock.differences(&wanted)).unwrap_or_default();
+    let (path, client) = (lock_file::path(&library), request.client.as_deref());
+    let reporter = &Silent;
+    let bases = Bases { store, client, reporter, lock: lock.as_ref(), path: &path, locked: true, upgrade: false };
     let plans = targets.par_iter().zip(&recipes).map(|(target, recipe)| {
-        let mut plan = target_plan(store, request, recipe, &target.path)?;
+        let mut plan = target_plan(&bases, request, recipe, &target.path)?;
         plan.lock = differences.iter().filter(|difference| difference.target == target.name).cloned().collect();
         Ok(plan)
     });
@@ -75,20 +84,31 @@ pub fn plan(project: &Arc<Project>, store: &Store, request: &RenderRequest) -> R
 }
 
 fn target_plan(
-    store: &Store,
+    bases: &Bases<'_>,
     request: &RenderRequest,
     recipe: &Recipe,
     destination: &Path,
 ) -> Result<TargetPlan, Error> {
     let kinds = kinds(request, recipe);
     let plan = Plan::of(recipe, &kinds, request.image)?;
-    let stacked = build::stack(recipe, &store.archives())?;
+    let stands = recipe.base.is_some() && plan.actions.iter().any(|action| action.step.holds_base());
+    // What cannot be had now is had, or told, by a render.
+    let base = if stands { base(bases, recipe).ok().flatten() } else { None };
+    let is_compared = |step: &Step| base.is_some() || !stands || !step.holds_base();
+    let (compared, uncompared): (Vec<_>, Vec<_>) =
+        kinds.into_iter().partition(|kind| plan.actions.iter().all(|one| one.name != kind.to_string() || is_compared(&one.step)));
+    let stacked = build::stack(recipe, &bases.store.archives())?.standing_on(base, recipe.profile.epoch)?;
     let bytes = stacked.tree.iter().map(|(_, node)| match &node.kind {
         Kind::Regular(content) => content.length,
         _ => 0,
     });
-    let trees = kinds.iter().filter(|kind| !kind.is_image()).map(|kind| (*kind, &stacked.tree));
-    let images = build::image_trees(&plan, recipe, &stacked, store)?;
+    let tree = |kind: OutputKind| {
+        let holds = plan.actions.iter().any(|one| one.name == kind.to_string() && one.step.holds_base());
+        if holds { stacked.whole() } else { &stacked.tree }
+    };
+    let trees = compared.iter().filter(|kind| !kind.is_image()).map(|kind| (*kind, tree(*kind)));
+    let known = Plan::of(recipe, &compared, request.image)?;
+    let images = build::image_trees(&known, recipe, &stacked, bases.store)?;
     let trees = trees.chain(images.iter().map(|(kind, tree)| (*kind, tree)));
     let outputs = trees.map(|(kind, tree)| output_plan(kind, tree, destination)).collect::<Result<_, _>>()?;
     Ok(TargetPlan {
@@ -100,7 +120,13 @@ fn target_plan(
         removed: stacked.removed.iter().map(ToString::to_string).collect(),
         lock: Vec::new(),
         outputs,
+        uncompared,
     })
+}
+
+/// Returns what a recipe stands on, when the lock names it and it is at hand.
+fn base(bases: &Bases<'_>, recipe: &Recipe) -> Result<Option<Arc<BaseImage>>, Error> {
+    bases.look_up(recipe)?.map(|ground| bases.fetch(recipe, &ground)).transpose()
 }
 
 fn output_plan(kind: OutputKind, tree: &Tree, destination: &Path) -> Result<OutputPlan, Error> {

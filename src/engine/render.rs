@@ -22,7 +22,7 @@ use crate::image::oci::BaseImage;
 use crate::image::signature::Signer;
 use crate::image::{self, Destination, Options, Output, Rendered, Standing};
 use crate::lock::{Lock, target_of};
-use crate::plan::{ImageWish, OutputKind, Plan, Step};
+use crate::plan::{ImageWish, OutputKind, Plan};
 use crate::registry::Client;
 use crate::resolve::{Library, ProfileSource, Recipe, Request, target_name};
 use crate::spec::Project;
@@ -201,7 +201,7 @@ fn finish(
     failure.map_or(Ok(()), Err)
 }
 
-/// Finds out what the recipes stand on, and fetches it for those that make an image of it. From then on the recipes name
+/// Finds out what the recipes stand on, and fetches it for those that write what holds it. From then on the recipes name
 /// their base image by its digest.
 fn grounds(request: &RenderRequest, recipes: &mut [Recipe], bases: &Bases<'_>) -> Result<(Images, Given), Error> {
     let (mut images, mut given) = (Vec::new(), Given::new());
@@ -212,7 +212,7 @@ fn grounds(request: &RenderRequest, recipes: &mut [Recipe], bases: &Bases<'_>) -
         };
         given.insert(target_of(&recipe.distro), ground.digest);
         let plan = Plan::of(recipe, &kinds(request, recipe), request.image)?;
-        let needed = plan.actions.iter().any(|action| matches!(&action.step, Step::Oci(output) if !output.scratch));
+        let needed = plan.actions.iter().any(|action| action.step.holds_base());
         images.push(if needed { Some(bases.fetch(recipe, &ground)?) } else { None });
         if let Some(reference) = ground.reference {
             recipe.image = reference.to_string();
@@ -229,7 +229,8 @@ fn prepare(
     store: &Store,
 ) -> Result<(Plan, Stacked), Error> {
     let plan = Plan::of(recipe, &kinds(request, recipe), request.image)?;
-    Ok((plan, Stacked { base, ..build::stack(recipe, &store.archives())? }))
+    let stacked = build::stack(recipe, &store.archives())?;
+    Ok((plan, stacked.standing_on(base, recipe.profile.epoch)?))
 }
 
 /// Makes the artifacts of one target, tells what should be known about them, and puts them in place.

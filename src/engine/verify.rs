@@ -60,7 +60,7 @@ fn read_certificate(path: &Path) -> Result<Certificate, Error> {
 }
 
 /// Opens a container image; nothing when it is something else.
-fn layout(store: &Store, image: &Path) -> Result<Option<Layout>, Error> {
+pub(super) fn layout(store: &Store, image: &Path) -> Result<Option<Layout>, Error> {
     let failed = |reason: String| Error::Unverified { path: image.display().to_string(), reason };
     let archive = if image.is_dir() {
         None
@@ -75,7 +75,7 @@ fn layout(store: &Store, image: &Path) -> Result<Option<Layout>, Error> {
             opened.map(Some).map_err(|error| failed(error.to_string()))
         }
         Some(ContainerFormat::DockerArchive) => {
-            Err(failed("an archive of Docker names its layers by no digest: verify an image layout".into()))
+            Err(failed("an archive of Docker names its layers by no digest: take an image layout".into()))
         }
         None => Ok(None),
     }
@@ -86,11 +86,12 @@ fn container(image: &Path, layout: &Layout, certificate: Option<&Path>) -> Resul
     let checked = oci::check(layout).map_err(|error| failed(error.to_string()))?;
     let certificate = certificate.map(read_certificate).transpose()?;
     if let Some(certificate) = &certificate {
-        for manifest in &checked.images {
-            let signed = oci::cosign::is_signed(layout, manifest, certificate);
+        // What an index names by its digest is signed with it.
+        for root in layout.roots().map_err(|error| failed(error.to_string()))? {
+            let (digest, subject) = (&root.digest, certificate.subject());
+            let signed = oci::cosign::is_signed(layout, digest, certificate);
             if !signed.map_err(|error| failed(error.to_string()))? {
-                let subject = certificate.subject();
-                return Err(failed(format!("the image {manifest} has no signature by the key of `{subject}`")));
+                return Err(failed(format!("the image {digest} has no signature by the key of `{subject}`")));
             }
         }
     }

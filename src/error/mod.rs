@@ -8,6 +8,7 @@
 use crate::build::BuildError;
 use crate::fs;
 use crate::image::ddi::DdiError;
+use crate::image::oci::cosign::SignLayoutError;
 use crate::image::read::OpenError;
 use crate::image::signature::SignatureError;
 use crate::image::{DestinationError, ManifestError};
@@ -63,6 +64,14 @@ pub enum Error {
         /// Why not.
         source: DdiError,
     },
+    /// A container image cannot be signed.
+    #[error("`{path}`: {source}")]
+    SignLayout {
+        /// The image.
+        path: String,
+        /// Why not.
+        source: SignLayoutError,
+    },
     /// An image cannot be read.
     #[error(transparent)]
     Open(#[from] OpenError),
@@ -106,7 +115,7 @@ impl Error {
                 | BuildError::Lint { .. },
             ) => 3,
             Self::Build(_) | Self::Destination(_) | Self::Manifest { .. } | Self::File(_) => 1,
-            Self::Signature { .. } | Self::Sign { .. } | Self::Open(_) => 1,
+            Self::Signature { .. } | Self::Sign { .. } | Self::SignLayout { .. } | Self::Open(_) => 1,
             Self::Registry(RegistryError::Reference(_)) => 2,
             Self::Registry(RegistryError::File(_)) => 1,
             Self::Registry(_) | Self::Unverified { .. } => 5,

@@ -134,6 +134,18 @@ pub enum Step {
     Oci(OciOutput),
 }
 
+impl Step {
+    /// Tells whether what it writes holds the image that the layers stand on. An extension does not, for its host has that;
+    /// the Dockerfile of a rootfs names it.
+    pub fn holds_base(&self) -> bool {
+        match self {
+            Self::Tar { .. } | Self::Portable(_) => true,
+            Self::Oci(output) => !output.scratch,
+            Self::Layer(_) | Self::Stack | Self::Rootfs { .. } | Self::Sysext(_) | Self::Confext(_) => false,
+        }
+    }
+}
+
 impl Plan {
     /// Plans the given output kinds of a recipe; a kind that the profile does not declare gets that kind's defaults.
     ///

@@ -195,15 +195,7 @@ fn documents(layout: &Layout, root: &Document) -> Result<Vec<Document>, Registry
 /// Returns the image of a layout that is meant: the only one, or the one that has the tag as its name, or all of them as the
 /// platforms of one image.
 fn root_of(layout: &Layout, reference: &Reference) -> Result<Document, RegistryError> {
-    let mut roots = Vec::new();
-    for descriptor in &layout.index().manifests {
-        let attached =
-            media_type::is_manifest(&descriptor.media_type) && layout.manifest(descriptor)?.subject.is_some();
-        let image = media_type::is_manifest(&descriptor.media_type) || media_type::is_index(&descriptor.media_type);
-        if image && !attached && roots.iter().all(|known: &Descriptor| known.digest != descriptor.digest) {
-            roots.push(descriptor.clone());
-        }
-    }
+    let mut roots = layout.roots()?;
     let is_named = |root: &Descriptor| root.annotations.get(annotation::REF_NAME) == reference.tag.as_ref();
     if roots.len() > 1 && roots.iter().filter(|root| is_named(root)).count() == 1 {
         roots.retain(is_named);

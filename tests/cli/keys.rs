@@ -61,3 +61,49 @@ fn keys_are_made_and_images_signed() {
     let report = session.run("sign image.raw --key b.key --cert b.crt --json").json();
     assert_eq!((report["subject"].as_str(), report["replaced"].as_bool()), (Some("CN=layerforge"), Some(true)));
 }
+
+#[test]
+fn container_images_are_signed_in_place() {
+    let session = Session::empty();
+    session.write(
+        "profiles/web.toml",
+        "[distro.debian]\n[file.\"/etc/x\"]\ncontent = \"{{ distro.architecture }}\"\n[output.oci]\n",
+    );
+    let generate = |kind: &str, name: &str| {
+        let run =
+            session.run(&format!("key generate --type {kind} --key {name}.key --cert {name}.crt --subject {name}"));
+        assert_eq!(run.code, 0, "{}", run.shown());
+    };
+    generate("ed25519", "one");
+    generate("ecdsa-p384", "two");
+    for (keys, path) in [
+        ("architectures = [\"x86_64\", \"aarch64\"]\n", "out/web/debian/oci/web"),
+        ("format = \"tar\"\ncompression = \"gzip\"\n", "out/web/debian/oci/web.tar"),
+    ] {
+        let profile = fs::read_to_string(session.path("profiles/web.toml")).unwrap();
+        let (start, _) = profile.split_once("[output.oci]\n").unwrap();
+        session.write("profiles/web.toml", &format!("{start}[output.oci]\n{keys}"));
+        assert_eq!(session.run("render web").code, 0);
+        let images = if path.ends_with("tar") { 1 } else { 2 };
+        let unsigned = session.run(&format!("verify {path} --cert one.crt"));
+        assert_eq!(unsigned.code, 5, "{}", unsigned.shown());
+        for (name, replaced) in [("one", false), ("two", false), ("one", true)] {
+            let report = session.run(&format!("sign {path} --key {name}.key --cert {name}.crt --json")).json();
+            assert_eq!(report["replaced"].as_bool(), Some(replaced), "{report}");
+            assert_eq!(report["manifests"].as_array().unwrap().len(), if images == 1 { 1 } else { 3 }, "{report}");
+        }
+        for name in ["one", "two"] {
+            let report = session.run(&format!("verify {path} --cert {name}.crt --json")).json();
+            assert_eq!(report["manifests"].as_array().unwrap().len(), images, "{report}");
+        }
+        assert_eq!(session.run(&format!("inspect {path}")).code, 0);
+    }
+    let packed = std::process::Command::new("gzip").arg(session.path("out/web/debian/oci/web.tar")).status().unwrap();
+    assert!(packed.success());
+    let refused = session.run("sign out/web/debian/oci/web.tar.gz --key one.key --cert one.crt");
+    assert!(refused.code == 1 && refused.errors.contains("decompress it, sign it"), "{}", refused.shown());
+    assert!(session.run("verify out/web/debian/oci/web.tar.gz --cert one.crt").code == 0, "it is as it was");
+    session.write("broken/oci-layout", "{\"imageLayoutVersion\":\"1.0.0\"}");
+    let refused = session.run(&format!("sign {} --key one.key --cert one.crt", session.path("broken").display()));
+    assert!(refused.code == 5 && refused.errors.contains("index.json"), "{}", refused.shown());
+}

@@ -57,12 +57,27 @@ pub(super) fn attach(
         let annotations = Annotations::from([(annotation::CREATED.to_owned(), created.clone())]);
         attached.push(add(blobs, Manifest::attached(kind, vec![blob], subject.manifest.clone(), annotations)));
     }
-    if subject.output.sign {
-        let signer = signer.ok_or_else(|| BuildError::NoSigner { name: subject.output.name.clone() })?;
-        let signed = cosign::sign(subject.manifest, subject.reference, signer, blobs);
-        attached.push(signed.map_err(|source| BuildError::Sign { name: subject.output.name.clone(), source })?);
-    }
+    attached.extend(signature(subject.output, subject.manifest, subject.reference, blobs, signer)?);
     Ok(attached)
+}
+
+/// Signs a manifest or an index, where the output says so.
+///
+/// # Errors
+/// When nobody is there to sign, or signing fails.
+pub(super) fn signature(
+    output: &OciOutput,
+    manifest: &Descriptor,
+    reference: &str,
+    blobs: &mut Blobs,
+    signer: Option<&Signer>,
+) -> Result<Option<Descriptor>, BuildError> {
+    if !output.sign {
+        return Ok(None);
+    }
+    let signer = signer.ok_or_else(|| BuildError::NoSigner { name: output.name.clone() })?;
+    let signed = cosign::sign(manifest, reference, signer, blobs);
+    signed.map(Some).map_err(|source| BuildError::Sign { name: output.name.clone(), source })
 }
 
 fn add(blobs: &mut Blobs, manifest: Manifest) -> Descriptor {
@@ -129,9 +144,9 @@ fn spdx(subject: &Subject<'_>) -> Value {
 
 /// Lists every file by CycloneDX 1.6, with the layer it comes from.
 fn cyclonedx(subject: &Subject<'_>) -> Value {
-    let Subject { recipe, stacked, manifest, reference, .. } = subject;
+    let Subject { recipe, stacked, manifest, reference, output } = subject;
     let mut components = Vec::new();
-    for (path, node, first) in stacked.tree.links() {
+    for (path, node, first) in super::tree_of(stacked, output).links() {
         let (Kind::Regular(content), None) = (&node.kind, first) else { continue };
         let layer = stacked.origins.get(path).map(|origin| &stacked.stack.layers[*origin].name);
         let properties: Vec<Value> =

@@ -70,9 +70,9 @@ pub(super) fn oci<'tree>(
     let (mut images, mut descriptors, mut attached) = (Vec::new(), Vec::new(), Vec::new());
     for (recipe, stacked) in platforms {
         let container = Container::of(recipe, output.process.as_deref())?;
-        let run = run_config(&container, &stacked.tree);
         let base = stacked.base.as_deref().filter(|_| !output.scratch);
-        let inside = Inside { run, base, parts: parts(recipe, stacked, base, output, means)? };
+        let run = run_config(&container, tree_of(stacked, output));
+        let inside = Inside { run, base, parts: parts(stacked, base, output, means)? };
         let image = image(recipe, output, inside, &mut blobs, means)?;
         let descriptor = blobs.add_manifest(&image);
         if output.format != OciFormat::DockerArchive {
@@ -87,7 +87,11 @@ pub(super) fn oci<'tree>(
         vec![only.clone()]
     } else {
         let index = Index::new(descriptors);
-        vec![blobs.add_bytes(media_type::INDEX, index.to_bytes())]
+        let descriptor = blobs.add_bytes(media_type::INDEX, index.to_bytes());
+        if output.format != OciFormat::DockerArchive {
+            attached.extend(attached::signature(output, &descriptor, &reference, &mut blobs, means.signer)?);
+        }
+        vec![descriptor]
     };
     manifests[0].annotations = Annotations::from([
         (annotation::REF_NAME.into(), reference.clone()),
@@ -105,9 +109,13 @@ pub(super) fn oci<'tree>(
     finish(recipe, stacked, output, &files?, means)
 }
 
+/// Returns what a container of the image sees.
+fn tree_of<'run>(stacked: &'run Stacked, output: &OciOutput) -> &'run Tree {
+    if output.scratch { &stacked.tree } else { stacked.whole() }
+}
+
 /// Returns the layers that an image has, before they are written.
 fn parts(
-    recipe: &Recipe,
     stacked: &Stacked,
     base: Option<&BaseImage>,
     output: &OciOutput,
@@ -121,9 +129,8 @@ fn parts(
         .map(|(layer, neutral)| Shared { name: &layer.name, own: &layer.tree, neutral })
         .collect();
     if let Some(base) = base {
-        let whole = stacked.over(&base.tree, recipe.profile.epoch)?;
         let limit = output.max_layers.saturating_sub(base.layers.len()).max(1);
-        return Ok(oci::parts(&base.tree, &shared, &whole, limit)?);
+        return Ok(oci::parts(&base.tree, &shared, stacked.whole(), limit)?);
     }
     let mut whole = Tree::new();
     oci::lay(&mut whole, &stacked.tree)?;
@@ -328,7 +335,7 @@ fn finish<'tree>(
         folder.insert(TreePath::root().join(format!("{}.tar", output.name).as_bytes())?, node)?;
     }
     folder.complete(|_| Meta::root_owned(0o755, epoch));
-    let mut description = manifest(recipe, &stacked.tree, stacked);
+    let mut description = manifest(recipe, tree_of(stacked, output), stacked);
     for (path, node) in folder.iter() {
         if let Kind::Regular(content) = &node.kind {
             let file = ManifestFile { size: content.length, digest: content.digest };

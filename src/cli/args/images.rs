@@ -113,10 +113,10 @@ Exit code: 0 when every block or blob and the signature are right, 5 when not.";
 #[command(after_help = SIGN_HELP)]
 #[command(group(ArgGroup::new("hand").args(["key", "signer"]).required(true)))]
 pub(in crate::cli) struct SignArguments {
-    /// A disk image with a verity hash tree
+    /// A disk image with a verity hash tree, or a container image as an OCI layout
     #[arg(value_name = "IMAGE")]
     pub(in crate::cli) image: PathBuf,
-    /// The private key, PEM: RSA, or ECDSA with P-256 or P-384
+    /// The private key, PEM: RSA, or ECDSA with P-256 or P-384; Ed25519 for container images
     #[arg(long, value_name = "FILE")]
     pub(in crate::cli) key: Option<PathBuf>,
     /// The certificate of the key, PEM
@@ -131,7 +131,7 @@ pub(in crate::cli) struct SignArguments {
 }
 
 const SIGN_HELP: &str = "\
-Every block is checked before. The passphrase may be in LAYERFORGE_PASSPHRASE, too.
+Every block or blob is checked before. The passphrase may be in LAYERFORGE_PASSPHRASE, too.
 
 A command for --signer, here one that does what --key does:
 openssl smime -sign -binary -noattr -nosmimecap -outform der -signer CERT -inkey KEY";
@@ -227,6 +227,8 @@ pub(in crate::cli) enum KeyKind {
     Rsa,
     EcdsaP256,
     EcdsaP384,
+    /// For container images only
+    Ed25519,
 }
 
 impl From<KeyKind> for KeyType {
@@ -235,6 +237,7 @@ impl From<KeyKind> for KeyType {
             KeyKind::Rsa => Self::Rsa,
             KeyKind::EcdsaP256 => Self::EcdsaP256,
             KeyKind::EcdsaP384 => Self::EcdsaP384,
+            KeyKind::Ed25519 => Self::Ed25519,
         }
     }
 }

@@ -95,7 +95,7 @@ pub(super) enum Command {
     Inspect(InspectArguments),
     /// Judge an image or directory by the rules of systemd and containers
     Lint(LintArguments),
-    /// Check every block of a disk image against its hash tree and signature
+    /// Check what a disk image or a container image says of itself, and its signature
     Verify(VerifyArguments),
     /// Sign an image, or sign it anew, in place
     Sign(SignArguments),
@@ -252,7 +252,7 @@ pub(super) struct ImageArguments {
 #[derive(Debug, Clone, Args)]
 #[command(next_help_heading = "Images (sysext, confext, portable)")]
 pub(super) struct SigningArguments {
-    /// The private key that signs, PEM: RSA, or ECDSA with P-256 or P-384
+    /// The private key that signs, PEM: RSA, or ECDSA with P-256 or P-384; Ed25519 for container images
     #[arg(long, value_name = "FILE", requires = "certificate")]
     pub(super) key: Option<PathBuf>,
     /// The certificate of the key, PEM

@@ -35,6 +35,11 @@ impl Blobs {
         descriptor
     }
 
+    /// Returns every blob, by its digest.
+    pub fn iter(&self) -> impl Iterator<Item = (&Digest, &Content)> {
+        self.0.iter()
+    }
+
     /// Returns a blob.
     pub fn get(&self, digest: &Digest) -> Option<&Content> {
         self.0.get(digest)
@@ -104,6 +109,21 @@ pub fn docker_files(blobs: &Blobs, manifest: &Manifest, tags: &[String], epoch: 
         layers.push(name);
     }
     files.docker(&DockerImage { config, repo_tags: tags, layers })?;
+    Ok(files.finish())
+}
+
+/// Returns the members of an archive of a layout with more blobs and another index. Everything else stays as it is.
+///
+/// # Errors
+/// When something that is no folder stands where blobs do.
+pub fn changed_files(archive: &Tree, blobs: &Blobs, index: &Index) -> Result<Tree, FilesError> {
+    let path = TreePath::from_relative(INDEX.as_bytes())?;
+    let epoch = archive.get(&path).map_or(0, |node| node.meta.mtime);
+    let mut files = Files { tree: archive.clone(), epoch };
+    files.add(INDEX, Content::inline(index.to_bytes()))?;
+    for (digest, content) in blobs.iter() {
+        files.add(&format!("{BLOBS}/{}", digest.hex()), content.clone())?;
+    }
     Ok(files.finish())
 }
 

@@ -99,6 +99,30 @@ impl Layout {
         &self.index
     }
 
+    /// Returns the members of the archive that it is; nothing for a directory.
+    pub fn archive(&self) -> Option<&Tree> {
+        self.archive.as_ref()
+    }
+
+    /// Returns what its index names itself: images and indexes, each once, but nothing that is attached to another manifest.
+    ///
+    /// # Errors
+    /// When a document is missing or damaged.
+    pub fn roots(&self) -> Result<Vec<Descriptor>, OciError> {
+        let mut roots: Vec<Descriptor> = Vec::new();
+        for descriptor in &self.index.manifests {
+            let is_root = match descriptor.media_type.as_str() {
+                kind if media_type::is_index(kind) => true,
+                kind if media_type::is_manifest(kind) => self.manifest(descriptor)?.subject.is_none(),
+                _ => false,
+            };
+            if is_root && roots.iter().all(|known| known.digest != descriptor.digest) {
+                roots.push(descriptor.clone());
+            }
+        }
+        Ok(roots)
+    }
+
     /// Returns a file of the layout, whatever it holds: its digest is only known for archives.
     fn file(&self, name: &str) -> Result<Option<Content>, OciError> {
         let Some(tree) = &self.archive else {

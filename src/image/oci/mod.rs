@@ -30,7 +30,7 @@ use std::path::PathBuf;
 pub use base::{BaseImage, LocalImage};
 pub use config::{EmptyObject, HealthCheck, History, ImageConfig, RootFs, RunConfig, Set};
 pub use descriptor::{Annotations, Descriptor, Platform, media_type};
-pub use files::{Blobs, FilesError, docker_files, layout_files};
+pub use files::{Blobs, FilesError, changed_files, docker_files, layout_files};
 pub use layout::{Layout, LayoutWriter, annotation};
 pub use manifest::{DOCUMENT_MAX, EMPTY, Index, LAYERS_MAX, Manifest};
 

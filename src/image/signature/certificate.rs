@@ -11,7 +11,7 @@ use sha2::{Sha256, Sha384, Sha512};
 use x509_cert::certificate::CertificateInner;
 
 use super::der::{INTEGER, SEQUENCE, elements, inside, tag_of};
-use super::{Result, SignatureError};
+use super::{Result, SignatureError, ed25519};
 use crate::digest::Digest;
 
 /// The digest that a signature is made over.
@@ -38,13 +38,14 @@ pub(super) enum PublicKey {
     Rsa(RsaPublicKey),
     P256(p256::ecdsa::VerifyingKey),
     P384(p384::ecdsa::VerifyingKey),
+    Ed25519(ed25519_dalek::VerifyingKey),
 }
 
 impl Certificate {
     /// Reads the first certificate of a PEM text: one who signs stands before those who vouch for him.
     ///
     /// # Errors
-    /// When there is none or its public key is of another kind than RSA, P-256 and P-384.
+    /// When there is none or its public key is of another kind than RSA, P-256, P-384 and Ed25519.
     pub fn from_pem(text: &str) -> Result<Self> {
         let wrong = |reason: String| SignatureError::Certificate(reason);
         let (begin, end) = ("-----BEGIN CERTIFICATE-----", "-----END CERTIFICATE-----");
@@ -60,7 +61,7 @@ impl Certificate {
     /// Reads a certificate.
     ///
     /// # Errors
-    /// When it is none or its public key is of another kind than RSA, P-256 and P-384.
+    /// When it is none or its public key is of another kind than RSA, P-256, P-384 and Ed25519.
     pub fn from_der(der: &[u8]) -> Result<Self> {
         let wrong = |reason: String| SignatureError::Certificate(reason);
         let parsed: CertificateInner = CertificateInner::from_der(der).map_err(|error| wrong(error.to_string()))?;
@@ -91,12 +92,15 @@ impl Certificate {
         &self.subject
     }
 
-    /// Returns the issuer and the serial number as DER elements.
     /// Tells whether `signature` is one of these bytes as [`Signer::sign_bytes`](super::Signer::sign_bytes) makes it.
     pub fn verifies_bytes(&self, bytes: &[u8], signature: &[u8]) -> bool {
-        self.key.verifies(Hash::Sha256, Digest::of(bytes).as_bytes(), signature)
+        match &self.key {
+            PublicKey::Ed25519(key) => ed25519::verifies(key, bytes, signature),
+            key => key.verifies(Hash::Sha256, Digest::of(bytes).as_bytes(), signature),
+        }
     }
 
+    /// Returns the issuer and the serial number as DER elements.
     pub(super) fn identity(&self) -> (&[u8], &[u8]) {
         (&self.issuer, &self.serial)
     }
@@ -136,11 +140,15 @@ impl PublicKey {
         if info.algorithm.oid == rsa::pkcs1::ALGORITHM_OID {
             return read(RsaPublicKey::try_from(info).map(Self::Rsa));
         }
+        if info.algorithm.oid == ed25519::ED25519 {
+            let key = info.subject_public_key.as_bytes().and_then(ed25519::public).map(Self::Ed25519);
+            return key.ok_or_else(|| wrong(&"it is no point of Ed25519"));
+        }
         match curve {
             Some(curve) if curve == super::key::P256 => read(p256::ecdsa::VerifyingKey::try_from(info).map(Self::P256)),
             Some(curve) if curve == super::key::P384 => read(p384::ecdsa::VerifyingKey::try_from(info).map(Self::P384)),
             _ => Err(SignatureError::Certificate(
-                "its public key is neither RSA nor ECDSA with P-256 or P-384; use a key of one of these kinds".into(),
+                "its public key is neither RSA, ECDSA with P-256 or P-384, nor Ed25519; use a key of one of these kinds".into(),
             )),
         }
     }
@@ -161,6 +169,8 @@ impl PublicKey {
                 .is_ok_and(|signature| key.verify_prehash(hashed, &signature).is_ok()),
             Self::P384(key) => p384::ecdsa::DerSignature::from_bytes(signature)
                 .is_ok_and(|signature| key.verify_prehash(hashed, &signature).is_ok()),
+            // It signs no digests.
+            Self::Ed25519(_) => false,
         }
     }
 }

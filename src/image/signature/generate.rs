@@ -18,7 +18,7 @@ use x509_cert::spki::{
 use x509_cert::time::{Time, Validity};
 
 use super::key::Secret;
-use super::{Certificate, KeyType, Result, SignatureError, SigningKey};
+use super::{Certificate, KeyType, Result, SignatureError, SigningKey, ed25519};
 
 /// How long a certificate is valid: ten years. Neither systemd nor the kernel asks; tools of people do.
 const VALID: Duration = Duration::from_secs(3652 * 24 * 3600);
@@ -46,6 +46,7 @@ pub fn generate(key_type: KeyType, subject: &str, now: SystemTime) -> Result<Gen
         }
         Secret::P256(key) => build::<_, p256::ecdsa::DerSignature>(key, name, now),
         Secret::P384(key) => build::<_, p384::ecdsa::DerSignature>(key, name, now),
+        Secret::Ed25519(key) => build::<_, ed25519::Signature>(&ed25519::Hand(key), name, now),
     };
     let certificate = Certificate::from_der(&der.map_err(|reason| SignatureError::Certificate(reason.to_string()))?)?;
     Ok(Generated { key, certificate })

@@ -14,7 +14,8 @@ use sha2::Sha256;
 use zeroize::Zeroizing;
 
 use super::certificate::PublicKey;
-use super::{Result, SignatureError};
+use super::{Result, SignatureError, ed25519};
+use crate::digest::Digest;
 
 /// The curves, as parameters of `id-ecPublicKey` name them (RFC 5480).
 pub(super) const P256: ObjectIdentifier = ObjectIdentifier::new_unwrap("1.2.840.10045.3.1.7");
@@ -34,6 +35,8 @@ pub enum KeyType {
     EcdsaP256,
     /// ECDSA with the curve P-384.
     EcdsaP384,
+    /// Ed25519, for container images.
+    Ed25519,
 }
 
 /// What a private key is encrypted with. It is never shown.
@@ -49,6 +52,7 @@ pub(super) enum Secret {
     Rsa(Box<RsaPrivateKey>),
     P256(p256::ecdsa::SigningKey),
     P384(p384::ecdsa::SigningKey),
+    Ed25519(ed25519_dalek::SigningKey),
 }
 
 impl Passphrase {
@@ -79,7 +83,7 @@ impl SigningKey {
     /// Reads the first private key of a PEM text: PKCS#8, encrypted (PBES2) or not, PKCS#1 or SEC1.
     ///
     /// # Errors
-    /// When there is none, it is of another kind than RSA, P-256 and P-384, an RSA key is shorter than 2048 bits, or the
+    /// When there is none, it is of another kind than RSA, P-256, P-384 and Ed25519, an RSA key is shorter than 2048 bits, or the
     /// passphrase is missing or wrong.
     pub fn from_pem(text: &str, passphrase: Option<&Passphrase>) -> Result<Self> {
         let (label, block) = private_block(text)?;
@@ -104,7 +108,7 @@ impl SigningKey {
                 }
                 Self::from_pkcs8(plain.as_bytes())
             }
-            other => Err(wrong(&format!("`{other}` is of another kind than RSA, P-256 and P-384"))),
+            other => Err(wrong(&format!("`{other}` is of another kind than RSA, P-256, P-384 and Ed25519"))),
         }
     }
 
@@ -125,6 +129,11 @@ impl SigningKey {
             }
             KeyType::EcdsaP256 => Secret::P256(p256::ecdsa::SigningKey::try_generate().map_err(none)?),
             KeyType::EcdsaP384 => Secret::P384(p384::ecdsa::SigningKey::try_generate().map_err(none)?),
+            KeyType::Ed25519 => {
+                let mut bytes = Zeroizing::new([0; 32]);
+                getrandom::fill(&mut bytes[..]).map_err(none)?;
+                Secret::Ed25519(ed25519_dalek::SigningKey::from_bytes(&bytes))
+            }
         }))
     }
 
@@ -134,6 +143,7 @@ impl SigningKey {
             Secret::Rsa(_) => KeyType::Rsa,
             Secret::P256(_) => KeyType::EcdsaP256,
             Secret::P384(_) => KeyType::EcdsaP384,
+            Secret::Ed25519(_) => KeyType::Ed25519,
         }
     }
 
@@ -146,6 +156,7 @@ impl SigningKey {
             Secret::Rsa(key) => key.to_pkcs8_der(),
             Secret::P256(key) => key.to_pkcs8_der(),
             Secret::P384(key) => key.to_pkcs8_der(),
+            Secret::Ed25519(key) => ed25519::to_pkcs8(key),
         };
         let failed = |error: pkcs8::Error| wrong(&error.to_string());
         let document = document.map_err(failed)?;
@@ -158,6 +169,14 @@ impl SigningKey {
             }
         };
         text.map_err(|error| wrong(&error.to_string()))
+    }
+
+    /// Signs bytes, by their SHA-256 or as they are.
+    pub(super) fn sign_bytes(&self, bytes: &[u8]) -> Result<Vec<u8>> {
+        match &self.0 {
+            Secret::Ed25519(key) => Ok(ed25519::sign(key, bytes)),
+            _ => self.sign(Digest::of(bytes).as_bytes()),
+        }
     }
 
     /// Signs a SHA-256 digest.
@@ -177,6 +196,9 @@ impl SigningKey {
                 let signature: p384::ecdsa::DerSignature = key.sign_prehash(hashed).map_err(failed)?;
                 Ok(signature.as_bytes().to_vec())
             }
+            Secret::Ed25519(_) => Err(wrong(
+                "it is Ed25519, which signs container images only: systemd and the kernel take RSA, or ECDSA with P-256 or P-384",
+            )),
         }
     }
 
@@ -185,6 +207,7 @@ impl SigningKey {
             Secret::Rsa(key) => PublicKey::Rsa(key.to_public_key()),
             Secret::P256(key) => PublicKey::P256(*key.verifying_key()),
             Secret::P384(key) => PublicKey::P384(*key.verifying_key()),
+            Secret::Ed25519(key) => PublicKey::Ed25519(key.verifying_key()),
         }
     }
 
@@ -193,10 +216,14 @@ impl SigningKey {
         if info.algorithm.oid == rsa::pkcs1::ALGORITHM_OID {
             return Self::from_rsa(RsaPrivateKey::from_pkcs8_der(der).ok());
         }
+        if info.algorithm.oid == ed25519::ED25519 {
+            let key = ed25519::from_pkcs8(&info).map(|key| Self(Secret::Ed25519(key)));
+            return key.ok_or_else(|| wrong("it is not 32 bytes long, as Ed25519 is"));
+        }
         let key = match info.algorithm.parameters_oid() {
             Ok(P256) => p256::ecdsa::SigningKey::from_pkcs8_der(der).ok().map(Secret::P256),
             Ok(P384) => p384::ecdsa::SigningKey::from_pkcs8_der(der).ok().map(Secret::P384),
-            _ => return Err(wrong("it is neither RSA nor ECDSA with P-256 or P-384; use a key of one of these kinds")),
+            _ => return Err(wrong("it is neither RSA, ECDSA with P-256 or P-384, nor Ed25519; use a key of one of these kinds")),
         };
         key.map(Self).ok_or_else(|| wrong("its numbers do not belong together"))
     }

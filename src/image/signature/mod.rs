@@ -1,4 +1,4 @@
-//! Signatures of root hashes, as systemd and the kernel accept them for verity.
+//! Signatures of root hashes, as systemd and the kernel accept them for verity, and of plain bytes.
 //!
 //! Comes in: a private key and certificate as PEM, or a command that signs; the root hash of an image. Goes out: what stands
 //! in a signature partition, and whether such a thing was made with a certificate's key. Always holds: what is signed is the
@@ -7,11 +7,12 @@
 //!
 //! A signature is a detached PKCS#7 without attributes (RFC 2315), for a signer named by issuer and serial number, with
 //! SHA-256. RSA signatures are those of PKCS#1 version 1.5; ECDSA ones take their secret number from the message (RFC 6979).
-//! Both are the same in every run.
+//! Both are the same in every run. Container images are signed without PKCS#7, and by Ed25519 keys as well.
 
 mod certificate;
 mod command;
 mod der;
+mod ed25519;
 mod generate;
 mod key;
 mod pkcs7;

@@ -62,7 +62,8 @@ pub(super) fn sign(text: &[u8], key: &SigningKey, certificate: &Certificate) -> 
     let hash = algorithm(HASHES[0].1, NULL);
     let kind = match key.key_type() {
         KeyType::Rsa => algorithm(RSA, NULL),
-        KeyType::EcdsaP256 | KeyType::EcdsaP384 => algorithm(ECDSA_SHA256, &[]),
+        // Whose signature there is none of here.
+        KeyType::EcdsaP256 | KeyType::EcdsaP384 | KeyType::Ed25519 => algorithm(ECDSA_SHA256, &[]),
     };
     let (issuer, serial) = certificate.identity();
     let version = element(INTEGER, &[&[1]]);

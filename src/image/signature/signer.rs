@@ -40,13 +40,13 @@ impl Signer {
         &self.certificate
     }
 
-    /// Signs bytes with SHA-256: PKCS#1 version 1.5 with an RSA key, ASN.1 with an ECDSA one.
+    /// Signs bytes with SHA-256: PKCS#1 version 1.5 with an RSA key, ASN.1 with an ECDSA one; as they are with an Ed25519 one.
     ///
     /// # Errors
     /// When signing fails, or a command signs: it is only ever asked for PKCS#7.
     pub fn sign_bytes(&self, bytes: &[u8]) -> Result<Vec<u8>> {
         match &self.hand {
-            Hand::Key(key) => key.sign(Digest::of(bytes).as_bytes()),
+            Hand::Key(key) => key.sign_bytes(bytes),
             Hand::Command(command) => Err(SignatureError::Command {
                 command: command.clone(),
                 reason: "gives PKCS#7, which container images are not signed with: sign with a key".into(),

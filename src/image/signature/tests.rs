@@ -55,7 +55,6 @@ fn what_cannot_sign_is_refused_with_a_reason() {
     let reasons = [
         reason(file!("rsa-old-encrypted.pem")),
         reason(file!("rsa-1024.pem")),
-        reason(file!("ed25519.pem")),
         reason(file!("p521.pem")),
         reason(file!("rsa.crt")),
         reason(b"-----BEGIN PRIVATE KEY-----\nAAAA\n-----END PRIVATE KEY-----\n"),
@@ -69,6 +68,20 @@ fn what_cannot_sign_is_refused_with_a_reason() {
 fn rsa_signatures_are_those_of_openssl() {
     let signer = Signer::with_key(key(file!("rsa.pem")), certificate(file!("rsa.crt"))).unwrap();
     assert!(signer.sign(&root()).unwrap().signature == file!("rsa.p7s"));
+}
+
+#[test]
+fn ed25519_signs_bytes_as_openssl_does_and_no_disk_image() {
+    let signer = Signer::with_key(key(file!("ed25519.pem")), certificate(file!("ed25519.crt"))).unwrap();
+    let signature = signer.sign_bytes(b"text").unwrap();
+    assert!(signature == file!("ed25519.sig"));
+    let verifies = |bytes: &[u8], signature: &[u8]| signer.certificate().verifies_bytes(bytes, signature);
+    assert!(verifies(b"text", &signature) && !verifies(b"texts", &signature) && !verifies(b"text", &signature[1..]));
+    assert!(!certificate(file!("p256.crt")).verifies_bytes(b"text", &signature));
+    let error = signer.sign(&root()).unwrap_err().to_string();
+    assert!(error.contains("container images only"), "{error}");
+    let again = SigningKey::from_pem(&key(file!("ed25519.pem")).to_pem(None).unwrap(), None).unwrap();
+    assert!(again.public() == *signer.certificate().key());
 }
 
 #[test]
@@ -138,6 +151,9 @@ fn generated_keys_sign_for_ten_years() {
         assert!(pem.starts_with("-----BEGIN ENCRYPTED PRIVATE KEY-----"));
         assert!(SigningKey::from_pem(&pem, Some(&secret)).unwrap().public() == generated.key.public());
     }
+    let generated = generate(KeyType::Ed25519, "ed", now).unwrap();
+    let signer = Signer::with_key(generated.key, generated.certificate).unwrap();
+    assert!(signer.certificate().verifies_bytes(b"text", &signer.sign_bytes(b"text").unwrap()));
     assert!(generate(KeyType::EcdsaP256, "", now).is_err());
 }
 
