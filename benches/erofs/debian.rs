@@ -4,6 +4,7 @@ use std::path::Path;
 use std::process::Command;
 
 use crate::Result;
+pub(crate) use crate::command::{done, said};
 
 /// Makes the root of Debian 13 with some packages at `root`.
 pub(crate) fn bootstrap(root: &Path, variant: &str, packages: &str) -> Result<()> {
@@ -24,18 +25,4 @@ fn source() -> Result<String> {
     let mirror =
         targets.lines().find_map(|line| line.strip_prefix("Debian|main|")).ok_or("the host has no Debian mirror")?;
     Ok(format!("deb [signed-by=/usr/share/keyrings/debian-archive-keyring.gpg] {mirror} trixie main"))
-}
-
-/// Runs a command that must succeed.
-pub(crate) fn done(command: &mut Command) -> Result<()> {
-    said(command).map(drop)
-}
-
-/// Runs a command that must succeed, and returns what it says.
-pub(crate) fn said(command: &mut Command) -> Result<String> {
-    let output = command.output().map_err(|error| format!("{command:?}: {error}"))?;
-    if !output.status.success() {
-        return Err(format!("{command:?} failed: {}", String::from_utf8_lossy(&output.stderr)).into());
-    }
-    Ok(String::from_utf8_lossy(&output.stdout).into_owned())
 }

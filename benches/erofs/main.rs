@@ -11,6 +11,7 @@
     reason = "this is no part of the program"
 )]
 
+mod command;
 mod debian;
 mod image;
 mod inputs;

@@ -11,6 +11,8 @@
     reason = "this is no part of the program"
 )]
 
+#[path = "../erofs/command.rs"]
+mod command;
 #[path = "../erofs/debian.rs"]
 mod debian;
 #[path = "../render/measure.rs"]

@@ -12,8 +12,8 @@
     reason = "this is no part of the program"
 )]
 
-#[path = "../erofs/debian.rs"]
-mod debian;
+#[path = "../erofs/command.rs"]
+mod command;
 #[path = "../render/measure.rs"]
 mod measure;
 mod place;

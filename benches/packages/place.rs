@@ -5,7 +5,7 @@ use std::path::{Path, PathBuf};
 use std::process::Command;
 
 use crate::Result;
-use crate::debian::done;
+use crate::command::done;
 
 /// How large the ext4 is, in bytes; only what is written takes memory.
 const SIZE: u64 = 8 << 30;

@@ -7,7 +7,7 @@ use std::process::Command;
 use layerforge::lock::Lock;
 
 use crate::Result;
-use crate::debian::{done, said};
+use crate::command::{done, said};
 
 /// Packages with much to set up: an init, a kernel, servers, about three hundred with what they need.
 pub(crate) const LARGE: &str = "systemd-sysv,dbus,openssh-server,nginx,postgresql,cron,rsyslog,linux-image-cloud-amd64,git,python3,openjdk-21-jre-headless,\

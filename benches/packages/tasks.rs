@@ -8,7 +8,7 @@ use layerforge::digest::Digest;
 use layerforge::packages::apt::archive::{Fetched, unpack_all};
 
 use crate::Result;
-use crate::debian::{done, said};
+use crate::command::{done, said};
 use crate::measure::{self, Sample};
 use crate::project::{self, LARGE};
 
