@@ -6,8 +6,8 @@ use std::sync::Arc;
 
 use super::Session;
 use super::args::{NetworkArguments, PlanArguments};
-use super::{changes, network};
 use super::terminal::{DONE, Style, count};
+use super::{changes, network};
 use crate::engine::{self, OutputPlan, RenderRequest, TargetPlan};
 use crate::error::Error;
 

@@ -95,9 +95,10 @@ fn target_plan(
     // What cannot be had now is had, or told, by a render.
     let base = if stands { base(bases, recipe).ok().flatten() } else { None };
     let is_compared = |step: &Step| base.is_some() || !stands || !step.holds_base();
-    let (compared, uncompared): (Vec<_>, Vec<_>) =
-        kinds.into_iter().partition(|kind| plan.actions.iter().all(|one| one.name != kind.to_string() || is_compared(&one.step)));
-    let stacked = build::stack(recipe, &bases.store.archives())?.standing_on(base, recipe.profile.epoch)?;
+    let (compared, uncompared): (Vec<_>, Vec<_>) = kinds
+        .into_iter()
+        .partition(|kind| plan.actions.iter().all(|one| one.name != kind.to_string() || is_compared(&one.step)));
+    let stacked = build::stack(recipe, &bases.store.archives())?.standing_on(recipe, base)?;
     let bytes = stacked.tree.iter().map(|(_, node)| match &node.kind {
         Kind::Regular(content) => content.length,
         _ => 0,
