@@ -1,11 +1,13 @@
 //! What is below: the tree of a host that an extension is laid over, and the image that a profile stands on.
 
+use std::collections::BTreeSet;
 use std::path::Path;
 
 use super::BuildError;
 use crate::image::oci::BaseImage;
 use crate::image::read::{self, Format};
 use crate::lint::{Class, Subject, Target};
+use crate::packages::installed;
 use crate::resolve::{Base, Recipe};
 use crate::tree::Tree;
 
@@ -24,17 +26,16 @@ pub(super) fn tree(path: &Path, archives: &Path) -> Result<Tree, BuildError> {
 /// When it is, or does not say what it is.
 pub fn check_base(recipe: &Recipe, base: &BaseImage) -> Result<(), BuildError> {
     let distro = &recipe.distro;
-    let name = base.name.clone().or_else(|| match &recipe.base {
-        Some(Base::Path { name, .. }) => Some(name.clone()),
-        _ => None,
-    });
     let refuse = |found: String| {
         let wanted = match &distro.version_id {
             Some(version) => format!("{} {version}", distro.id),
             None => distro.id.clone(),
         };
-        let name = name.clone().unwrap_or_default();
-        Err(BuildError::BaseDistro { name, found, wanted: format!("{wanted} for {}", distro.architecture) })
+        Err(BuildError::BaseDistro {
+            name: name_of(recipe, base),
+            found,
+            wanted: format!("{wanted} for {}", distro.architecture),
+        })
     };
     if base.config.os != "linux" || base.config.architecture != distro.architecture.oci_name() {
         return refuse(format!("for {}/{}", base.config.os, base.config.architecture));
@@ -52,6 +53,36 @@ pub fn check_base(recipe: &Recipe, base: &BaseImage) -> Result<(), BuildError> {
         return refuse(version.map_or_else(|| id.clone(), |version| format!("{id} {version}")));
     }
     Ok(())
+}
+
+/// Returns what an image to stand on is called: its name, or that of the file that it is.
+fn name_of(recipe: &Recipe, base: &BaseImage) -> String {
+    let file = || match &recipe.base {
+        Some(Base::Path { name, .. }) => name.clone(),
+        _ => String::new(),
+    };
+    base.name.clone().unwrap_or_else(file)
+}
+
+/// Refuses an image to stand on without the packages of the recipe: nobody installs them into what holds the image. The
+/// tree is that of the image with the layers over it.
+///
+/// # Errors
+/// When a package is missing, or it cannot be known.
+pub(super) fn check_packages(recipe: &Recipe, base: &BaseImage, tree: &Tree) -> Result<(), BuildError> {
+    let wanted: BTreeSet<&str> =
+        recipe.packages.values().flat_map(|package| &package.names).map(String::as_str).collect();
+    if wanted.is_empty() {
+        return Ok(());
+    }
+    let name = name_of(recipe, base);
+    let quoted = |names: Vec<&str>| names.iter().map(|name| format!("`{name}`")).collect::<Vec<_>>().join(", ");
+    match installed::missing(tree, recipe.distro.family, wanted.iter().copied()) {
+        Ok(Some(missing)) if missing.is_empty() => Ok(()),
+        Ok(Some(missing)) => Err(BuildError::BasePackages { name, missing: quoted(missing) }),
+        Ok(None) => Err(BuildError::BaseList { name, wanted: quoted(wanted.into_iter().collect()) }),
+        Err(source) => Err(BuildError::Installed { name, source }),
+    }
 }
 
 /// Tells whether a version is of a release: `3.22.1` is of `3.22`.

@@ -4,7 +4,8 @@ use std::path::Path;
 
 use super::BuildError;
 use crate::resolve::{Action, Entry, Layer};
-use crate::tree::{Kind, Meta, Node, Tree, TreeError, TreePath, read_tar, scan};
+use crate::spec::Import;
+use crate::tree::{Kind, Meta, Node, Tree, TreeError, TreePath, read_tar, scan_remembering};
 
 /// Makes the tree of `layer`: what it imports, and its entries over that. Every time becomes `epoch`; a time inside an
 /// archive stays when it is earlier. Decompressed archives are kept in `archives`.
@@ -18,11 +19,11 @@ pub(super) fn layer(layer: &Layer, epoch: i64, archives: &Path) -> Result<Tree, 
         let at = entry.map_or_else(|| path.clone(), |entry| entry.origin.place.to_string());
         BuildError::Layer { layer: layer.name.clone(), at, source }
     };
-    let Some(path) = &layer.tree else {
+    let Some(imported) = &layer.tree else {
         let nodes = layer.entries.iter().map(|entry| (entry.path.clone(), node(entry, epoch, false)));
         return Tree::from_sorted(nodes).map_err(misfit);
     };
-    let mut tree = import(path, epoch, archives)?;
+    let mut tree = import(imported, epoch, archives)?;
     for entry in &layer.entries {
         // An import may have made the directory opaque; saying its mode does not take that back.
         let opaque = matches!(tree.get(&entry.path).map(|node| &node.kind), Some(Kind::Directory { opaque: true }));
@@ -31,9 +32,10 @@ pub(super) fn layer(layer: &Layer, epoch: i64, archives: &Path) -> Result<Tree, 
     Ok(tree)
 }
 
-fn import(path: &Path, epoch: i64, archives: &Path) -> Result<Tree, BuildError> {
+fn import(imported: &Import, epoch: i64, archives: &Path) -> Result<Tree, BuildError> {
+    let path = &imported.path;
     let directory = path.is_dir();
-    let mut tree = if directory { scan(path)? } else { read_tar(path, archives)? };
+    let mut tree = if directory { scan_remembering(path, imported)? } else { read_tar(path, archives)? };
     // The root of an import is the root of the image, which has its own owner and mode.
     tree.forget_root();
     let paths: Vec<TreePath> = tree.iter().map(|(path, _)| path.clone()).collect();

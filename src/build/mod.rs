@@ -30,6 +30,7 @@ use crate::image::read::OpenError;
 use crate::image::signature::SignatureError;
 use crate::image::{Manifest, ManifestHead, PortableError, WriteImageError, WriteTarError};
 use crate::lint::Finding;
+use crate::packages::installed::InstalledError;
 use crate::plan::OutputKind;
 use crate::resolve::Recipe;
 use crate::spec::Mode;
@@ -166,6 +167,36 @@ pub enum BuildError {
         /// What it should be.
         wanted: String,
     },
+    /// The image that a profile stands on has no list of packages to look into.
+    #[error(
+        "it is not known whether the image `{name}` has the packages of the profile ({wanted}): no package manager of the \
+         distro has left a list in it; stand on an image that has one, or leave the packages out"
+    )]
+    BaseList {
+        /// The image.
+        name: String,
+        /// What is looked for.
+        wanted: String,
+    },
+    /// The image that a profile stands on lacks packages that nobody will install.
+    #[error(
+        "the image `{name}` does not have {missing}: stand on an image that does, or build one from `[output.rootfs]`, whose \
+         Dockerfile installs packages"
+    )]
+    BasePackages {
+        /// The image.
+        name: String,
+        /// What it lacks, in quotes.
+        missing: String,
+    },
+    /// What is installed in an image cannot be read.
+    #[error("cannot read which packages the image `{name}` has")]
+    Installed {
+        /// The image.
+        name: String,
+        /// Why not.
+        source: InstalledError,
+    },
     /// A container image cannot be written.
     #[error("cannot write the container image `{name}`")]
     Container {
@@ -233,13 +264,15 @@ pub struct Stacked {
 }
 
 impl Stacked {
-    /// Puts an image below the layers.
+    /// Puts an image below the layers of a recipe.
     ///
     /// # Errors
-    /// When the layers do not fit over it.
-    pub fn standing_on(self, base: Option<Arc<BaseImage>>, epoch: i64) -> Result<Self, BuildError> {
-        let whole = base.as_ref().map(|base| self.over(&base.tree, epoch)).transpose()?;
-        Ok(Self { base, whole, ..self })
+    /// When the layers do not fit over it, or a package of the recipe is in neither.
+    pub fn standing_on(self, recipe: &Recipe, base: Option<Arc<BaseImage>>) -> Result<Self, BuildError> {
+        let Some(base) = base else { return Ok(self) };
+        let whole = self.over(&base.tree, recipe.profile.epoch)?;
+        base::check_packages(recipe, &base, &whole)?;
+        Ok(Self { base: Some(base), whole: Some(whole), ..self })
     }
 
     /// Returns what is seen from above: the layers, and the image below them when there is one.

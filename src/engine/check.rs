@@ -72,7 +72,7 @@ impl Usage {
     fn take(&mut self, library: &Library, recipes: &[Recipe]) {
         self.layers.extend(library.layers.iter().map(|layer| layer.name.clone()));
         let trees = recipes.iter().flat_map(|recipe| &recipe.layers).filter_map(|layer| layer.tree.as_ref());
-        self.trees.extend(trees.map(|tree| real(tree)));
+        self.trees.extend(trees.map(|tree| real(&tree.path)));
     }
 
     /// Tells whether the file at the absolute `path` was read, by this name or as what a symbolic link leads to.

@@ -49,7 +49,7 @@ pub(super) fn prepare(
         let bases = variants.iter().map(base).collect::<Result<Vec<_>, _>>()?;
         let stacks: Vec<_> = variants.par_iter().map(|recipe| build::stack(recipe, &archives)).collect();
         let stacks = stacks.into_iter().zip(bases).zip(&variants);
-        let stacks = stacks.map(|((stacked, base), recipe)| Ok(stacked?.standing_on(base, recipe.profile.epoch)?));
+        let stacks = stacks.map(|((stacked, base), recipe)| Ok(stacked?.standing_on(recipe, base)?));
         let stacks = stacks.collect::<Result<Vec<_>, Error>>()?;
         platforms.insert(target_name(&recipe.distro), variants.into_iter().zip(stacks).collect());
     }

@@ -98,7 +98,7 @@ fn target_plan(
     let (compared, uncompared): (Vec<_>, Vec<_>) = kinds
         .into_iter()
         .partition(|kind| plan.actions.iter().all(|one| one.name != kind.to_string() || is_compared(&one.step)));
-    let stacked = build::stack(recipe, &bases.store.archives())?.standing_on(base, recipe.profile.epoch)?;
+    let stacked = build::stack(recipe, &bases.store.archives())?.standing_on(recipe, base)?;
     let bytes = stacked.tree.iter().map(|(_, node)| match &node.kind {
         Kind::Regular(content) => content.length,
         _ => 0,

@@ -230,7 +230,7 @@ fn prepare(
 ) -> Result<(Plan, Stacked), Error> {
     let plan = Plan::of(recipe, &kinds(request, recipe), request.image)?;
     let stacked = build::stack(recipe, &store.archives())?;
-    Ok((plan, stacked.standing_on(base, recipe.profile.epoch)?))
+    Ok((plan, stacked.standing_on(recipe, base)?))
 }
 
 /// Makes the artifacts of one target, tells what should be known about them, and puts them in place.

@@ -109,7 +109,7 @@ fn explain(recipe: &Recipe, stacked: &Stacked, path: &TreePath) -> Why {
                 decided_by: reasons(recipe, entry),
                 ..base(action_word(&entry.action), entry.origin.place.to_string())
             }),
-            (None, Some(node), Some(tree)) => words.push(base(node.kind.word(), tree.display().to_string())),
+            (None, Some(node), Some(tree)) => words.push(base(node.kind.word(), tree.path.display().to_string())),
             (None, _, _) => {}
         }
     }

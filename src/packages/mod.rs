@@ -5,9 +5,9 @@
 //! is parsed before its signature or digest has been verified; a choice depends on indexes and requests only, never on the
 //! host.
 //!
-//! [`choose`] makes what a lock says of what a profile asks for, [`fetch`] gets the files. [`model`], [`solve`], [`archive`],
-//! [`claims`] and [`trust`] know no distribution; [`apt`], [`apk`] and [`pacman`] are what Debian, Alpine and Arch with their
-//! derivatives do their own way.
+//! [`choose`] makes what a lock says of what a profile asks for, [`fetch`] gets the files; [`installed`] tells what an image of
+//! others has. [`model`], [`solve`], [`archive`], [`claims`] and [`trust`] know no distribution; [`apt`], [`apk`] and [`pacman`]
+//! are what Debian, Alpine and Arch with their derivatives do their own way.
 
 pub mod apk;
 pub mod apt;
@@ -17,6 +17,7 @@ pub mod claims;
 pub mod compression;
 mod error;
 mod fetch;
+pub mod installed;
 mod means;
 mod mirrors;
 pub mod model;

@@ -30,7 +30,6 @@ mod variables;
 mod written;
 
 use std::collections::{BTreeMap, BTreeSet};
-use std::path::PathBuf;
 use std::sync::Arc;
 
 use rayon::prelude::*;
@@ -52,7 +51,8 @@ pub use variables::Setting;
 
 use crate::distro::{self, Distro, Wish};
 use crate::spec::{
-    self, Conditional, DistroTable, Located, Merge, Name, Place, Problem, RuleId, SpecError, Tables, Tier, UserTable,
+    self, Conditional, DistroTable, Import, Located, Merge, Name, Place, Problem, RuleId, SpecError, Tables, Tier,
+    UserTable,
 };
 use resolver::Resolver;
 
@@ -256,9 +256,9 @@ impl Resolver<'_> {
             }
             (None, Some(path)) => {
                 let name = self.render(path)?;
-                let found = self.project().path_in(&self.project().folder(), &name);
+                let found = self.project().import(&self.project().folder(), &name);
                 match self.found(found, path) {
-                    Some(Some(found)) => Some(Base::Path { path: found, name }),
+                    Some(Some(found)) => Some(Base::Path { path: found.path, name }),
                     Some(None) => {
                         self.problems.push(
                             Problem::at(&path.place, format!("`{name}` does not exist"))
@@ -479,11 +479,11 @@ impl Resolver<'_> {
         }
     }
 
-    fn tree_of(&mut self, source: &LayerSource) -> Option<PathBuf> {
+    fn tree_of(&mut self, source: &LayerSource) -> Option<Import> {
         let tree = source.tree.as_ref()?;
         let rendered = self.render(tree)?;
-        match self.project().path_in(&source.folder, &rendered) {
-            Ok(Some(path)) => Some(path),
+        match self.project().import(&source.folder, &rendered) {
+            Ok(Some(import)) => Some(import),
             Ok(None) => {
                 self.problems.push(
                     Problem::at(&tree.place, format!("`{rendered}` does not exist"))

@@ -350,8 +350,8 @@ impl Resolver<'_> {
     fn over(&mut self, table: Option<&OverTable>) -> Option<PathBuf> {
         let path = table?.path.as_ref()?;
         let rendered = self.render(path)?;
-        match self.project().path_in(&self.project().folder(), &rendered) {
-            Ok(Some(path)) => Some(path),
+        match self.project().import(&self.project().folder(), &rendered) {
+            Ok(Some(import)) => Some(import.path),
             Ok(None) => {
                 self.problems.push(
                     Problem::at(&path.place, format!("`{rendered}` does not exist"))

@@ -12,7 +12,7 @@ use super::packages::{Bundled, PackageSettings, VersionWish};
 use super::sources::PackageSource;
 use super::template::Used;
 use crate::distro::Distro;
-use crate::spec::{JobTime, LogDestination, Need, Place, Restart, RuleId, Scalar, Tier, WritableKind};
+use crate::spec::{Import, JobTime, LogDestination, Need, Place, Restart, RuleId, Scalar, Tier, WritableKind};
 use crate::tree::{Content, TreePath};
 
 /// A profile resolved for one distro.
@@ -140,7 +140,7 @@ pub struct Layer {
     /// What it puts into the tree, sorted by path.
     pub entries: Vec<Entry>,
     /// A directory or archive to take as it is, below the entries.
-    pub tree: Option<PathBuf>,
+    pub tree: Option<Import>,
 }
 
 impl Layer {

@@ -8,7 +8,7 @@ use url::Url;
 use super::names;
 use super::resolver::Resolver;
 use crate::digest::Digest;
-use crate::spec::{Conditional, FolderEntryKind, Located, Name, Place, Problem, SourceTable};
+use crate::spec::{Conditional, FolderEntryKind, Import, Located, Name, Place, Problem, SourceTable};
 
 /// A repository of packages.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -187,8 +187,8 @@ impl Resolver<'_> {
             self.problems.push(Problem::at(&place, format!("`{key}` says nothing here")).rule(OF_REPOSITORIES));
         }
         let rendered = self.render(directory)?;
-        let found = self.project().path_in(&self.project().folder(), &rendered);
-        let Some(path) = self.found(found, directory)? else {
+        let found = self.project().import(&self.project().folder(), &rendered);
+        let Some(Import { path, .. }) = self.found(found, directory)? else {
             self.problems.push(
                 Problem::at(&directory.place, format!("`{rendered}` does not exist"))
                     .rule("`directory` is a folder of packages, relative to the project"),
@@ -267,8 +267,8 @@ impl Resolver<'_> {
             }
             (Some(file), None) => {
                 let rendered = self.render(file)?;
-                let found = self.project().path_in(&self.project().folder(), &rendered);
-                let Some(path) = self.found(found, file)? else {
+                let found = self.project().import(&self.project().folder(), &rendered);
+                let Some(Import { path, .. }) = self.found(found, file)? else {
                     self.problems.push(
                         Problem::at(&file.place, format!("`{rendered}` does not exist"))
                             .rule("`signed_by` is a file of OpenPGP keys, relative to the project"),

@@ -36,7 +36,7 @@ pub use output::{
 };
 pub use packages::{AnswerTable, PackageVariant, PackagesTable, Scripts, SourceTable};
 pub use problem::{Problem, Severity, nearest};
-pub use project::{Folder, FolderEntry, FolderEntryKind, Origin, Project, SpecError};
+pub use project::{Folder, FolderEntry, FolderEntryKind, Import, Origin, Project, SpecError};
 pub use runtime::{
     JobTable, JobTime, LimitsTable, LogDestination, MetricsTable, Need, ProbeTable, ProcessTable, Restart, SecretTable,
     WritableKind, WritableTable,

@@ -1,6 +1,6 @@
 //! A project on disk, with the program's own files behind it.
 
-use std::collections::{BTreeMap, HashSet};
+use std::collections::{BTreeMap, HashMap, HashSet};
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, OnceLock, PoisonError};
 
@@ -11,7 +11,7 @@ use super::walk::Walk;
 use crate::digest::Digest;
 use crate::fs::{self, Stamp};
 use crate::store::{Earlier, InputFile, Inputs, Listing};
-use crate::tree::{Content, ContentSource};
+use crate::tree::{Content, ContentSource, Memory};
 
 /// A failure to read a project.
 #[derive(Debug, thiserror::Error)]
@@ -44,6 +44,27 @@ pub enum Origin {
     Project,
     /// In the program itself.
     Builtin,
+}
+
+/// A directory or archive that is taken as it is.
+#[derive(Debug, Clone)]
+pub struct Import {
+    /// Where it is.
+    pub path: PathBuf,
+    /// The regular files in it, when it is a directory.
+    files: Arc<HashMap<PathBuf, Arc<InputFile>>>,
+}
+
+impl Memory for Import {
+    fn recall(&self, host: &Path, stamp: &Stamp) -> Option<Digest> {
+        self.files.get(host).filter(|file| file.stamp() == stamp)?.digest()
+    }
+
+    fn learn(&self, host: &Path, stamp: &Stamp, digest: Digest) {
+        if let Some(file) = self.files.get(host).filter(|file| file.stamp() == stamp) {
+            file.is_read(digest);
+        }
+    }
 }
 
 /// The files a render starts from: those below a root on disk, and those that the program carries for what the root
@@ -241,30 +262,36 @@ impl Project {
         }
     }
 
-    /// Returns the path on disk of `relative` in `folder`, a file or a directory to be taken as it is, when it is there.
+    /// Returns what `relative` in `folder` is on disk, a file or a directory to be taken as it is, when it is there.
     ///
     /// # Errors
     /// When it cannot be looked at or lies outside the project.
-    pub fn path_in(&self, folder: &Folder, relative: &str) -> Result<Option<PathBuf>, SpecError> {
+    pub fn import(&self, folder: &Folder, relative: &str) -> Result<Option<Import>, SpecError> {
         let Folder::Local(folder) = folder else { return Ok(None) };
         let path = folder.join(relative);
         let Some(stamp) = self.observe(&path)? else { return Ok(None) };
         self.check_inside(&path, &stamp)?;
+        let mut files = HashMap::new();
         if stamp.is_directory() {
-            self.observe_below(&path)?;
+            self.observe_below(&path, &mut files)?;
         }
-        Ok(Some(path))
+        Ok(Some(Import { path, files: Arc::new(files) }))
     }
 
-    /// Writes down everything below a directory that is taken as it is.
-    fn observe_below(&self, directory: &Path) -> fs::Result<()> {
+    /// Writes down everything below a directory that is taken as it is, and gathers its regular files.
+    fn observe_below(&self, directory: &Path, files: &mut HashMap<PathBuf, Arc<InputFile>>) -> fs::Result<()> {
         for name in fs::list(directory)? {
             let path = directory.join(name);
             // A link is taken as a link: what it leads to does not matter.
             let stamp = Stamp::of(&path)?;
-            self.inputs.seen(&self.absolute.join(path.strip_prefix(&self.root).unwrap_or(&path)), stamp);
+            let absolute = self.absolute.join(path.strip_prefix(&self.root).unwrap_or(&path));
+            if stamp.kind() == Stamp::REGULAR {
+                files.insert(path, self.input_file(absolute, stamp));
+                continue;
+            }
+            self.inputs.seen(&absolute, stamp);
             if stamp.is_directory() {
-                self.observe_below(&path)?;
+                self.observe_below(&path, files)?;
             }
         }
         Ok(())

@@ -20,7 +20,7 @@ pub use diff::{Aspect, Change, ChangeKind, Difference, diff, diff_without_times}
 pub use node::{Content, ContentReader, ContentSource, ContentStore, DeviceNumber, Kind, Meta, Node, Xattrs};
 pub use overlay::{Merged, Stack, StackError, StackLayer};
 pub use path::{InvalidPath, TreePath};
-pub use scan::{ScanError, scan};
+pub use scan::{Memory, ScanError, scan, scan_remembering};
 pub use tar::{StreamItem, StreamMember, TarError, TarFault, TarStream, may_be_archive, read_tar, read_tar_within};
 pub use xattrs::{Incomplete, Sorted};
 

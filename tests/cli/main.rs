@@ -4,6 +4,7 @@
 #![allow(clippy::unwrap_used, reason = "a test that cannot go on has failed")]
 #![expect(clippy::disallowed_methods, reason = "tests stand outside of the crate: they look at the system itself")]
 
+mod bases;
 mod commands;
 mod keys;
 mod publish;

@@ -346,13 +346,17 @@ fn finish<'tree>(
         Artifact { name: kind.to_string(), body: Body::Directory(Cow::Owned(folder)) },
         Artifact { name: format!("{kind}.manifest.json"), body: Body::Bytes(description.to_text().into_bytes()) },
     ];
-    Ok(Product { kind, artifacts, remarks: remark(recipe).into_iter().collect() })
+    Ok(Product {
+        kind,
+        artifacts,
+        remarks: remark(recipe, stacked.base.as_deref().filter(|_| !output.scratch)).into_iter().collect(),
+    })
 }
 
-/// Tells what the profile has that is in none of its layers.
-fn remark(recipe: &Recipe) -> Option<Remark> {
+/// Tells what the profile has that is in none of its layers, nor in `base`, whose packages have been checked.
+fn remark(recipe: &Recipe, base: Option<&BaseImage>) -> Option<Remark> {
     let absent: Vec<&str> = [
-        ("packages", recipe.packages.is_empty()),
+        ("packages", recipe.packages.is_empty() || base.is_some()),
         ("users", recipe.users.is_empty()),
         ("triggers", recipe.triggers.is_empty()),
     ]
@@ -362,12 +366,18 @@ fn remark(recipe: &Recipe) -> Option<Remark> {
     .collect();
     (!absent.is_empty()).then(|| Remark {
         message: format!(
-            "the oci of {} for {} holds its layers only: its {} are not in it",
+            "the oci of {} for {} holds its {}layers only: its {} are not in it",
             recipe.profile.name,
             target_name(&recipe.distro),
+            if base.is_some() { "base image and its " } else { "" },
             absent.join(" and ")
         ),
-        hint: "lay it over an image that has them: `COPY --from=IMAGE / /`, or bring them along with a layer".into(),
+        hint: match base {
+            Some(_) => "bring along what is made by them with a layer, or stand on an image that has it".into(),
+            None => {
+                "lay it over an image that has them: `COPY --from=IMAGE / /`, or bring them along with a layer".into()
+            }
+        },
     })
 }
 

@@ -18,6 +18,7 @@ use rustix::fs::{CWD, Mode, OFlags};
 use super::node::digest_slice;
 use super::xattrs::{Incomplete, Sorted, is_foreign};
 use super::{Content, ContentSource, DeviceNumber, InvalidPath, Kind, Meta, Node, Tree, TreePath};
+use crate::digest::Digest;
 use crate::fs::{self, Stamp, Timestamp};
 
 /// The most bytes that Linux gives for the names of a file's extended attributes, or for one value (xattr(7)).
@@ -66,6 +67,33 @@ pub enum ScanError {
 /// # Errors
 /// When something cannot be read or changes meanwhile; of several errors always the same one.
 pub fn scan(directory: &Path) -> Result<Tree, ScanError> {
+    scan_remembering(directory, &Nothing)
+}
+
+/// What is known of files from an earlier time, by their stamps.
+pub trait Memory: Sync {
+    /// Returns the digest of the file at `host` when that is known for this stamp.
+    fn recall(&self, host: &Path, stamp: &Stamp) -> Option<Digest>;
+    /// Takes the digest of the file that was read at `host` and had this stamp before and afterwards.
+    fn learn(&self, host: &Path, stamp: &Stamp, digest: Digest);
+}
+
+/// Knows nothing.
+struct Nothing;
+
+impl Memory for Nothing {
+    fn recall(&self, _: &Path, _: &Stamp) -> Option<Digest> {
+        None
+    }
+
+    fn learn(&self, _: &Path, _: &Stamp, _: Digest) {}
+}
+
+/// Does what [`scan`] does, but reads no file whose digest `memory` knows.
+///
+/// # Errors
+/// As [`scan`].
+pub fn scan_remembering(directory: &Path, memory: &dyn Memory) -> Result<Tree, ScanError> {
     let settled = Timestamp::settled();
     let found = walk(directory)?;
     let mut first_names: HashMap<(u64, u64), usize> = HashMap::new();
@@ -77,7 +105,9 @@ pub fn scan(directory: &Path) -> Result<Tree, ScanError> {
     let nodes: Vec<Option<Result<Node, ScanError>>> = found
         .par_iter()
         .enumerate()
-        .map(|(index, found)| (first_names[index] == index).then(|| read_node(&found.host, &found.stat, settled)))
+        .map(|(index, found)| {
+            (first_names[index] == index).then(|| read_node(&found.host, &found.stat, (settled, memory)))
+        })
         .collect();
     let mut tree = Tree::new();
     for ((found_here, node), first) in found.iter().zip(nodes).zip(first_names) {
@@ -128,12 +158,12 @@ fn list(directory: &Found) -> Result<Vec<Found>, ScanError> {
     fs::list(&directory.host)?.into_iter().map(entry).collect()
 }
 
-fn read_node(host: &Path, stat: &Metadata, settled: Timestamp) -> Result<Node, ScanError> {
+fn read_node(host: &Path, stat: &Metadata, trust: (Timestamp, &dyn Memory)) -> Result<Node, ScanError> {
     let sorted = read_xattrs(host)?;
     let number = DeviceNumber { major: rustix::fs::major(stat.rdev()), minor: rustix::fs::minor(stat.rdev()) };
     let kind = stat.file_type();
     let kind = if kind.is_file() && !(sorted.whiteout && stat.len() == 0) {
-        Kind::Regular(read_content(host, stat, settled)?)
+        Kind::Regular(read_content(host, stat, trust)?)
     } else if kind.is_dir() {
         Kind::Directory { opaque: sorted.opaque }
     } else if kind.is_symlink() {
@@ -157,8 +187,22 @@ fn read_node(host: &Path, stat: &Metadata, settled: Timestamp) -> Result<Node, S
 
 /// Hashes the file that `stat` is of: not what a symbolic link points to that has taken its place, nor a mixture of
 /// what was there before and after a write. When it was last changed before `settled`, its stamp tells from now on whether
-/// it is still the same.
-fn read_content(host: &Path, stat: &Metadata, settled: Timestamp) -> Result<Content, ScanError> {
+/// it is still the same. One that `memory` knows is not even opened.
+fn read_content(
+    host: &Path,
+    stat: &Metadata,
+    (settled, memory): (Timestamp, &dyn Memory),
+) -> Result<Content, ScanError> {
+    let content = |digest, stamp: Stamp| {
+        let file = Arc::from(host);
+        let trusted = stamp.changed < settled;
+        let source = if trusted { ContentSource::Stamped { file, stamp } } else { ContentSource::File(file) };
+        Content { digest, length: stamp.size, source }
+    };
+    let before = Stamp::from(stat);
+    if let Some(digest) = memory.recall(host, &before) {
+        return Ok(content(digest, before));
+    }
     let flags = OFlags::RDONLY | OFlags::NOFOLLOW | OFlags::NONBLOCK | OFlags::CLOEXEC;
     let file = rustix::fs::open(host, flags, Mode::empty()).map(File::from);
     let file = file.map_err(fs::Error::on("open", host))?;
@@ -170,10 +214,11 @@ fn read_content(host: &Path, stat: &Metadata, settled: Timestamp) -> Result<Cont
         return Err(ScanError::Changed { path: host.to_owned() });
     }
     let digest = digest.map_err(fs::Error::on("read", host))?;
-    let (file, stamp) = (Arc::from(host), Stamp::from(&after));
-    let trusted = stamp.changed < settled;
-    let source = if trusted { ContentSource::Stamped { file, stamp } } else { ContentSource::File(file) };
-    Ok(Content { digest, length, source })
+    let stamp = Stamp::from(&after);
+    if stamp == before {
+        memory.learn(host, &stamp, digest);
+    }
+    Ok(content(digest, stamp))
 }
 
 fn read_xattrs(host: &Path) -> Result<Sorted, ScanError> {

@@ -109,13 +109,16 @@ fn a_file_that_changed_since_it_was_found_is_refused() {
     let file = folder.path().join("file");
     write(&file, b"text");
     let stat = fs::lstat(&file).unwrap();
-    assert!(read_content(&file, &stat, Timestamp::settled()).is_ok());
+    assert!(read_content(&file, &stat, (Timestamp::settled(), &Nothing)).is_ok());
     write(&file, b"other");
-    let error = read_content(&file, &stat, Timestamp::settled()).unwrap_err();
+    let error = read_content(&file, &stat, (Timestamp::settled(), &Nothing)).unwrap_err();
     assert!(matches!(error, ScanError::Changed { .. }), "{error}");
     fs::remove_file(&file).unwrap();
     symlink("/etc/passwd", &file).unwrap();
-    assert!(read_content(&file, &stat, Timestamp::settled()).is_err(), "a link that took its place is not followed");
+    assert!(
+        read_content(&file, &stat, (Timestamp::settled(), &Nothing)).is_err(),
+        "a link that took its place is not followed"
+    );
 }
 
 #[test]
@@ -123,7 +126,7 @@ fn a_stamp_is_kept_of_what_was_not_changed_just_now() {
     let folder = tempfile::tempdir().unwrap();
     let file = folder.path().join("file");
     write(&file, b"text");
-    let content = |settled| read_content(&file, &fs::lstat(&file).unwrap(), settled).unwrap();
+    let content = |settled| read_content(&file, &fs::lstat(&file).unwrap(), (settled, &Nothing)).unwrap();
     let young = content(Timestamp::from_seconds(0));
     assert!(matches!(young.source, ContentSource::File(_)) && !young.open().unwrap().is_as_hashed());
     std::thread::sleep(std::time::Duration::from_millis(60));
@@ -133,6 +136,33 @@ fn a_stamp_is_kept_of_what_was_not_changed_just_now() {
     assert!(reader.is_as_hashed());
     std::io::Write::write_all(&mut File::options().write(true).open(&file).unwrap(), b"t").unwrap();
     assert!(!reader.is_as_hashed() && !old.open().unwrap().is_as_hashed());
+}
+
+#[test]
+fn what_is_known_by_its_stamp_is_not_read() {
+    /// Knows some digests, which are not those of the files.
+    struct Known(std::sync::Mutex<std::collections::BTreeMap<std::path::PathBuf, (Stamp, Digest)>>);
+    impl Memory for Known {
+        fn recall(&self, host: &Path, stamp: &Stamp) -> Option<Digest> {
+            self.0.lock().unwrap().get(host).filter(|(known, _)| known == stamp).map(|(_, digest)| *digest)
+        }
+        fn learn(&self, host: &Path, stamp: &Stamp, digest: Digest) {
+            self.0.lock().unwrap().insert(host.to_owned(), (*stamp, digest));
+        }
+    }
+    let folder = tempfile::tempdir().unwrap();
+    let file = folder.path().join("file");
+    write(&file, b"text");
+    let memory = Known(Default::default());
+    let digest = || match &scan_remembering(folder.path(), &memory).unwrap().get(&path("/file")).unwrap().kind {
+        Kind::Regular(content) => content.digest,
+        other => panic!("{other:?}"),
+    };
+    assert_eq!(digest(), Digest::of("text"));
+    memory.0.lock().unwrap().get_mut(&file).unwrap().1 = Digest::of("as remembered");
+    assert_eq!(digest(), Digest::of("as remembered"));
+    write(&file, b"other");
+    assert_eq!(digest(), Digest::of("other"), "another stamp");
 }
 
 #[test]
