@@ -287,7 +287,14 @@ fn commands(script: &str) -> Vec<Vec<String>> {
         while let Some(letter) = letters.next() {
             match (quote, letter) {
                 (Some(open), _) if letter == open => quote = None,
-                (Some('"') | None, '$') => word.get_or_insert_default().push('\0'),
+                (Some('"') | None, '$') => {
+                    let word = word.get_or_insert_default();
+                    word.push('\0');
+                    if letters.peek() == Some(&'{') {
+                        word.extend(letters.by_ref().take_while(|letter| *letter != '}'));
+                        word.push('}');
+                    }
+                }
                 (Some('"') | None, '\\') => word.get_or_insert_default().extend(letters.next()),
                 (Some(_), _) => word.get_or_insert_default().push(letter),
                 (None, '\'' | '"') => {
@@ -296,7 +303,7 @@ fn commands(script: &str) -> Vec<Vec<String>> {
                 }
                 (None, '#') if word.is_none() => break,
                 (None, ' ' | '\t') => words.extend(word.take()),
-                (None, ';' | '|' | '&' | '(' | ')' | '{' | '}') if word.as_deref().is_none_or(|word| !word.ends_with('>') && !word.ends_with('\0')) => {
+                (None, ';' | '|' | '&' | '(' | ')' | '{' | '}') if word.as_deref().is_none_or(|word| !word.ends_with('>')) => {
                     words.extend(word.take());
                     commands.push(std::mem::take(&mut words));
                 }

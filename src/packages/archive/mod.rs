@@ -5,6 +5,8 @@
 //! looked at before length and digest are those expected; a package is decompressed once, its pack appears whole by rename;
 //! what a package may take of memory and disk is bounded.
 
+#[cfg(test)]
+pub(super) mod made;
 mod pack;
 
 use std::fs::File;
@@ -220,6 +222,7 @@ fn unpack_with(form: &impl Form, package: &Fetched, packs: &Path, threads: u32) 
     }
     let file = fs::open(&package.path)?;
     verify(package, &file)?;
+    std::io::Seek::rewind(&mut &file).map_err(fs::Error::on("read", &*package.path))?;
     let mut pack = Pack(Writer::create(packs, &path)?);
     let unpacked = match form.read(&file, package, threads, &mut pack) {
         Ok(unpacked) => unpacked,

@@ -129,3 +129,6 @@ impl Rules for ApkRules {
         true
     }
 }
+
+#[cfg(test)]
+mod tests;
