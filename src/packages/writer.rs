@@ -38,10 +38,4 @@ impl Writer<'_> {
         let kind = Kind::Regular(Content::inline(bytes.into()));
         self.node(path, Node { kind, meta: Meta::root_owned(mode, self.epoch) })
     }
-
-    /// Puts a symbolic link.
-    pub(super) fn link(&mut self, path: &str, target: &str) -> Result<(), ClaimError> {
-        let kind = Kind::Symlink(target.as_bytes().into());
-        self.node(path, Node { kind, meta: Meta::root_owned(0o777, self.epoch) })
-    }
 }

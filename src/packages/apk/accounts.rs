@@ -287,7 +287,14 @@ fn commands(script: &str) -> Vec<Vec<String>> {
         while let Some(letter) = letters.next() {
             match (quote, letter) {
                 (Some(open), _) if letter == open => quote = None,
-                (Some('"') | None, '$') => word.get_or_insert_default().push('\0'),
+                (Some('"') | None, '$') => {
+                    let word = word.get_or_insert_default();
+                    word.push('\0');
+                    if letters.peek() == Some(&'{') {
+                        word.extend(letters.by_ref().take_while(|letter| *letter != '}'));
+                        word.push('}');
+                    }
+                }
                 (Some('"') | None, '\\') => word.get_or_insert_default().extend(letters.next()),
                 (Some(_), _) => word.get_or_insert_default().push(letter),
                 (None, '\'' | '"') => {
@@ -296,9 +303,7 @@ fn commands(script: &str) -> Vec<Vec<String>> {
                 }
                 (None, '#') if word.is_none() => break,
                 (None, ' ' | '\t') => words.extend(word.take()),
-                (None, ';' | '|' | '&' | '(' | ')' | '{' | '}')
-                    if word.as_deref().is_none_or(|word| !word.ends_with('>') && !word.ends_with('\0')) =>
-                {
+                (None, ';' | '|' | '&' | '(' | ')' | '{' | '}') if word.as_deref().is_none_or(|word| !word.ends_with('>')) => {
                     words.extend(word.take());
                     commands.push(std::mem::take(&mut words));
                 }
@@ -360,10 +365,7 @@ mod tests {
         let (passwd, group, _) = after(script);
         assert_eq!(passwd, "postgres:x:70:70:Postgres user:/var/lib/postgresql:/bin/sh");
         assert_eq!(group, "postgres:x:70:");
-        assert_eq!(
-            after("adduser -SDH one && adduser -SDH two").0,
-            "one:x:100:65533:Linux User,,,:/dev/null:/bin/false\ntwo:x:101:65533:Linux User,,,:/dev/null:/bin/false"
-        );
+        assert_eq!(after("adduser -SDH one && adduser -SDH two").0, "one:x:100:65533:Linux User,,,:/dev/null:/bin/false\ntwo:x:101:65533:Linux User,,,:/dev/null:/bin/false");
     }
 
     #[test]

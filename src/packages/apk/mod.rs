@@ -18,3 +18,4 @@ pub mod scripts;
 mod segment;
 pub mod skip;
 pub mod version;
+pub mod world;

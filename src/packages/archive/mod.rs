@@ -5,6 +5,8 @@
 //! looked at before length and digest are those expected; a package is decompressed once, its pack appears whole by rename;
 //! what a package may take of memory and disk is bounded.
 
+#[cfg(test)]
+pub(super) mod made;
 mod pack;
 
 use std::fs::File;
@@ -235,6 +237,7 @@ pub(super) fn open(package: &Fetched) -> Result<File, ArchiveError> {
     let (digest, size) =
         Digest::of_stream(BufReader::with_capacity(CHUNK, &file)).map_err(fs::Error::on("read", &*package.path))?;
     if (digest, size) == (package.digest, package.size) {
+        std::io::Seek::rewind(&mut &file).map_err(fs::Error::on("read", &*package.path))?;
         return Ok(file);
     }
     let (expected, expected_size) = (package.digest, package.size);

@@ -100,21 +100,27 @@ impl<'question> Search<'question> {
 
     /// Returns what is in, each with the reason that brought it in.
     pub(super) fn solution(&self) -> BTreeMap<PackageId, Reason> {
-        let reason = |package: &PackageId| match self.state.fate(*package) {
-            Fate::In(Cause::Choice(clause) | Cause::Clause(clause)) => {
-                Some((*package, self.state.clauses.get(clause).owner.reason()))
+        let mut packages = BTreeMap::new();
+        for package in self.state.trail() {
+            let reason = match self.state.fate(*package) {
+                Fate::In(Cause::Choice(clause) | Cause::Clause(clause)) => {
+                    Some(self.state.clauses.get(clause).owner.reason())
+                }
+                Fate::In(Cause::Trigger(number)) => {
+                    // What it came with was there before it.
+                    let held = |condition: &Condition| {
+                        let by = condition.packages.iter().copied().find(|other| packages.contains_key(other))?;
+                        Some(Reason::Relation { by, relation: condition.relation })
+                    };
+                    self.state.clauses.triggers[number].conditions.iter().find_map(held)
+                }
+                _ => None,
+            };
+            if let Some(reason) = reason {
+                packages.insert(*package, reason);
             }
-            Fate::In(Cause::Trigger(number)) => {
-                let conditions = &self.state.clauses.triggers[number].conditions;
-                let held = |condition: &Condition| {
-                    let by = condition.packages.iter().copied().find(|other| self.state.is_in(*other))?;
-                    Some((*package, Reason::Relation { by, relation: condition.relation }))
-                };
-                conditions.iter().find_map(held)
-            }
-            _ => None,
-        };
-        self.state.trail().iter().filter_map(reason).collect()
+        }
+        packages
     }
 }
 

@@ -4,36 +4,9 @@ use std::path::Path;
 use super::*;
 use crate::digest::Digest;
 use crate::fs;
+use crate::packages::archive::made::tar;
+pub(in crate::packages::apt) use crate::packages::archive::made::File;
 use crate::packages::archive::unpack;
-
-/// A member of a tar archive: name, type flag, mode, link target, content.
-pub(in crate::packages::apt) type File<'text> = (&'text str, u8, u32, &'text str, &'text str);
-
-/// Makes a tar archive as dpkg-deb does.
-pub(in crate::packages::apt) fn tar(files: &[File<'_>]) -> Vec<u8> {
-    let mut bytes = Vec::new();
-    for (name, flag, mode, link, content) in files {
-        let mut header = [0_u8; 512];
-        let mut put = |place: usize, text: &str| header[place..place + text.len()].copy_from_slice(text.as_bytes());
-        put(0, name);
-        put(100, &format!("{mode:07o}"));
-        put(108, "0000000");
-        put(116, "0000000");
-        put(124, &format!("{:011o}", content.len()));
-        put(136, "00000000012");
-        put(148, "        ");
-        put(157, link);
-        put(257, "ustar  ");
-        header[156] = *flag;
-        let sum: u32 = header.iter().map(|byte| u32::from(*byte)).sum();
-        header[148..155].copy_from_slice(format!("{sum:06o}\0").as_bytes());
-        bytes.extend(header);
-        bytes.extend(content.as_bytes());
-        bytes.resize(bytes.len().next_multiple_of(512), 0);
-    }
-    bytes.resize(bytes.len() + 1024, 0);
-    bytes
-}
 
 fn ar(members: &[(&str, &[u8])]) -> Vec<u8> {
     let mut bytes = b"!<arch>\n".to_vec();

@@ -128,3 +128,6 @@ impl Rules for ApkRules {
         true
     }
 }
+
+#[cfg(test)]
+mod tests;
