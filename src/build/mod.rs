@@ -5,6 +5,7 @@
 
 mod artifacts;
 mod base;
+mod bundled;
 mod contents;
 mod images;
 mod layer;
@@ -194,6 +195,12 @@ pub enum BuildError {
     /// The files of a container image do not fit together.
     #[error(transparent)]
     Files(#[from] FilesError),
+    /// Packages are to be in an output, and are not there.
+    #[error("an output is to hold packages that nobody has put together: lock the profile and render again")]
+    NoPackages,
+    /// The packages could not be put together.
+    #[error(transparent)]
+    Packages(#[from] packages::PackagesError),
     /// A file of the cache could not be read or written.
     #[error(transparent)]
     File(#[from] crate::fs::Error),
@@ -228,6 +235,10 @@ pub struct Stacked {
     pub stack: Stack,
     /// The image below them.
     pub base: Option<Arc<BaseImage>>,
+    /// The packages below them, for outputs that bundle these.
+    pub packages: Option<Arc<packages::PackageTree>>,
+    /// The same layers over the packages ([`Stacked::with_packages`]).
+    pub whole: Option<Box<Self>>,
 }
 
 impl Stacked {
@@ -278,7 +289,7 @@ pub fn stack(recipe: &Recipe, archives: &Path) -> Result<Stacked, BuildError> {
         }
     }
     let removed = merged.removed.into_keys().filter(|path| tree.get(path).is_none()).collect();
-    Ok(Stacked { tree, origins: merged.origins, removed, stack, base: None })
+    Ok(Stacked { tree, origins: merged.origins, removed, stack, base: None, packages: None, whole: None })
 }
 
 /// Makes the trees of all layers. Decompressed archives are kept in `archives`.

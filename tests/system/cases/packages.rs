@@ -63,6 +63,8 @@ impl Debs {
             architecture: "amd64".into(),
             links: BTreeMap::new(),
             packages: self.packages.clone(),
+            users: BTreeMap::new(),
+            groups: BTreeMap::new(),
             settings,
             epoch: EPOCH,
         }
