@@ -36,7 +36,10 @@ pub(super) fn lines(set: &PackageSet) -> Result<(String, String), PackagesError>
 
 fn check(name: &str, text: &str) -> Result<(), PackagesError> {
     if text.contains([':', '\n', '\r', '\0']) {
-        return Err(PackagesError::Account { name: name.to_owned(), reason: format!("`{}` cannot stand in a line of accounts", text.escape_debug()) });
+        return Err(PackagesError::Account {
+            name: name.to_owned(),
+            reason: format!("`{}` cannot stand in a line of accounts", text.escape_debug()),
+        });
     }
     Ok(())
 }
@@ -50,7 +53,8 @@ pub(super) fn join(tree: &mut Tree, set: &PackageSet) -> Result<(), PackagesErro
                 found |= join_in(tree, path, (name, group))?;
             }
             if !found {
-                let reason = format!("there is no group `{group}`, which it is to be in: declare it, or install what makes it");
+                let reason =
+                    format!("there is no group `{group}`, which it is to be in: declare it, or install what makes it");
                 return Err(PackagesError::Account { name: name.clone(), reason });
             }
         }

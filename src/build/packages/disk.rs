@@ -77,7 +77,8 @@ pub(super) fn write(tree: &Tree, root: &Path) -> fs::Result<Written> {
         }
     }
     for (path, _) in &directories {
-        rustix::fs::mkdir(&root.join(path.as_path()), Mode::RWXU).map_err(fs::Error::on("create", root.join(path.as_path())))?;
+        rustix::fs::mkdir(&root.join(path.as_path()), Mode::RWXU)
+            .map_err(fs::Error::on("create", root.join(path.as_path())))?;
     }
     let shares: Vec<_> = directories
         .iter()
@@ -94,7 +95,8 @@ pub(super) fn write(tree: &Tree, root: &Path) -> fs::Result<Written> {
     let mut stamps: HashMap<TreePath, Stamp> = stamps?.into_iter().flatten().collect();
     for (path, first) in links {
         let (from, to) = (root.join(first.as_path()), root.join(path.as_path()));
-        rustix::fs::linkat(CWD, &from, CWD, &to, rustix::fs::AtFlags::empty()).map_err(fs::Error::on("create", &*to))?;
+        rustix::fs::linkat(CWD, &from, CWD, &to, rustix::fs::AtFlags::empty())
+            .map_err(fs::Error::on("create", &*to))?;
         let stamp = Stamp::of(&to)?;
         stamps.insert(first.clone(), stamp);
         stamps.insert(path.clone(), stamp);
@@ -204,12 +206,7 @@ struct Found {
 }
 
 /// Reads the folder `root` after scripts have run in it. What they made has the time `epoch`.
-pub(super) fn read(
-    root: &Path,
-    before: (&Tree, &Written),
-    facts: &[Fact],
-    epoch: i64,
-) -> Result<Tree, PackagesError> {
+pub(super) fn read(root: &Path, before: (&Tree, &Written), facts: &[Fact], epoch: i64) -> Result<Tree, PackagesError> {
     let (tree, written) = before;
     let facts: HashMap<&TreePath, &Fact> = facts.iter().map(|fact| (&fact.path, fact)).collect();
     let found = walk(root)?;
@@ -267,12 +264,7 @@ fn meta(found: &Found, fact: Option<&Fact>, written: &Written, before: Option<&N
 }
 
 /// Returns what stands at a path that is not known any more; nothing when it has no place in a tree.
-fn kind(
-    root: &Path,
-    found: &Found,
-    fact: Option<&Fact>,
-    before: Option<&Node>,
-) -> Result<Option<Kind>, PackagesError> {
+fn kind(root: &Path, found: &Found, fact: Option<&Fact>, before: Option<&Node>) -> Result<Option<Kind>, PackagesError> {
     if let Some(device) = fact.and_then(|fact| fact.device) {
         let number = DeviceNumber { major: device.major, minor: device.minor };
         return Ok(Some(if device.block { Kind::BlockDevice(number) } else { Kind::CharacterDevice(number) }));

@@ -5,7 +5,6 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-
 use super::{InstalledPackage, PackagesError};
 use crate::packages::apt::archive::Unpacked;
 use crate::packages::apt::control;

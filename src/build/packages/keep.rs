@@ -56,7 +56,12 @@ pub(super) fn write(store: &Store, made: &PackageTree) -> Result<(), PackagesErr
         let mut table = Vec::new();
         let description =
             Description { packages: made.packages.clone(), skipped: made.skipped.clone(), log: made.log.clone() };
-        put_text(&mut table, &serde_json::to_vec(&description).map_err(io::Error::from).map_err(fs::Error::on("write", store.package_tree(&made.key)))?);
+        put_text(
+            &mut table,
+            &serde_json::to_vec(&description)
+                .map_err(io::Error::from)
+                .map_err(fs::Error::on("write", store.package_tree(&made.key)))?,
+        );
         let mut names: BTreeMap<Digest, u32> = BTreeMap::new();
         for (_, node) in made.tree.iter() {
             let next = names.len() as u32;

@@ -82,9 +82,8 @@ fn identifier(name: &str) -> Option<String> {
     if let Some((_, identifier)) = NAMES.iter().find(|(own, _)| *own == name) {
         return Some((*identifier).to_owned());
     }
-    let (family, versions) = FAMILIES.iter().find(|(family, _)| {
-        name.strip_prefix(family).is_some_and(|rest| rest.starts_with('-'))
-    })?;
+    let (family, versions) =
+        FAMILIES.iter().find(|(family, _)| name.strip_prefix(family).is_some_and(|rest| rest.starts_with('-')))?;
     let version = &name[family.len() + 1..];
     let (version, later) = match version.strip_suffix('+') {
         Some(version) => (version, "-or-later"),
@@ -118,7 +117,9 @@ mod tests {
         for (name, expected) in known {
             assert_eq!(spdx(name).as_deref(), Some(expected), "{name}");
         }
-        for name in ["public-domain", "GPL-9", "GPL-2+ with OpenSSL exception", "", "or", "MIT or", "MIT and ISC or X11"] {
+        for name in
+            ["public-domain", "GPL-9", "GPL-2+ with OpenSSL exception", "", "or", "MIT or", "MIT and ISC or X11"]
+        {
             assert_eq!(spdx(name), None, "{name}");
         }
     }

@@ -93,7 +93,9 @@ pub(super) fn owners(tree: &Tree, packages: &[InstalledPackage]) -> BTreeMap<Tre
     let mut last: Option<(TreePath, Option<TreePath>)> = None;
     for (number, package) in packages.iter().enumerate() {
         let list = format!("/var/lib/dpkg/info/{}.list", package.file_name).parse().ok();
-        let Some(Kind::Regular(content)) = list.and_then(|path| tree.get(&path)).map(|node| &node.kind) else { continue };
+        let Some(Kind::Regular(content)) = list.and_then(|path| tree.get(&path)).map(|node| &node.kind) else {
+            continue;
+        };
         let Ok(Some(bytes)) = content.read(LIST_BYTES) else { continue };
         for line in bytes.split(|&byte| byte == b'\n').filter(|line| !line.is_empty() && *line != b"/.") {
             let Ok(path) = TreePath::from_absolute(line) else { continue };

@@ -75,7 +75,9 @@ pub enum PackagesError {
         reason: String,
     },
     /// Nothing in the set can run scripts.
-    #[error("`{package}` has scripts, and no package of the set is `dpkg`, which runs them: add it, or set `scripts = \"skip\"`")]
+    #[error(
+        "`{package}` has scripts, and no package of the set is `dpkg`, which runs them: add it, or set `scripts = \"skip\"`"
+    )]
     NoDpkg {
         /// The first package with scripts.
         package: String,
@@ -254,7 +256,8 @@ impl<'run> PackageMaker<'run> {
             return Ok(known);
         }
         let (id, version) = &set.distro;
-        let work = format!("put together {} packages for {id} {}", set.packages.len(), version.as_deref().unwrap_or(""));
+        let work =
+            format!("put together {} packages for {id} {}", set.packages.len(), version.as_deref().unwrap_or(""));
         let work = work.trim_end().to_owned();
         self.reporter.report(Event::Started { work: work.clone(), total: 3 });
         let made = self.make(set, key, &work);
@@ -326,4 +329,3 @@ impl<'run> PackageMaker<'run> {
 pub fn tree(set: &PackageSet, store: &Store, reporter: &dyn Reporter) -> Result<PackageTree, PackagesError> {
     PackageMaker::new(store, reporter).tree(set)
 }
-

@@ -109,7 +109,10 @@ mod tests {
     use super::*;
 
     fn put(tree: &mut Tree, path: &str, text: &str) {
-        let node = Node { kind: Kind::Regular(Content::inline(text.as_bytes())), meta: Meta::root_owned(0o640, 2_000_000_000) };
+        let node = Node {
+            kind: Kind::Regular(Content::inline(text.as_bytes())),
+            meta: Meta::root_owned(0o640, 2_000_000_000),
+        };
         tree.insert(path.parse().unwrap(), node).unwrap();
     }
 
@@ -125,7 +128,8 @@ mod tests {
         let mut tree = Tree::new();
         let gone = ["/etc/passwd-", "/var/log/dpkg.log", "/var/log/apt/term.log", "/var/lib/dpkg/status-old"];
         let more = ["/var/cache/debconf/config.dat-old", "/var/cache/apt/archives/a.deb", "/var/lib/dbus/machine-id"];
-        let stays = ["/etc/passwd", "/var/lib/dpkg/info/x-old", "/var/lib/dpkg/status", "/var/cache/debconf/config.dat"];
+        let stays =
+            ["/etc/passwd", "/var/lib/dpkg/info/x-old", "/var/lib/dpkg/status", "/var/cache/debconf/config.dat"];
         for path in gone.iter().chain(&more).chain(&stays) {
             put(&mut tree, path, "x");
         }

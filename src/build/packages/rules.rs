@@ -138,15 +138,19 @@ mod tests {
             "/usr/share/man/de/man1/a.1.gz",
         ];
         let settings = PackageSettings { locales: Some(BTreeSet::from(["de".to_owned()])), ..everything() };
-        let expected =
-            ["/usr/share/locale/den/LC_MESSAGES/a.mo", "/usr/share/locale/fr/LC_MESSAGES/a.mo", "/usr/share/man/fr/man1/a.1.gz"];
+        let expected = [
+            "/usr/share/locale/den/LC_MESSAGES/a.mo",
+            "/usr/share/locale/fr/LC_MESSAGES/a.mo",
+            "/usr/share/man/fr/man1/a.1.gz",
+        ];
         assert_eq!(left_out(&rules(&settings), &paths), expected);
     }
 
     #[test]
     fn the_last_rule_decides_and_stars_match_slashes() {
         let rule = |pattern: &str, excluded| PathRule { pattern: pattern.into(), excluded };
-        let paths = vec![rule("/opt/**/x", true), rule("/opt/keep/*", false), rule("/opt/{a}", true), rule("/o?t/[b]", true)];
+        let paths =
+            vec![rule("/opt/**/x", true), rule("/opt/keep/*", false), rule("/opt/{a}", true), rule("/o?t/[b]", true)];
         let rules = rules(&PackageSettings { paths, ..everything() });
         let paths = ["/opt/a/b/x", "/opt/keep/x", "/opt/a", "/opt/{a}", "/opt/b"];
         assert_eq!(left_out(&rules, &paths), ["/opt/a/b/x", "/opt/{a}", "/opt/b"]);

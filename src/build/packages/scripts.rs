@@ -201,7 +201,10 @@ fn answers(set: &PackageSet) -> Result<String, PackagesError> {
     let mut lines = String::new();
     for (question, answer) in &set.settings.answers {
         let fault = |reason| PackagesError::Answer { question: question.clone(), reason };
-        if [question, &answer.package, &answer.kind].iter().any(|word| word.is_empty() || word.contains(char::is_whitespace)) {
+        if [question, &answer.package, &answer.kind]
+            .iter()
+            .any(|word| word.is_empty() || word.contains(char::is_whitespace))
+        {
             return Err(fault("package, question and type are single words"));
         }
         if answer.value.contains(['\n', '\r']) {

@@ -88,9 +88,8 @@ impl Accounts {
     }
 
     fn free(&self) -> u32 {
-        let taken = |id: u32| {
-            self.groups.iter().any(|(_, gid, _)| *gid == id) || self.users.iter().any(|user| user.uid == id)
-        };
+        let taken =
+            |id: u32| self.groups.iter().any(|(_, gid, _)| *gid == id) || self.users.iter().any(|user| user.uid == id);
         (1..=HIGHEST).rev().find(|id| !taken(*id)).unwrap_or(HIGHEST)
     }
 

@@ -53,8 +53,11 @@ pub(super) fn make(work: &mut Work<'_>, packages: &[Unpacked]) -> Result<(), Pac
 
 /// Returns what stands in the file that update-alternatives keeps of a name.
 fn description(choices: &[Choice], link: &str) -> String {
-    let slaves: BTreeSet<(&str, &str)> =
-        choices.iter().flat_map(|choice| &choice.slaves).map(|(link, name, _)| (name.as_str(), link.as_str())).collect();
+    let slaves: BTreeSet<(&str, &str)> = choices
+        .iter()
+        .flat_map(|choice| &choice.slaves)
+        .map(|(link, name, _)| (name.as_str(), link.as_str()))
+        .collect();
     let mut text = format!("auto\n{link}\n");
     // Writing to a string cannot fail.
     for (name, link) in &slaves {

@@ -49,11 +49,7 @@ const KNOWN: [&str; 8] = [
 const TEXT_BYTES: usize = 16 << 20;
 
 /// Does what it can in place of the scripts of packages, and tells which there are, sorted by package.
-pub(super) fn instead(
-    tree: &mut Tree,
-    packages: &[Unpacked],
-    set: &PackageSet,
-) -> Result<Vec<Skipped>, PackagesError> {
+pub(super) fn instead(tree: &mut Tree, packages: &[Unpacked], set: &PackageSet) -> Result<Vec<Skipped>, PackagesError> {
     let mut work = Work { tree, epoch: set.epoch };
     accounts::make(&mut work, set)?;
     skeleton::make(&mut work)?;
@@ -71,9 +67,10 @@ pub(super) fn instead(
         let name = control::single("control", bytes)?.get("Package").unwrap_or_default();
         let name = String::from_utf8_lossy(name).into_owned();
         let matters = !DONE.contains(&name.as_str())
-            && ["preinst", "postinst"].iter().filter_map(|script| package.control_file(script)).any(|file| {
-                !says_nothing(&String::from_utf8_lossy(&file.bytes))
-            });
+            && ["preinst", "postinst"]
+                .iter()
+                .filter_map(|script| package.control_file(script))
+                .any(|file| !says_nothing(&String::from_utf8_lossy(&file.bytes)));
         skipped.push(Skipped { package: name, scripts, matters });
     }
     skipped.sort_by(|one, other| one.package.cmp(&other.package));

@@ -66,9 +66,18 @@ fn accounts_are_those_of_debian_and_those_that_are_asked_for() {
 fn the_best_alternative_is_linked() {
     let mut tree = tree(&[("/usr/bin/mawk", ""), ("/usr/bin/gawk", ""), ("/usr/share/man/man1/mawk.1.gz", "")]);
     let packages = [
-        package("mawk", "update-alternatives --install /usr/bin/awk awk /usr/bin/mawk 5 \\\n  --slave /usr/share/man/man1/awk.1.gz awk.1.gz /usr/share/man/man1/mawk.1.gz\n"),
-        package("gawk", "if [ x ]; then\n\tupdate-alternatives --quiet --install /usr/bin/awk awk /usr/bin/gawk 10\nfi\n"),
-        package("none", "update-alternatives --install /usr/bin/awk awk /usr/bin/none 90\nupdate-alternatives --install $x y /z 1\n"),
+        package(
+            "mawk",
+            "update-alternatives --install /usr/bin/awk awk /usr/bin/mawk 5 \\\n  --slave /usr/share/man/man1/awk.1.gz awk.1.gz /usr/share/man/man1/mawk.1.gz\n",
+        ),
+        package(
+            "gawk",
+            "if [ x ]; then\n\tupdate-alternatives --quiet --install /usr/bin/awk awk /usr/bin/gawk 10\nfi\n",
+        ),
+        package(
+            "none",
+            "update-alternatives --install /usr/bin/awk awk /usr/bin/none 90\nupdate-alternatives --install $x y /z 1\n",
+        ),
     ];
     instead(&mut tree, &packages, &set()).unwrap();
     assert_eq!(text(&tree, "/etc/alternatives/awk"), "-> /usr/bin/gawk");
@@ -117,7 +126,8 @@ fn scripts_that_matter_are_told() {
     let known = "#!/bin/sh\nset -e\n# Automatically added by dh_installtmpfiles/13\nif x; then y; fi\n# End automatically added section\nexit 0\n";
     let unknown = "#!/bin/sh\nset -e\ncase \"$1\" in\nconfigure)\n adduser x\n;;\nesac\n";
     let started = "#!/bin/sh\n# Automatically added by dh_installsystemd/13\n# End automatically added section\n";
-    let packages = [package("known", known), package("unknown", unknown), package("started", started), package("tzdata", unknown)];
+    let packages =
+        [package("known", known), package("unknown", unknown), package("started", started), package("tzdata", unknown)];
     let skipped = instead(&mut Tree::new(), &packages, &set()).unwrap();
     let told: Vec<(&str, bool)> = skipped.iter().map(|one| (one.package.as_str(), one.matters)).collect();
     assert_eq!(told, [("known", false), ("started", true), ("tzdata", false), ("unknown", true)]);

@@ -23,7 +23,8 @@ pub(super) fn make(work: &mut Work<'_>) -> Result<(), PackagesError> {
             continue;
         }
         let Ok(path) = path.parse::<TreePath>() else { continue };
-        let mode = at(2).map(|mode| mode.trim_start_matches([':', '~'])).and_then(|mode| u16::from_str_radix(mode, 8).ok());
+        let mode =
+            at(2).map(|mode| mode.trim_start_matches([':', '~'])).and_then(|mode| u16::from_str_radix(mode, 8).ok());
         let uid = at(3).map_or(Ok(Some(0)), |user| work.id("/etc/passwd", user.trim_start_matches(':')))?;
         let gid = at(4).map_or(Ok(Some(0)), |group| work.id("/etc/group", group.trim_start_matches(':')))?;
         let (Some(uid), Some(gid)) = (uid, gid) else { continue };
