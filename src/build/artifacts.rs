@@ -6,7 +6,7 @@ use std::io::{self, Write};
 
 use super::contents::contents;
 use super::images::{self, Means};
-use super::{BuildError, Stacked, manifest, oci};
+use super::{BuildError, Stacked, bundled, manifest, oci};
 use crate::deploy::{self, ImageTree};
 use crate::digest::Hasher;
 use crate::image::{Manifest, ManifestFile, carried_by_copy, write_tar, write_tar_selected};
@@ -89,16 +89,24 @@ pub fn artifacts<'tree>(
 ) -> Result<Vec<Product<'tree>>, BuildError> {
     let mut products = Vec::new();
     for action in &plan.actions {
+        let bundled = action.bundled;
+        let stacked = stacked.for_output(bundled)?;
+        let first = products.len();
         match &action.step {
             Step::Layer(_) | Step::Stack => {}
-            Step::Rootfs { process } => products.push(rootfs(recipe, stacked, process.as_deref())?),
+            Step::Rootfs { process } => products.push(rootfs(recipe, stacked, process.as_deref(), bundled)?),
             Step::Tar { compression } => products.push(tar(recipe, stacked, *compression)?),
             Step::Sysext(_) | Step::Confext(_) | Step::Portable(_) => {
                 if let Some((kind, output, contents)) = contents(recipe, stacked, &action.step, means.store)? {
                     products.push(images::write(kind, recipe, stacked, output, contents, means)?);
                 }
             }
-            Step::Oci(output) => products.push(oci::oci(recipe, stacked, output, means)?),
+            Step::Oci(output) => products.push(oci::oci(recipe, stacked, (output, bundled), means)?),
+        }
+        if bundled {
+            let kind = products.get(first).map(|product| product.kind);
+            let remarks = kind.map(|kind| bundled::judge(kind, recipe, &stacked.tree)).transpose()?.unwrap_or_default();
+            products[first..].iter_mut().take(1).for_each(|product| product.remarks.extend(remarks.iter().cloned()));
         }
     }
     Ok(products)
@@ -113,9 +121,10 @@ fn rootfs<'tree>(
     recipe: &'tree Recipe,
     stacked: &'tree Stacked,
     process: Option<&str>,
+    bundled: bool,
 ) -> Result<Product<'tree>, BuildError> {
     let special = stacked.tree.iter().any(|(path, node)| !path.is_root() && is_special(node));
-    let image = ImageTree { tree: &stacked.tree, removed: &stacked.removed, special, process };
+    let image = ImageTree { tree: &stacked.tree, removed: &stacked.removed, special, process, bundled };
     let dockerfile = deploy::dockerfile(recipe, &image)?.into_bytes();
     let mut artifacts = vec![Artifact { name: ROOTFS.into(), body: Body::Directory(Cow::Borrowed(&stacked.tree)) }];
     if special {

@@ -5,6 +5,7 @@
 
 mod artifacts;
 mod base;
+mod bundled;
 mod contents;
 mod images;
 mod layer;
@@ -225,6 +226,12 @@ pub enum BuildError {
     /// The files of a container image do not fit together.
     #[error(transparent)]
     Files(#[from] FilesError),
+    /// Packages are to be in an output, and are not there.
+    #[error("an output is to hold packages that nobody has put together: lock the profile and render again")]
+    NoPackages,
+    /// The packages could not be put together.
+    #[error(transparent)]
+    Packages(#[from] packages::PackagesError),
     /// A file of the cache could not be read or written.
     #[error(transparent)]
     File(#[from] crate::fs::Error),
@@ -261,6 +268,10 @@ pub struct Stacked {
     pub base: Option<Arc<BaseImage>>,
     /// What is seen from above when they are laid over it.
     whole: Option<Tree>,
+    /// The packages below the layers, when `tree` has them.
+    pub packages: Option<Arc<packages::PackageTree>>,
+    /// The same layers over the packages, for outputs that bundle these ([`Stacked::with_packages`]).
+    pub over_packages: Option<Box<Self>>,
 }
 
 impl Stacked {
@@ -327,7 +338,7 @@ pub fn stack(recipe: &Recipe, archives: &Path) -> Result<Stacked, BuildError> {
         }
     }
     let removed = merged.removed.into_keys().filter(|path| tree.get(path).is_none()).collect();
-    Ok(Stacked { tree, origins: merged.origins, removed, stack, base: None, whole: None })
+    Ok(Stacked { tree, origins: merged.origins, removed, stack, base: None, whole: None, packages: None, over_packages: None })
 }
 
 /// Makes the trees of all layers. Decompressed archives are kept in `archives`.

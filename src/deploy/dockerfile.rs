@@ -24,6 +24,8 @@ pub struct ImageTree<'tree> {
     pub special: bool,
     /// The process that the image starts.
     pub process: Option<&'tree str>,
+    /// Whether the tree is a whole root filesystem, which needs no image below.
+    pub bundled: bool,
 }
 
 /// The `.dockerignore` beside the Dockerfile: builders that send the whole folder send no other outputs with it.
@@ -36,11 +38,16 @@ pub const DOCKERIGNORE: &str =
 /// When something of the recipe or the tree has no form in a Dockerfile or in an image.
 pub fn dockerfile(recipe: &Recipe, image: &ImageTree<'_>) -> Result<String, DeployError> {
     let container = Container::of(recipe, image.process)?;
-    let mut sections = vec![header(recipe), base(recipe, container.started.is_some())?];
-    sections.extend(preparation(recipe, image)?);
+    let mut sections = vec![header(recipe)];
+    if image.bundled {
+        sections.push("# The whole root filesystem, with its packages, lies in this folder.\nFROM scratch\n".to_owned());
+    } else {
+        sections.push(base(recipe, container.started.is_some())?);
+        sections.extend(preparation(recipe, image)?);
+    }
     sections.push(files(image)?);
     sections.extend(triggers(recipe));
-    sections.push(labels(&container)?);
+    sections.push(labels(&container, image.bundled)?);
     if let Some(started) = &container.started {
         sections.push(contract(started)?);
         sections.push(usage(recipe, started.name)?);
@@ -138,14 +145,20 @@ fn triggers(recipe: &Recipe) -> Option<String> {
 }
 
 /// Writes the labels. There is no `created`: the builder knows when it ran, and a rendering has no time.
-fn labels(container: &Container<'_>) -> Result<String, DeployError> {
-    let mut labels = BTreeMap::from([("org.opencontainers.image.base.name", "\"${BASE}\"".to_owned())]);
+fn labels(container: &Container<'_>, bundled: bool) -> Result<String, DeployError> {
+    let mut labels = BTreeMap::new();
+    if !bundled {
+        labels.insert("org.opencontainers.image.base.name", "\"${BASE}\"".to_owned());
+    }
     for (name, value) in &container.labels {
         labels.insert(name, quote::word(&format!("the label `{name}`"), value)?);
     }
     let mut pairs = Vec::new();
     for (name, value) in labels {
         pairs.push(format!("{}={value}", quote::word("the name of a label", name)?));
+    }
+    if pairs.is_empty() {
+        return Ok(String::new());
     }
     Ok(format!("LABEL {}\n", pairs.join(" \\\n      ")))
 }

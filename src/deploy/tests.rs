@@ -22,7 +22,7 @@ pub(super) fn recipe(profile: &str, distro: &str) -> Recipe {
 fn render(recipe: &Recipe) -> Result<String, DeployError> {
     let tree = Tree::new();
     let process = recipe.outputs.rootfs.as_ref().and_then(|rootfs| rootfs.process.as_deref());
-    dockerfile(recipe, &ImageTree { tree: &tree, removed: &[], special: true, process })
+    dockerfile(recipe, &ImageTree { tree: &tree, removed: &[], special: true, process, bundled: false })
 }
 
 #[test]
@@ -171,7 +171,7 @@ fn a_shell_reads_the_words_that_were_meant() {
             let removed: TreePath = format!("/r{text}").parse().unwrap();
             let tree = Tree::new();
             let image =
-                ImageTree { tree: &tree, removed: std::slice::from_ref(&removed), special: false, process: None };
+                ImageTree { tree: &tree, removed: std::slice::from_ref(&removed), special: false, process: None, bundled: false };
             let mut told = told_commands(&dockerfile(&recipe, &image).unwrap());
             told.retain(|command| command[0] != "grep");
             let (home, comment, path) = (&*user_of(&recipe).home, &*user_of(&recipe).comment, &*removed.to_string());
@@ -262,7 +262,7 @@ fn what_an_image_cannot_hold_is_refused() {
     let mut tree = Tree::new();
     let directory = Node { kind: Kind::Directory { opaque: true }, meta: Meta::root_owned(0o755, 0) };
     tree.insert("/srv".parse().unwrap(), directory.clone()).unwrap();
-    let image = ImageTree { tree: &tree, removed: &[], special: false, process: Some("redis") };
+    let image = ImageTree { tree: &tree, removed: &[], special: false, process: Some("redis"), bundled: false };
     // What an opaque directory hides has to go.
     assert!(dockerfile(&recipe, &image).unwrap().contains("rm -rf -- \\\n        /srv\n"));
     let root = [TreePath::root()];
@@ -271,7 +271,7 @@ fn what_an_image_cannot_hold_is_refused() {
     let not_text = dockerfile(&recipe, &ImageTree { removed: &bytes, ..image }).unwrap_err();
     let unknown = dockerfile(&recipe, &ImageTree { process: Some("web"), ..image }).unwrap_err();
     tree.insert("/srv/.wh.x".parse().unwrap(), directory).unwrap();
-    let image = ImageTree { tree: &tree, removed: &[], special: false, process: None };
+    let image = ImageTree { tree: &tree, removed: &[], special: false, process: None, bundled: false };
     let whiteout = dockerfile(&recipe, &image).unwrap_err();
     insta::assert_snapshot!(
         "refused_trees",
@@ -286,7 +286,7 @@ fn a_profile_without_process_leaves_the_base_to_itself() {
     recipe.users.clear();
     recipe.triggers.clear();
     let tree = Tree::new();
-    let image = ImageTree { tree: &tree, removed: &[], special: false, process: None };
+    let image = ImageTree { tree: &tree, removed: &[], special: false, process: None, bundled: false };
     let found = instructions(&dockerfile(&recipe, &image).unwrap());
     let names: Vec<&str> = found.iter().map(|(name, _)| name.as_str()).collect();
     assert_eq!(names, ["ARG", "FROM", "ARG", "COPY", "LABEL"]);

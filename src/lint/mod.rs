@@ -10,6 +10,7 @@ mod elf;
 pub mod exposure;
 mod extension;
 mod file_system;
+mod hygiene;
 mod portable;
 mod publish;
 mod release;

@@ -2,7 +2,7 @@
 
 use super::subject::Subject;
 use super::table::{Report, Rule, Severity};
-use super::{container, content, disk, extension, file_system, portable, publish, units};
+use super::{container, content, disk, extension, file_system, hygiene, portable, publish, units};
 
 /// Every rule.
 pub const RULES: &[Rule] = &{
@@ -597,6 +597,56 @@ pub const RULES: &[Rule] = &{
                 "declare the path as writable, and make the directory",
             ],
             container::writable,
+        ),
+        row(
+            "HY01",
+            E,
+            [
+                "there are no private keys",
+                "everybody who has the image has the key",
+                "remove it in a layer, and give it as a secret at run time",
+            ],
+            hygiene::no_private_keys,
+        ),
+        row(
+            "HY02",
+            E,
+            [
+                "there are no SSH host keys",
+                "all machines made from the image are one host to their clients",
+                "remove /etc/ssh/ssh_host_* in a layer, and have `ssh-keygen -A` make them at first start",
+            ],
+            hygiene::no_host_keys,
+        ),
+        row(
+            "HY03",
+            E,
+            [
+                "there is no database cluster",
+                "it is another one in each build, with identity and secrets of its own, and is copied with the image",
+                "remove it in a layer, or keep packages from making it, and make it at first start",
+            ],
+            hygiene::no_databases,
+        ),
+        row(
+            "HY04",
+            E,
+            [
+                "there are no secrets that were made with the image",
+                "everybody who has the image knows them",
+                "remove the file in a layer, and make it at first start",
+            ],
+            hygiene::no_secrets,
+        ),
+        row(
+            "HY05",
+            W,
+            [
+                "there is no identity of a machine",
+                "all machines made from the image take themselves for one",
+                "empty /etc/machine-id, and remove the others",
+            ],
+            hygiene::no_identity,
         ),
     ]
 };

@@ -155,7 +155,7 @@ SX21 = \"the base image has no separate /usr/local\"
 ```
 ";
 
-const GROUPS: [(&str, &str); 7] = [
+const GROUPS: [(&str, &str); 8] = [
     ("SX", "Extensions (sysext, confext)"),
     ("FS", "File systems"),
     ("DD", "Disk images"),
@@ -163,4 +163,5 @@ const GROUPS: [(&str, &str); 7] = [
     ("UN", "Units, users and temporary files"),
     ("UP", "Published versions"),
     ("OC", "Container images"),
+    ("HY", "Whole root filesystems (portable, oci, and outputs with bundled packages)"),
 ];

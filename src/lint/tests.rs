@@ -575,11 +575,39 @@ const CASES: &[(&str, Make, Edit, Edit)] = &[
         |s| s.container.as_mut().unwrap().writable.push("/var/lib/app/x".into()),
     ),
     ("OC02", oci, |s| end(s.remove("/var/lib/app")), |_| {}),
+    ("HY01", oci, |s| end(s.file("/etc/app/tls.pem", KEY)), |s| end(s.file("/usr/share/doc/app/tls.pem", KEY))),
+    ("HY01", portable, |s| end(s.file("/root/.ssh/id", KEY)), |s| end(s.file("/etc/app/tls.pem", "-----BEGIN CERTIFICATE-----\n"))),
+    (
+        "HY02",
+        oci,
+        |s| end(s.file("/etc/ssh/ssh_host_rsa_key", KEY)),
+        |s| end(s.file("/etc/ssh/ssh_host_rsa_key.pub", "x").file("/etc/ssh/ssh_host_ed25519_key", "")),
+    ),
+    (
+        "HY03",
+        oci,
+        |s| end(s.file("/var/lib/postgresql/17/main/PG_VERSION", "17\n")),
+        |s| end(s.file("/usr/share/postgresql/17/PG_VERSION", "17\n")),
+    ),
+    ("HY03", oci, |s| end(s.file("/var/lib/mysql/ibdata1", "x")), |s| end(s.directory("/var/lib/mysql"))),
+    (
+        "HY04",
+        oci,
+        |s| end(s.file("/var/cache/debconf/passwords.dat", "Name: a/b\nValue: secret\n")),
+        |s| end(s.file("/var/cache/debconf/passwords.dat", "Name: a/b\nValue:\n")),
+    ),
+    (
+        "HY05",
+        oci,
+        |s| end(s.file("/etc/machine-id", "0123456789abcdef0123456789abcdef\n")),
+        |s| end(s.file("/etc/machine-id", "uninitialized\n")),
+    ),
 ];
 
 /// Ends an edit that gives something back.
 fn end<T>(_: T) {}
 
+const KEY: &str = "-----BEGIN PRIVATE KEY-----\nMIIBVQIBADANBgkqhkiG9w0BAQEFAASCAT8wggE7AgEAAkEA\n-----END PRIVATE KEY-----\n";
 const WANTED: &str = "[Service]\nDynamicUser=yes\n[Install]\nWantedBy=multi-user.target\n";
 
 fn program(machine: u16, loader: Option<&str>) -> Kind {
@@ -635,7 +663,7 @@ fn every_rule_is_broken_and_kept() {
 
 #[test]
 fn the_table_has_every_rule_in_order() {
-    let numbers = [("SX", 26), ("FS", 4), ("DD", 10), ("PS", 11), ("UN", 3), ("UP", 3), ("OC", 2)];
+    let numbers = [("SX", 26), ("FS", 4), ("DD", 10), ("PS", 11), ("UN", 3), ("UP", 3), ("OC", 2), ("HY", 5)];
     let all = numbers.iter().flat_map(|(prefix, count)| (1..=*count).map(move |number| format!("{prefix}{number:02}")));
     assert_eq!(RULES.iter().map(|rule| rule.id.to_owned()).collect::<Vec<_>>(), all.collect::<Vec<_>>());
 }

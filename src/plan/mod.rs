@@ -104,6 +104,9 @@ pub struct Action {
     pub step: Step,
     /// The actions it takes from.
     pub inputs: Vec<String>,
+    /// Whether the packages of the profile are part of what it writes: a whole root filesystem.
+    #[serde(skip_serializing_if = "std::ops::Not::not")]
+    pub bundled: bool,
 }
 
 /// What an action does.
@@ -155,18 +158,30 @@ impl Plan {
         let mut actions = Vec::new();
         for (index, layer) in recipe.layers.iter().enumerate() {
             let name = format!("layer:{}", layer.name);
-            actions.push(Action { name, step: Step::Layer(index), inputs: Vec::new() });
+            actions.push(Action { name, step: Step::Layer(index), inputs: Vec::new(), bundled: false });
         }
         let layers = actions.iter().map(|action| action.name.clone()).collect();
-        actions.push(Action { name: "stack".into(), step: Step::Stack, inputs: layers });
+        actions.push(Action { name: "stack".into(), step: Step::Stack, inputs: layers, bundled: false });
         for kind in kinds {
             actions.push(Action {
                 name: kind.to_string(),
                 step: step(recipe, *kind, wish)?,
                 inputs: vec!["stack".into()],
+                bundled: false,
             });
         }
         Ok(Self { target: crate::resolve::target_name(&recipe.distro), actions })
+    }
+
+    /// Makes the packages of the profile part of these output kinds, as far as they are whole root filesystems.
+    pub fn bundle(&mut self, kinds: &[OutputKind]) {
+        for action in &mut self.actions {
+            let whole = matches!(
+                action.step,
+                Step::Rootfs { .. } | Step::Tar { .. } | Step::Portable(_) | Step::Oci(_)
+            );
+            action.bundled = whole && kinds.iter().any(|kind| action.name == kind.as_str());
+        }
     }
 }
 

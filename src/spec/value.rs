@@ -163,12 +163,12 @@ validated_string!(
 );
 
 /// Every rule of `layerforge lint`, in the order of its table.
-pub const RULE_IDS: [&str; 59] = [
+pub const RULE_IDS: [&str; 64] = [
     "SX01", "SX02", "SX03", "SX04", "SX05", "SX06", "SX07", "SX08", "SX09", "SX10", "SX11", "SX12", "SX13", "SX14",
     "SX15", "SX16", "SX17", "SX18", "SX19", "SX20", "SX21", "SX22", "SX23", "SX24", "SX25", "SX26", "FS01", "FS02",
     "FS03", "FS04", "DD01", "DD02", "DD03", "DD04", "DD05", "DD06", "DD07", "DD08", "DD09", "DD10", "PS01", "PS02",
     "PS03", "PS04", "PS05", "PS06", "PS07", "PS08", "PS09", "PS10", "PS11", "UN01", "UN02", "UN03", "UP01", "UP02",
-    "UP03", "OC01", "OC02",
+    "UP03", "OC01", "OC02", "HY01", "HY02", "HY03", "HY04", "HY05",
 ];
 
 /// Permission bits, written as octal digits in quotes: `"0644"`, `"4755"`.

@@ -33,8 +33,13 @@ type Outcome<T = ()> = Result<T, String>;
 
 fn main() -> ExitCode {
     let arguments: Vec<String> = std::env::args().collect();
-    if arguments.get(1).is_some_and(|argument| argument == cases::sandbox::AGAIN) {
-        return match cases::sandbox::run_as_told(&arguments[2..]) {
+    let again = match arguments.get(1).map(String::as_str) {
+        Some(cases::sandbox::AGAIN) => Some(cases::sandbox::run_as_told(&arguments[2..])),
+        Some(cases::packages::AGAIN) => Some(cases::packages::make_as_told(&arguments[2..])),
+        _ => None,
+    };
+    if let Some(outcome) = again {
+        return match outcome {
             Ok(()) => ExitCode::SUCCESS,
             Err(message) => {
                 say(&message);

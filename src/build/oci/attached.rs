@@ -7,12 +7,13 @@ use serde_json::{Value, json};
 
 use super::BuildError;
 use crate::build::Stacked;
+use crate::build::packages::{InstalledPackage, spdx as expression};
 use crate::digest::Digest;
 use crate::image::oci::{Annotations, Blobs, Descriptor, Manifest, annotation, cosign, media_type, rfc3339};
 use crate::image::signature::Signer;
 use crate::resolve::{OciOutput, Recipe, target_name};
 use crate::spec::SbomFormat;
-use crate::tree::Kind;
+use crate::tree::{Kind, TreePath};
 
 /// The media types of the documents, which are also the types of the artifacts.
 const SPDX: &str = "application/spdx+json";
@@ -126,6 +127,13 @@ fn spdx(subject: &Subject<'_>) -> Value {
             "spdxElementId": "SPDXRef-Image", "relationshipType": "CONTAINS", "relatedSpdxElement": id,
         }));
     }
+    for (number, package) in installed(stacked).iter().enumerate() {
+        let id = format!("SPDXRef-Package-{number}");
+        packages.push(spdx_package(&id, package, &purl(recipe, package)));
+        relationships.push(json!({
+            "spdxElementId": "SPDXRef-Image", "relationshipType": "CONTAINS", "relatedSpdxElement": id,
+        }));
+    }
     let identity = identity("spdx", &manifest.digest);
     json!({
         "spdxVersion": "SPDX-2.3",
@@ -142,15 +150,73 @@ fn spdx(subject: &Subject<'_>) -> Value {
     })
 }
 
-/// Lists every file by CycloneDX 1.6, with the layer it comes from.
+/// Returns the packages of an image that bundles them.
+fn installed(stacked: &Stacked) -> &[InstalledPackage] {
+    stacked.packages.as_deref().map_or(&[], |packages| &packages.packages)
+}
+
+fn purl(recipe: &Recipe, package: &InstalledPackage) -> String {
+    package.purl(&recipe.distro.id, recipe.distro.version_id.as_deref())
+}
+
+fn spdx_package(id: &str, package: &InstalledPackage, purl: &str) -> Value {
+    let (source, source_version) = &package.source;
+    // All that are named hold for some part; one without a name of SPDX leaves the whole without.
+    let licences: Option<Vec<String>> = package.licences.iter().map(|name| expression(name)).collect();
+    let licences = licences.filter(|licences| !licences.is_empty()).map(|licences| {
+        let bracketed = |licence: String| if licence.contains(" OR ") { format!("({licence})") } else { licence };
+        let distinct: std::collections::BTreeSet<String> = licences.into_iter().map(bracketed).collect();
+        distinct.into_iter().collect::<Vec<_>>().join(" AND ")
+    });
+    json!({
+        "SPDXID": id,
+        "name": package.name,
+        "versionInfo": package.version,
+        "downloadLocation": "NOASSERTION",
+        "filesAnalyzed": false,
+        "licenseConcluded": "NOASSERTION",
+        "licenseDeclared": licences.unwrap_or_else(|| "NOASSERTION".into()),
+        "copyrightText": "NOASSERTION",
+        "sourceInfo": format!("built from {source} {source_version}"),
+        "externalRefs": [{
+            "referenceCategory": "PACKAGE-MANAGER", "referenceType": "purl", "referenceLocator": purl,
+        }],
+    })
+}
+
+fn cyclonedx_package(package: &InstalledPackage, purl: &str) -> Value {
+    let (source, source_version) = &package.source;
+    let licences: Vec<Value> = package.licences.iter().map(|name| json!({ "license": { "name": name } })).collect();
+    json!({
+        "type": "library",
+        "bom-ref": purl,
+        "name": package.name,
+        "version": package.version,
+        "licenses": licences,
+        "purl": purl,
+        "properties": [
+            { "name": "layerforge:source", "value": source },
+            { "name": "layerforge:source-version", "value": source_version },
+        ],
+    })
+}
+
+/// Lists every package and every file by CycloneDX 1.6, with the layer or package a file comes from.
 fn cyclonedx(subject: &Subject<'_>) -> Value {
     let Subject { recipe, stacked, manifest, reference, output } = subject;
-    let mut components = Vec::new();
+    let installed = installed(stacked);
+    let mut components: Vec<Value> =
+        installed.iter().map(|package| cyclonedx_package(package, &purl(recipe, package))).collect();
+    let owner = |path: &TreePath| {
+        let packages = stacked.packages.as_deref().filter(|_| !installed.is_empty() && !stacked.origins.contains_key(path))?;
+        Some(&installed[*packages.owners.get(path)?].name)
+    };
     for (path, node, first) in super::tree_of(stacked, output).links() {
         let (Kind::Regular(content), None) = (&node.kind, first) else { continue };
         let layer = stacked.origins.get(path).map(|origin| &stacked.stack.layers[*origin].name);
-        let properties: Vec<Value> =
-            layer.into_iter().map(|name| json!({ "name": "layerforge:layer", "value": name })).collect();
+        let layer = layer.map(|name| json!({ "name": "layerforge:layer", "value": name }));
+        let package = owner(path).map(|name| json!({ "name": "layerforge:package", "value": name }));
+        let properties: Vec<Value> = layer.into_iter().chain(package).collect();
         components.push(json!({
             "type": "file",
             "bom-ref": format!("file:{path}"),

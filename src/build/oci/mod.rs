@@ -56,11 +56,12 @@ fn directory(recipes: &[(&Recipe, &Stack)], path: &TreePath) -> Meta {
 pub(super) fn oci<'tree>(
     recipe: &Recipe,
     stacked: &Stacked,
-    output: &OciOutput,
+    (output, bundled): (&OciOutput, bool),
     means: &Means<'_>,
 ) -> Result<Product<'tree>, BuildError> {
     let others = means.platforms.get(&target_name(&recipe.distro)).map(Vec::as_slice).unwrap_or_default();
-    let others = others.iter().map(|(recipe, stacked)| (recipe, stacked));
+    let others = others.iter().map(|(recipe, stacked)| Ok((recipe, stacked.for_output(bundled)?)));
+    let others = others.collect::<Result<Vec<_>, BuildError>>()?;
     let mut platforms: Vec<(&Recipe, &Stacked)> = std::iter::once((recipe, stacked)).chain(others).collect();
     let wanted = &output.architectures;
     platforms.retain(|(recipe, _)| wanted.is_empty() || wanted.contains(&recipe.distro.architecture));
@@ -131,6 +132,13 @@ fn parts(
     if let Some(base) = base {
         let limit = output.max_layers.saturating_sub(base.layers.len()).max(1);
         return Ok(oci::parts(&base.tree, &shared, stacked.whole(), limit)?);
+    }
+    if let Some(packages) = stacked.packages.as_deref() {
+        // The same packages are the same layer, whatever lies over them.
+        let lowest = Part { tree: packages.tree.clone(), neutral: false, layers: vec!["packages".into()] };
+        let limit = output.max_layers.saturating_sub(1).max(1);
+        let above = oci::parts(&packages.tree, &shared, &stacked.tree, limit)?;
+        return Ok(std::iter::once(lowest).chain(above).collect());
     }
     let mut whole = Tree::new();
     oci::lay(&mut whole, &stacked.tree)?;
@@ -346,18 +354,17 @@ fn finish<'tree>(
         Artifact { name: kind.to_string(), body: Body::Directory(Cow::Owned(folder)) },
         Artifact { name: format!("{kind}.manifest.json"), body: Body::Bytes(description.to_text().into_bytes()) },
     ];
-    Ok(Product {
-        kind,
-        artifacts,
-        remarks: remark(recipe, stacked.base.as_deref().filter(|_| !output.scratch)).into_iter().collect(),
-    })
+    let base = stacked.base.as_deref().filter(|_| !output.scratch);
+    let remarks = remark(recipe, base, stacked.packages.is_some()).into_iter().collect();
+    Ok(Product { kind, artifacts, remarks })
 }
 
-/// Tells what the profile has that is in none of its layers, nor in `base`, whose packages have been checked.
-fn remark(recipe: &Recipe, base: Option<&BaseImage>) -> Option<Remark> {
+/// Tells what the profile has that is in none of its layers, nor in `base`, whose packages have been checked, nor in the
+/// packages that are `bundled`.
+fn remark(recipe: &Recipe, base: Option<&BaseImage>, bundled: bool) -> Option<Remark> {
     let absent: Vec<&str> = [
-        ("packages", recipe.packages.is_empty() || base.is_some()),
-        ("users", recipe.users.is_empty()),
+        ("packages", bundled || recipe.packages.is_empty() || base.is_some()),
+        ("users", bundled || recipe.users.is_empty()),
         ("triggers", recipe.triggers.is_empty()),
     ]
     .into_iter()

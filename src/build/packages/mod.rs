@@ -8,6 +8,7 @@
 //! files ──unpack──▶ tree with a dpkg database ──scripts──▶ set up ──normalise──▶ without traces ──keep──▶ store
 //! ```
 
+mod accounts;
 mod disk;
 mod distroless;
 mod keep;
@@ -30,7 +31,7 @@ use crate::lock::LockedPackage;
 use crate::packages::apt::archive::ArchiveError;
 use crate::packages::apt::control::ControlError;
 use crate::packages::apt::database::DatabaseError;
-use crate::resolve::PackageSettings;
+use crate::resolve::{PackageSettings, User};
 use crate::sandbox::{Privilege, SandboxError};
 use crate::spec::{Family, Scripts};
 use crate::store::Store;
@@ -64,6 +65,14 @@ pub enum PackagesError {
         question: String,
         /// Why not.
         reason: &'static str,
+    },
+    /// A user or group of the profile cannot be there.
+    #[error("the user or group `{name}` cannot be made: {reason}")]
+    Account {
+        /// Its name.
+        name: String,
+        /// Why not.
+        reason: String,
     },
     /// Nothing in the set can run scripts.
     #[error(
@@ -119,6 +128,10 @@ pub struct PackageSet {
     pub links: BTreeMap<String, String>,
     /// The packages, each with the file that it was fetched to.
     pub packages: Vec<(LockedPackage, PathBuf)>,
+    /// The users of the profile, by name: they are there before any script.
+    pub users: BTreeMap<String, User>,
+    /// The groups of the profile, with their numbers.
+    pub groups: BTreeMap<String, u32>,
     /// How they become a tree.
     pub settings: PackageSettings,
     /// The latest time of anything in the tree, and that of all that is made here, in seconds since 1970.
@@ -140,9 +153,17 @@ impl PackageSet {
             architecture: distro.native_architecture.clone(),
             links: links.map(|(path, target)| (path.clone(), target.clone())).collect(),
             packages,
+            users: BTreeMap::new(),
+            groups: BTreeMap::new(),
             settings,
             epoch,
         }
+    }
+
+    /// Sets the users and groups of the profile.
+    #[must_use]
+    pub fn accounts(self, users: BTreeMap<String, User>, groups: BTreeMap<String, u32>) -> Self {
+        Self { users, groups, ..self }
     }
 
     /// Returns the digest of everything that decides about the tree.
@@ -152,7 +173,7 @@ impl PackageSet {
         hasher.field(env!("CARGO_PKG_VERSION").as_bytes());
         let PackageSettings { scripts, answers, documentation, locales, paths, distroless, .. } = &self.settings;
         let decided = (scripts, answers, documentation, locales, paths, distroless);
-        let made = (self.family, &self.distro, &self.architecture, &self.links, self.epoch);
+        let made = (self.family, &self.distro, &self.architecture, &self.links, &self.users, &self.groups, self.epoch);
         hasher.field(format!("{decided:?} {made:?}").as_bytes());
         let mut packages: Vec<_> = self.packages.iter().map(|(package, _)| (package, is_asked_for(package))).collect();
         packages.sort_by(|(one, _), (other, _)| (&one.name, one.sha256).cmp(&(&other.name, other.sha256)));
@@ -270,11 +291,12 @@ impl<'run> PackageMaker<'run> {
             }
             Scripts::Run => {}
             Scripts::Skip => {
-                skipped = skip::instead(&mut tree, &unpacked, set.epoch)?;
+                skipped = skip::instead(&mut tree, &unpacked, set)?;
                 self.warn(&skipped);
             }
         }
         advanced();
+        accounts::join(&mut tree, set)?;
         let owners = list::owners(&tree, &packages);
         normal::normalise(&mut tree, set.epoch)?;
         if set.settings.distroless {

@@ -11,6 +11,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::fmt::Write as _;
 use std::path::{Path, PathBuf};
 
+use super::accounts;
 use super::{PackageMaker, PackageSet, PackagesError, disk};
 use crate::fs;
 use crate::packages::apt::archive::Unpacked;
@@ -177,9 +178,21 @@ fn script(set: &PackageSet, packages: &[Unpacked]) -> Result<String, PackagesErr
     for Member { name, architecture, file_name, .. } in order.iter().filter(|member| member.has_preinst) {
         let _ = writeln!(script, "preinst {name} {architecture} {file_name}");
     }
+    script.push_str(&users(set)?);
     script.push_str(&answers(set)?);
     script.push_str(CONFIGURE);
     Ok(script)
+}
+
+/// Returns the commands that make the users and groups of the profile; nothing where it has none.
+fn users(set: &PackageSet) -> Result<String, PackagesError> {
+    const END: &str = "END-OF-ACCOUNTS";
+    let (passwd, group) = accounts::lines(set)?;
+    let add = |file: &str, lines: &str| match lines {
+        "" => String::new(),
+        lines => format!("cat >> /etc/{file} <<'{END}'\n{lines}{END}\n"),
+    };
+    Ok(add("group", &group) + &add("passwd", &passwd))
 }
 
 /// Returns the commands that answer what packages ask; nothing where nobody is asked for anything.

@@ -5,7 +5,7 @@ use std::fs::{self, Permissions};
 use std::io::Write as _;
 use std::os::unix::fs::PermissionsExt as _;
 use std::path::{Path, PathBuf};
-use std::process::{Command, Stdio};
+use std::process::Stdio;
 
 use layerforge::build::packages::{PackageMaker, PackageSet, PackageTree};
 use layerforge::digest::Digest;
@@ -21,10 +21,11 @@ use layerforge::store::Store;
 
 use super::apt::{Archive, host_apt};
 use super::sandbox::{NOBODY, Seen, look};
-use crate::Outcome;
 use crate::base::bootstrap;
 use crate::command::{explain, program, run};
+use crate::machine::boot;
 use crate::world::World;
+use crate::{Outcome, say};
 
 /// The first argument with which the tests are started again, as another user: see [`make_as_told`].
 pub(crate) const AGAIN: &str = "make-packages";
@@ -63,6 +64,8 @@ impl Debs {
             architecture: "amd64".into(),
             links: BTreeMap::new(),
             packages: self.packages.clone(),
+            users: BTreeMap::new(),
+            groups: BTreeMap::new(),
             settings,
             epoch: EPOCH,
         }
@@ -110,27 +113,34 @@ fn unfold(tree: &PackageTree, root: &Path) -> Outcome {
     fs::remove_file(&archive).map_err(explain("remove an archive"))
 }
 
-/// What only mmdebstrap has: what it writes itself, and locks of the apt that it runs in the tree.
-const ONLY_THEIRS: [&str; 7] = [
+/// What only mmdebstrap has: what it writes itself, copies of what was changed, and locks of the apt that it runs in the tree.
+const ONLY_THEIRS: [&str; 14] = [
     "/etc/apt/sources.list",
     "/etc/fstab",
+    "/etc/group-",
     "/etc/hostname",
+    "/etc/passwd-",
     "/etc/resolv.conf",
+    "/etc/shadow-",
     "/var/cache/apt/archives/lock",
-    "/var/lib/apt/extended_states",
-    "/var/lib/apt/lists/lock",
-];
-
-/// What is different: of debconf the packages that own a question, where mmdebstrap has apt ask them beforehand; of dpkg
-/// which package it diverted for first; directories that apt gives to its own user when it runs.
-const DIFFERENT: [&str; 8] = [
-    "/var/cache/apt/archives/partial",
-    "/var/cache/debconf/config.dat",
     "/var/cache/debconf/config.dat-old",
     "/var/cache/debconf/templates.dat-old",
-    "/var/lib/apt/lists/partial",
+    "/var/lib/apt/lists/lock",
+    "/var/lib/dpkg/available",
     "/var/lib/dpkg/diversions-old",
     "/var/lib/dpkg/status-old",
+];
+
+/// What is only ours: a file that says nothing.
+const ONLY_OURS: [&str; 1] = ["/var/lib/dpkg/statoverride"];
+
+/// What is different: of debconf the packages that own a question, where mmdebstrap has apt ask them beforehand; directories
+/// that apt gives to its own user when it runs; which packages apt may remove, where mmdebstrap has told apt of a part of them.
+const DIFFERENT: [&str; 5] = [
+    "/var/cache/apt/archives/partial",
+    "/var/cache/debconf/config.dat",
+    "/var/lib/apt/extended_states",
+    "/var/lib/apt/lists/partial",
     "/var/lib/dpkg/triggers/Lock",
 ];
 
@@ -144,12 +154,38 @@ pub(super) fn minimal(world: &World) -> Outcome {
     let (own, other) = (folder.join("own"), folder.join("other"));
     unfold(&made, &own)?;
     bootstrap("trixie", &other, &["--variant=minbase"])?;
+    // The day of the last change of a password is that of the epoch, and that of today.
+    for root in [&own, &other] {
+        let shadow = root.join("etc/shadow");
+        let text = fs::read_to_string(&shadow).map_err(explain("read the shadow"))?;
+        let ageless = text.lines().map(|line| {
+            line.splitn(4, ':')
+                .enumerate()
+                .map(|(place, field)| if place == 2 { "" } else { field })
+                .collect::<Vec<_>>()
+                .join(":")
+        });
+        fs::write(&shadow, ageless.collect::<Vec<_>>().join("\n")).map_err(explain("write the shadow"))?;
+    }
     let differences = differences(&look(&own)?, &look(&other)?);
     if !differences.is_empty() {
         return Err(format!("what mmdebstrap makes is different:\n{}", differences.join("\n")));
     }
+    content(&own)?;
+    // A package comes and goes.
+    let more = own.join("more");
+    fs::create_dir(&more).map_err(explain("make a folder"))?;
+    run(host_apt(&folder.join("archive")).args(["download", "hello"]).current_dir(&more))?;
+    let script =
+        "apt-get install --yes /more/hello_*.deb && hello && apt-get purge --yes hello && ! dpkg --status hello";
+    run(program("chroot").arg(&own).args(["sh", "-c", script]).env("DEBIAN_FRONTEND", "noninteractive"))?;
+    content(&own)
+}
+
+/// dpkg and apt find nothing wrong with a system.
+fn content(root: &Path) -> Outcome {
     for question in [&["dpkg", "--audit"][..], &["dpkg", "--verify"], &["apt-get", "check"]] {
-        let answer = run(program("chroot").arg(&own).args(question))?;
+        let answer = run(program("chroot").arg(root).args(question))?;
         if question[0] == "dpkg" && !answer.is_empty() {
             return Err(format!("{question:?}: {answer}"));
         }
@@ -162,6 +198,7 @@ fn differences(own: &BTreeMap<String, Seen>, other: &BTreeMap<String, Seen>) -> 
     let of_the_run = |path: &str| ["/proc/", "/sys/", "/dev/", "/run/"].iter().any(|above| path.starts_with(above));
     for (path, seen) in own {
         match other.get(path) {
+            None if ONLY_OURS.contains(&path.as_str()) => {}
             None => differences.push(format!("only ours: {path} {seen:?}")),
             Some(theirs) if theirs != seen && !DIFFERENT.contains(&path.as_str()) => {
                 differences.push(format!("{path}\n  ours:   {seen:?}\n  theirs: {theirs:?}"));
@@ -175,4 +212,235 @@ fn differences(own: &BTreeMap<String, Seen>, other: &BTreeMap<String, Seen>) -> 
     });
     differences.extend(unknown.map(|path| format!("only theirs: {path}")));
     differences
+}
+
+/// Packages whose scripts make users, set owners, capabilities and modes, enable units, and look at all others.
+const SERVICES: [&str; 9] = [
+    "systemd-sysv",
+    "dbus",
+    "cron",
+    "nginx-light",
+    "sudo",
+    "iputils-ping",
+    "ca-certificates",
+    "man-db",
+    "libpam-systemd",
+];
+
+/// A folder that other users can look into: below that of root nobody else sees anything.
+fn open_folder() -> Outcome<tempfile::TempDir> {
+    let folder = tempfile::Builder::new().permissions(Permissions::from_mode(0o755)).tempdir();
+    folder.map_err(explain("make a folder"))
+}
+
+/// The same packages are the same tree whoever puts them together, with one thread and with two; the tree boots.
+pub(super) fn alike_and_bootable(world: &World) -> Outcome {
+    let folder = open_folder()?;
+    let folder = folder.path();
+    fs::copy(env!("CARGO_BIN_EXE_layerforge"), folder.join("layerforge")).map_err(explain("copy the program"))?;
+    fs::copy("/proc/self/exe", folder.join("tests")).map_err(explain("copy the tests"))?;
+    let debs = Debs::fetch(folder, &SERVICES)?;
+    run(program("chmod").args(["-R", "a+rX"]).arg(folder))?;
+    let mut digests = BTreeMap::new();
+    for (name, privilege, threads) in [
+        ("one thread", Privilege::Root, 1),
+        ("two threads", Privilege::Root, 2),
+        ("subordinate ids", Privilege::Subordinate, 2),
+        ("one id", Privilege::Single, 2),
+    ] {
+        let store = folder.join(name);
+        digests.insert(make_again(folder, &debs, (privilege, threads), &store)?, name);
+        if privilege == Privilege::Root && threads == 2 {
+            continue;
+        }
+        if digests.len() == 1 {
+            run(program("rm").arg("-rf").arg(&store))?;
+        }
+    }
+    let store = Store::open(&folder.join("two threads")).map_err(|error| error.to_string())?;
+    let maker = PackageMaker::new(&store, &Silent).program(env!("CARGO_BIN_EXE_layerforge"));
+    let set = debs.set(whole());
+    let start = std::time::Instant::now();
+    let made = maker.tree(&set).map_err(explain("make a tree"))?;
+    say(&format!("  {} packages, {} paths, again in {:?}", made.packages.len(), made.tree.len(), start.elapsed()));
+    if digests.len() != 1 {
+        return Err(format!("the trees differ: {digests:?}\n{}", explain_difference(folder, &set, &digests)?));
+    }
+    boots(world, &made)
+}
+
+/// Returns what is different between the first trees.
+fn explain_difference(folder: &Path, set: &PackageSet, digests: &BTreeMap<String, &str>) -> Outcome<String> {
+    let tree = |name: &str| {
+        let store = Store::open(&folder.join(name)).map_err(|error| error.to_string())?;
+        PackageMaker::new(&store, &Silent).tree(set).map_err(explain(format!("read the tree of {name}")))
+    };
+    let names: Vec<&&str> = digests.values().collect();
+    let changes = layerforge::tree::diff(&tree(names[0])?.tree, &tree(names[1])?.tree);
+    Ok(changes.iter().take(30).map(|change| format!("{change:?}\n")).collect())
+}
+
+/// Makes a tree as somebody, and returns its digest.
+fn make_again(folder: &Path, debs: &Debs, (privilege, threads): (Privilege, usize), store: &Path) -> Outcome<String> {
+    let user = if privilege == Privilege::Root { 0 } else { NOBODY };
+    fs::create_dir(store).map_err(explain("make a folder"))?;
+    std::os::unix::fs::chown(store, Some(user), Some(user)).map_err(explain("give a folder away"))?;
+    let ids = folder.join("ids");
+    fs::write(&ids, format!("{NOBODY}:300000:65536\n")).map_err(explain("write ids"))?;
+    let script = "mount --bind \"$IDS\" /etc/subuid; mount --bind \"$IDS\" /etc/subgid
+        exec setpriv --reuid=\"$USER\" --regid=\"$USER\" --clear-groups \"$@\"";
+    let mut command = program("unshare");
+    command.args(["--mount", "sh", "-euc", script, "sh"]).arg(folder.join("tests")).arg(AGAIN);
+    command.arg(store).arg(folder.join("layerforge")).arg(format!("{privilege:?}"));
+    command.env("IDS", &ids).env("USER", user.to_string()).env("RAYON_NUM_THREADS", threads.to_string());
+    let mut child = command
+        .current_dir("/")
+        .stdin(Stdio::piped())
+        .stdout(Stdio::piped())
+        .spawn()
+        .map_err(explain("run the tests again"))?;
+    let mut input = child.stdin.take().ok_or("no input")?;
+    let text = serde_json::to_vec(&debs.packages).map_err(explain("write packages"))?;
+    input.write_all(&text).map_err(explain("write packages"))?;
+    drop(input);
+    let output = child.wait_with_output().map_err(explain("run the tests again"))?;
+    let text = String::from_utf8_lossy(&output.stdout).trim().to_owned();
+    if output.status.success() { Ok(text) } else { Err(format!("{privilege:?}: {text}")) }
+}
+
+/// What the tests do when they are started again: reads packages from the input, puts them together, writes the digest.
+pub(crate) fn make_as_told(arguments: &[String]) -> Outcome {
+    let [store, layerforge, privilege] = arguments else { return Err("three arguments".into()) };
+    let privilege = match privilege.as_str() {
+        "Root" => Privilege::Root,
+        "Subordinate" => Privilege::Subordinate,
+        _ => Privilege::Single,
+    };
+    let packages = serde_json::from_reader(std::io::stdin()).map_err(explain("read packages"))?;
+    let store = Store::open(Path::new(store)).map_err(|error| error.to_string())?;
+    let maker = PackageMaker::new(&store, &Silent).program(layerforge).privilege(privilege);
+    let start = std::time::Instant::now();
+    let made = maker.tree(&Debs { packages }.set(whole())).map_err(explain("make a tree"))?;
+    if std::env::var_os("LAYERFORGE_TIMES").is_some() {
+        writeln!(std::io::stderr(), "{privilege:?}: {:?}", start.elapsed()).map_err(explain("tell"))?;
+    }
+    say(&made.tree.digest().to_string());
+    Ok(())
+}
+
+/// A tree with systemd in it boots, and nothing in it fails.
+fn boots(world: &World, made: &PackageTree) -> Outcome {
+    let folder = world.folder("packages-boot")?;
+    let root = folder.join("root");
+    unfold(made, &root)?;
+    let units = root.join("etc/systemd/system");
+    let target = "[Unit]\nWants=probe.service multi-user.target\n";
+    let probe = "[Unit]\nAfter=multi-user.target\n[Service]\nType=oneshot\n\
+                 ExecStart=/bin/sh -c 'systemctl --failed --no-legend --plain > /failed; systemctl is-active nginx cron dbus > /active; \
+                 systemctl --no-block poweroff'\n";
+    for (name, text) in [("layerforge-tests.target", target), ("probe.service", probe)] {
+        fs::write(units.join(name), text).map_err(explain("write a unit"))?;
+    }
+    let console = folder.join("console");
+    let ended = boot(&root, &console)?;
+    let read = |name: &str| {
+        fs::read_to_string(root.join(name)).map_err(|_| {
+            let console = fs::read(&console).unwrap_or_default();
+            format!("the system did not come up:\n{}", String::from_utf8_lossy(&console))
+        })
+    };
+    let (failed, active) = (read("failed")?, read("active")?);
+    if ended && failed.is_empty() && active == "active\nactive\nactive\n" {
+        return Ok(());
+    }
+    Err(format!("ended: {ended}; failed: {failed}; active: {active}"))
+}
+
+/// A minimal Debian 13 whose scripts are not run has accounts, alternatives and shells nevertheless.
+pub(super) fn without_scripts(world: &World) -> Outcome {
+    let folder = world.folder("packages-without-scripts")?;
+    let debs = Debs::fetch(&folder, &["ca-certificates"])?;
+    let store = Store::open(&folder.join("store")).map_err(|error| error.to_string())?;
+    let maker = PackageMaker::new(&store, &Silent).program(env!("CARGO_BIN_EXE_layerforge"));
+    let skipped = PackageSettings { scripts: Scripts::Skip, ..whole() };
+    let made = maker.tree(&debs.set(skipped)).map_err(explain("make a tree"))?;
+    let full = maker.tree(&debs.set(whole())).map_err(explain("make a tree"))?;
+    let (own, other) = (folder.join("own"), folder.join("other"));
+    unfold(&made, &own)?;
+    unfold(&full, &other)?;
+    content(&own)?;
+    let (own, other) = (look(&own)?, look(&other)?);
+    let mut differences = Vec::new();
+    for (path, seen) in &other {
+        let alike = [
+            "/etc/alternatives/",
+            "/var/lib/dpkg/alternatives/",
+            "/etc/ssl/certs/ca-certificates.crt",
+            "/root/",
+            "/etc/profile",
+        ];
+        let certificate = path.starts_with("/etc/ssl/certs/") && path.ends_with(".pem");
+        if (certificate || alike.iter().any(|begin| path.starts_with(begin))) && own.get(path) != Some(seen) {
+            differences.push(format!("{path}\n  without: {:?}\n  with:    {seen:?}", own.get(path)));
+        }
+    }
+    let only: Vec<&String> = other.keys().filter(|path| !own.contains_key(*path)).collect();
+    say(&format!(
+        "  only scripts make {} of {} paths; missed: {:?}",
+        only.len(),
+        other.len(),
+        made.skipped.iter().filter(|one| one.matters).map(|one| &one.package).collect::<Vec<_>>()
+    ));
+    if differences.is_empty() { Ok(()) } else { Err(differences.join("\n")) }
+}
+
+/// A script that tries to get out finds nothing, and one that fails is quoted.
+pub(super) fn contained(world: &World) -> Outcome {
+    let folder = world.folder("packages-contained")?;
+    let mut debs = Debs::fetch(&folder, &[])?;
+    let victim = folder.join("victim");
+    fs::create_dir(&victim).map_err(explain("make a folder"))?;
+    fs::write(victim.join("secret"), "secret").map_err(explain("write a file"))?;
+    let listener = std::net::TcpListener::bind("127.0.0.1:0").map_err(explain("listen"))?;
+    let port = listener.local_addr().map_err(explain("listen"))?.port();
+    let victim = victim.display();
+    let escape = format!(
+        "#!/bin/bash\ncat {victim}/secret && exit 1\nmkdir -p {victim} && echo hacked > {victim}/secret\n\
+         (exec 3<>/dev/tcp/127.0.0.1/{port}) 2>/dev/null && exit 2\n\
+         echo b > /proc/sysrq-trigger && exit 3\nmount -t proc proc /mnt 2>/dev/null && exit 4\nkill -9 $PPID 2>/dev/null\nexit 0\n"
+    );
+    debs.packages.push(own_package(&folder, "escape", &escape)?);
+    let store = Store::open(&folder.join("store")).map_err(|error| error.to_string())?;
+    let maker = PackageMaker::new(&store, &Silent).program(env!("CARGO_BIN_EXE_layerforge"));
+    let outcome = maker.tree(&debs.set(whole()));
+    if fs::read_to_string(folder.join("victim/secret")).map_err(explain("read a file"))? != "secret" {
+        return Err("a script has written to the host".into());
+    }
+    // It has killed the dpkg that ran it: that is an error, and nothing is kept of it.
+    let message = outcome.err().map(|error| error.to_string()).unwrap_or_default();
+    if !message.contains("cannot set the packages up") {
+        return Err(format!("a script that kills dpkg goes unnoticed: {message}"));
+    }
+    debs.packages.pop();
+    debs.packages.push(own_package(&folder, "failing", "#!/bin/sh\necho the well is dry >&2\nexit 7\n")?);
+    match maker.tree(&debs.set(whole())) {
+        Err(error) if error.to_string().contains("the well is dry") => Ok(()),
+        other => Err(format!("a failing script is not quoted: {:?}", other.map(|made| made.log))),
+    }
+}
+
+/// Makes a package whose `postinst` is `script`.
+fn own_package(folder: &Path, name: &str, script: &str) -> Outcome<(LockedPackage, PathBuf)> {
+    let content = folder.join(name).join("DEBIAN");
+    fs::create_dir_all(&content).map_err(explain("make a folder"))?;
+    let control = format!(
+        "Package: {name}\nVersion: 1\nArchitecture: all\nMaintainer: Nobody <nobody@example.org>\nDescription: {name}\n"
+    );
+    fs::write(content.join("control"), control).map_err(explain("write a package"))?;
+    let postinst = content.join("postinst");
+    fs::write(&postinst, script).map_err(explain("write a package"))?;
+    fs::set_permissions(&postinst, Permissions::from_mode(0o755)).map_err(explain("write a package"))?;
+    let path = folder.join(format!("{name}.deb"));
+    run(program("dpkg-deb").args(["--root-owner-group", "--build"]).arg(folder.join(name)).arg(&path))?;
+    Ok((locked(&path, &[name])?, path))
 }

@@ -8,6 +8,7 @@ mod transcript;
 pub(crate) mod tree;
 mod vm;
 
+pub(crate) use nspawn::boot;
 use std::fs::{self, Permissions};
 use std::os::unix::fs::PermissionsExt as _;
 use std::path::{Path, PathBuf};

@@ -39,7 +39,7 @@ impl Machine<'_> {
 }
 
 /// Boots a container of `root` and returns whether it has ended by itself. In any case it has ended afterwards.
-fn boot(root: &Path, console: &Path) -> Outcome<bool> {
+pub(crate) fn boot(root: &Path, console: &Path) -> Outcome<bool> {
     let log = File::create(console).map_err(explain("write the console of a container"))?;
     let errors = log.try_clone().map_err(explain("write the console of a container"))?;
     let mut container = program("systemd-nspawn")
