@@ -17,9 +17,11 @@ mod mirrors;
 pub mod model;
 mod reader;
 pub mod solve;
+mod vendor;
 
 pub use choose::{Upgrade, Wanted, choose};
 pub use error::PackageError;
 pub use fetch::fetch;
 pub use means::{Means, Network};
 pub use mirrors::Mirrors;
+pub use vendor::vendor;
