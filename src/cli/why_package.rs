@@ -73,6 +73,12 @@ mod tests {
         ];
         let answer = |target: &str| WhyPackage { target: target.into(), chain: chain.clone() };
         let none = WhyPackage { target: "ubuntu".into(), chain: Vec::new() };
-        insta::assert_snapshot!(text(&[answer("debian"), none, answer("debian-sid")], "zlib1g"), @"");
+        insta::assert_snapshot!(text(&[answer("debian"), none, answer("debian-sid")], "zlib1g"), @r"
+        debian, debian-sid:
+          zlib1g 1.2-3 (debian): nginx depends on zlib1g >= 1:1.1.4
+          nginx 1.2-3 (debian): asked for at profiles/web.toml:4:1
+        ubuntu:
+          zlib1g is not there
+        ");
     }
 }

@@ -25,3 +25,6 @@ pub use fetch::fetch;
 pub use means::{Means, Network};
 pub use mirrors::Mirrors;
 pub use vendor::vendor;
+
+#[cfg(test)]
+mod tests;

@@ -263,8 +263,10 @@ fn signed(
             };
             Ok((digest, text))
         }
-        // Some servers answer what they do not have with 403.
-        Err(PackageError::Fetch(error)) if matches!(error.status(), Some(403 | 404)) => {
+        // Some servers answer what they do not have with 403; without a network the other form may be there.
+        Err(PackageError::Fetch(error))
+            if matches!(error.status(), Some(403 | 404)) || matches!(error, FetchError::Offline { .. }) =>
+        {
             let (digest, bytes) = get("Release")?;
             let file = file("Release");
             let text = match keys {
