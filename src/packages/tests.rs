@@ -216,8 +216,8 @@ fn what_cannot_be_is_explained() {
     assert!(error.is_unsolvable());
     insta::assert_snapshot!(error, @"
     for debian, these packages cannot be installed together:
-      you ask for app
       app 1 depends on lib >= 3, but there is only lib 1
+      you ask for app, and none of it can be installed
     ");
 }
 

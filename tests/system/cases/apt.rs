@@ -103,13 +103,13 @@ paste -d '\n' /mnt/odd /mnt/even | head -n "$(($(wc -l </mnt/sets) - 1))"
 "#;
 
 /// The index of Debian 13 as the host's apt fetched and verified it.
-struct Archive {
-    folder: PathBuf,
+pub(super) struct Archive {
+    pub(super) folder: PathBuf,
     pool: Pool,
 }
 
 impl Archive {
-    fn fetch(folder: PathBuf) -> Outcome<Self> {
+    pub(super) fn fetch(folder: PathBuf) -> Outcome<Self> {
         for name in ["lists/partial", "cache/archives/partial", "none"] {
             fs::create_dir_all(folder.join(name)).map_err(explain("make folders for apt"))?;
         }
@@ -151,7 +151,7 @@ impl Archive {
 }
 
 /// The host's apt, for other lists than its own.
-fn host_apt(folder: &Path) -> Command {
+pub(super) fn host_apt(folder: &Path) -> Command {
     let mut command = program("apt-get");
     let path = folder.display();
     for option in [

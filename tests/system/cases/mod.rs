@@ -12,6 +12,7 @@ mod owners;
 mod publish;
 mod readers;
 mod registries;
+mod repositories;
 pub(crate) mod sandbox;
 mod schedules;
 mod services;
@@ -69,6 +70,10 @@ pub(crate) const ALL: &[(&str, Case)] = &[
     ("registries_take_attachments", registries::what_is_attached_goes_along),
     ("registries_have_base_images", registries::profiles_stand_on_images),
     ("registries_and_hostile_images", registries::hostile_images_are_contained),
+    ("repositories_are_locked_as_apt_installs", repositories::as_apt_installs),
+    ("repositories_are_solved", repositories::are_solved),
+    ("repositories_are_guarded", repositories::are_guarded),
+    ("repositories_are_vendored", repositories::are_vendored),
     ("redis_keeps_its_data", services::redis),
     ("discourse_is_configured", services::discourse),
     ("scripts_run_alike_in_a_minimal_system", sandbox::minimal),
