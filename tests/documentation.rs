@@ -255,7 +255,7 @@ fn every_filter_gives_what_the_table_says() {
 }
 
 /// The heading of the section that describes each table of the schemas.
-const SECTIONS: [(&str, &str); 34] = [
+const SECTIONS: [(&str, &str); 37] = [
     ("ProfileDocument", "Keys of a profile"),
     ("LayerDocument", "Keys of `layer.toml`"),
     ("DistroDocument", "Keys of a description"),
@@ -290,6 +290,9 @@ const SECTIONS: [(&str, &str); 34] = [
     ("CommandsTable", "`[facts.commands]`"),
     ("ReleaseTable", "`[release.NAME]`"),
     ("Labels", "`[labels]`"),
+    ("PackagesTable", "`[packages]`"),
+    ("AnswerTable", "`[packages.answers.\"PACKAGE/QUESTION\"]`"),
+    ("SourceTable", "`[source.NAME]`"),
 ];
 
 #[test]

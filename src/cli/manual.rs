@@ -26,9 +26,14 @@ const EXIT_CODES: [(&str, &str); 6] = [
     ("5", "Something could not be fetched or verified. For verify: the image is not what was signed."),
 ];
 
-const ENVIRONMENT: [(&str, &str); 12] = [
+const ENVIRONMENT: [(&str, &str); 13] = [
     ("LAYERFORGE_VAR_NAME", "Sets the variable name (in lower case) of profiles that have it; --vars and --set win."),
     ("LAYERFORGE_STORE", "The cache folder. Otherwise layerforge in XDG_CACHE_HOME, or in ~/.cache."),
+    (
+        "LAYERFORGE_MIRROR_NAME",
+        "Mirrors of the source name (in lower case, - for _) of packages, such as LAYERFORGE_MIRROR_DEBIAN_SECURITY; those of \
+         the profile and of mirrors.toml win.",
+    ),
     ("LAYERFORGE_PASSPHRASE", "What a private key is encrypted with; --passphrase-file wins."),
     (
         "SOURCE_DATE_EPOCH",
@@ -44,13 +49,17 @@ const ENVIRONMENT: [(&str, &str); 12] = [
     ("LAYERFORGE_LOG", "What developers are told, such as layerforge=debug."),
 ];
 
-const FILES: [(&str, &str); 7] = [
+const FILES: [(&str, &str); 8] = [
     ("profiles/NAME.toml", "What to ship: distributions, layers, variables, processes, outputs."),
     ("profiles/NAME.lock", "What the profile asks of the outside world. Written by render; keep it with the profile."),
     ("layers/NAME/layer.toml", "A layer: its tier, tables, and the layers it requires."),
     (
         "layers/NAME/files/",
         "Files for every distribution; files.DISTRO/ holds those for one. NAME.j2 is rendered to NAME.",
+    ),
+ (
+        "~/.config/layerforge/mirrors.toml",
+        "Mirrors of sources of packages: debian = [\"https://mirror.example.org/debian\"].",
     ),
     ("templates/", "Templates that several layers use."),
     ("distros/NAME.toml", "The description of a distribution that the program does not know."),

@@ -19,6 +19,7 @@ mod list;
 mod lock;
 mod manual;
 mod network;
+mod outdated;
 mod plan;
 mod progress;
 mod publish;
@@ -27,8 +28,10 @@ mod render;
 mod sign;
 mod store;
 mod terminal;
+mod vendor;
 mod verify;
 mod why;
+mod why_package;
 
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
@@ -75,6 +78,9 @@ fn dispatch(arguments: &Arguments, terminal: &Terminal) -> Result<ExitCode, Erro
         Command::Check(arguments) => check::run(&session, arguments),
         Command::Plan(arguments) => plan::run(&session, arguments),
         Command::Why(arguments) => why::run(&session, arguments),
+        Command::WhyPackage(arguments) => why_package::run(&session, arguments),
+        Command::Outdated(arguments) => outdated::run(&session, arguments),
+        Command::Vendor(arguments) => vendor::run(&session, arguments),
         Command::List(arguments) => list::run(&session, arguments),
         Command::Diff(arguments) => diff::run(&session, arguments),
         Command::Graph(arguments) => graph::run(&session, arguments),

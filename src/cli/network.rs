@@ -1,27 +1,102 @@
-//! How the network is used: what the environment says about proxies, certificates and credentials.
+//! How the network is used: what the environment says about proxies, certificates, credentials and mirrors.
 
-use std::path::PathBuf;
+use std::collections::BTreeMap;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use std::time::{SystemTime, UNIX_EPOCH};
+
+use url::Url;
 
 use crate::fetch::{Fetcher, HttpTransport, Proxies, Settings};
+use crate::error::Error;
+use crate::fs;
+use crate::packages;
 use crate::registry::{Client, ClientSettings, CredentialFiles, Mirrors};
+use crate::resolve::address;
+use crate::spec::{Located, Name, Problem, Source, SpecError, Table, parse};
 
 use super::args::NetworkArguments;
 use super::terminal::Terminal;
 
+/// What begins the name of an environment variable that names the mirrors of a source.
+const MIRROR_PREFIX: &str = "LAYERFORGE_MIRROR_";
+
 /// Returns a client of registries.
 pub(super) fn client(arguments: NetworkArguments, terminal: &Terminal) -> Client {
     let home = path("HOME");
-    let configuration = path("XDG_CONFIG_HOME").or_else(|| Some(home.clone()?.join(".config")));
-    let user = configuration.map(|folder| folder.join("containers"));
-    let listener = terminal.clone();
-    let fetcher = Fetcher::new(HttpTransport::new(settings(user.clone())), arguments.offline)
-        .telling(move |sentence| listener.tell(sentence));
+    let user = configuration().map(|folder| folder.join("containers"));
+    let fetcher = fetcher(arguments.offline, terminal);
     let settings = ClientSettings {
         credentials: credentials(home, user.clone()),
         mirrors: Mirrors::at(registries(user)),
         plain_http: arguments.plain_http,
     };
     Client::new(fetcher, settings)
+}
+
+/// Returns how packages are reached; with a folder that `layerforge vendor` wrote, from nowhere else.
+pub(super) fn packages(
+    offline: bool,
+    vendored: Option<&Path>,
+    terminal: &Terminal,
+) -> Result<packages::Network, Error> {
+    let vendored = match vendored {
+        Some(folder) => Some(std::path::absolute(folder).map_err(fs::Error::on("find", folder))?),
+        None => None,
+    };
+    let mirrors = packages::Mirrors {
+        configured: configured_mirrors()?,
+        environment: environment_mirrors()?,
+        host: Some(PathBuf::from("/")),
+        vendored,
+    };
+    let now = SystemTime::now().duration_since(UNIX_EPOCH).map_or(0, |since| since.as_secs().cast_signed());
+    Ok(packages::Network { fetcher: fetcher(offline, terminal), mirrors, now })
+}
+
+fn fetcher(offline: bool, terminal: &Terminal) -> Fetcher {
+    let listener = terminal.clone();
+    let user = configuration().map(|folder| folder.join("containers"));
+    Fetcher::new(HttpTransport::new(settings(user)), offline).telling(move |sentence| listener.tell(sentence))
+}
+
+/// Returns the folder of the user's configuration (XDG base directory specification).
+fn configuration() -> Option<PathBuf> {
+    path("XDG_CONFIG_HOME").or_else(|| Some(path("HOME")?.join(".config")))
+}
+
+/// Reads `layerforge/mirrors.toml` of the user: addresses by the name of a source.
+fn configured_mirrors() -> Result<BTreeMap<String, Vec<Url>>, Error> {
+    let Some(path) = configuration().map(|folder| folder.join("layerforge/mirrors.toml")) else {
+        return Ok(BTreeMap::new());
+    };
+    let text = match fs::read_to_string(&path) {
+        Err(error) if error.is_unreachable() => return Ok(BTreeMap::new()),
+        text => text?,
+    };
+    let source = Arc::new(Source { name: path.display().to_string(), path: Some(path), text });
+    let table: Table<Name, Vec<Located<String>>> = parse(&source).map_err(SpecError::from)?;
+    let mut mirrors = BTreeMap::new();
+    for (name, written) in table {
+        let read = |text: &Located<String>| {
+            address(text).map_err(|sentence| SpecError::from(Problem::of_sentence(&text.place, &sentence)))
+        };
+        mirrors.insert(name.to_string(), written.iter().map(read).collect::<Result<Vec<Url>, _>>()?);
+    }
+    Ok(mirrors)
+}
+
+/// Reads `LAYERFORGE_MIRROR_NAME`: addresses of the source `name`, with spaces between.
+fn environment_mirrors() -> Result<BTreeMap<String, Vec<Url>>, Error> {
+    let mut mirrors = BTreeMap::new();
+    for (key, value) in std::env::vars_os() {
+        let (Ok(key), Ok(value)) = (key.into_string(), value.into_string()) else { continue };
+        let Some(name) = key.strip_prefix(MIRROR_PREFIX) else { continue };
+        let read = |text: &str| address(text).map_err(|sentence| Error::usage(format!("`{key}`: {sentence}")));
+        let addresses = value.split_whitespace().map(read).collect::<Result<Vec<_>, _>>()?;
+        mirrors.insert(name.to_lowercase().replace('_', "-"), addresses);
+    }
+    Ok(mirrors)
 }
 
 fn settings(user: Option<PathBuf>) -> Settings {

@@ -15,7 +15,9 @@ use crate::error::Error;
 pub(super) fn run(session: &Session<'_>, arguments: &RenderArguments) -> Result<ExitCode, Error> {
     let signer = sign::signer_request(session.terminal, &arguments.signing)?;
     let signer = signer.map(|request| engine::open_signer(&request)).transpose()?;
-    let network = NetworkArguments { offline: arguments.offline, plain_http: false };
+    let offline = arguments.offline || arguments.vendored.is_some();
+    let network = NetworkArguments { offline, plain_http: false };
+    let packages = network::packages(offline, arguments.vendored.as_deref(), session.terminal)?;
     let request = RenderRequest {
         selection: session.selection(&arguments.selection)?,
         outputs: arguments.outputs.clone(),
@@ -25,6 +27,7 @@ pub(super) fn run(session: &Session<'_>, arguments: &RenderArguments) -> Result<
         image: arguments.image.wish(),
         signer: signer.map(Arc::new),
         client: Some(Arc::new(network::client(network, session.terminal))),
+        network: Some(Arc::new(packages)),
     };
     let store = session.store()?;
     let progress = Progress::new(session.terminal);

@@ -72,7 +72,7 @@ pub(super) fn prepare(
 }
 
 /// Returns what is asked for the other architectures of an image.
-fn variants(request: &Request, own: Architecture, architectures: &[Architecture]) -> Vec<Request> {
+pub(super) fn variants(request: &Request, own: Architecture, architectures: &[Architecture]) -> Vec<Request> {
     let other = |architecture: &Architecture| Request {
         wish: Wish { architecture: Some(*architecture), ..request.wish.clone() },
         ..request.clone()

@@ -6,13 +6,16 @@ use std::sync::Arc;
 use serde::Serialize;
 
 use super::base::{Bases, Given};
-use super::lock_file::{self, Wanted};
+use super::containers::variants;
+use super::lock_file::{self, Keep, Wanted};
+use super::packages::Packages;
 use super::select::{Selection, resolve_all};
 use crate::error::Error;
 use crate::event::Reporter;
 use crate::lock::{Difference, Lock, target_of};
+use crate::packages::{Network, Upgrade};
 use crate::registry::Client;
-use crate::resolve::Recipe;
+use crate::resolve::{Library, Recipe, Request};
 use crate::spec::Project;
 use crate::store::Store;
 
@@ -21,8 +24,8 @@ use crate::store::Store;
 pub struct LockRequest {
     /// The profile, its distros, values of variables.
     pub selection: Selection,
-    /// Whether what is in the lock is looked up again.
-    pub upgrade: bool,
+    /// What of the lock is looked up again.
+    pub upgrade: Upgrade,
     /// Whether the lock must not change.
     pub check: bool,
 }
@@ -36,30 +39,75 @@ pub struct LockReport {
     pub differences: Vec<Difference>,
 }
 
-/// Looks up what the profile stands on and keeps the lock.
+/// How what is outside is reached.
+#[derive(Debug, Clone, Copy)]
+pub struct Outside<'run> {
+    /// Registries.
+    pub client: &'run Client,
+    /// Repositories of packages.
+    pub network: &'run Network,
+}
+
+/// Looks up what the profile stands on, chooses the packages that its outputs carry, and keeps the lock.
 ///
 /// # Errors
 /// When the profile is invalid, something is not there, or the lock is stale and must not change.
 pub fn lock(
     project: &Arc<Project>,
     store: &Store,
-    client: &Client,
+    outside: Outside<'_>,
     request: &LockRequest,
     reporter: &dyn Reporter,
 ) -> Result<LockReport, Error> {
     let library = request.selection.library(project)?;
     let path = lock_file::path(&library);
-    let recipes = resolve_all(&library, &request.selection.requests(&library)?)?;
+    let requests = request.selection.requests(&library)?;
+    let recipes = resolve_all(&library, &requests)?;
+    let others = other_architectures(&library, &requests, &recipes)?;
     let mut requirements = request.selection.declared_requirements(&library)?;
     requirements.extend(recipes.iter().map(Recipe::requirements));
-    let lock = Lock::read(&path)?;
-    let (lock, client) = (lock.as_ref(), Some(client));
-    let (locked, upgrade) = (request.check, request.upgrade);
+    let how = if request.check { Keep::Unchanged } else { Keep::Mended };
+    let lock = if request.check { Lock::read(&path)? } else { Lock::read_edited(&path)? };
+    let (lock, client, network) = (lock.as_ref(), Some(outside.client), Some(outside.network));
+    let (locked, upgrade) = (request.check, request.upgrade == Upgrade::All);
     let bases = Bases { store, client, reporter, lock, path: &path, locked, upgrade };
     let mut given = Given::new();
     for recipe in &recipes {
         given.extend(bases.look_up(recipe)?.map(|ground| (target_of(&recipe.distro), ground.digest)));
     }
-    let differences = lock_file::keep(&library, Wanted { requirements, given }, request.check)?;
+    let packages = Packages { store, network, reporter, lock, path: &path, locked, upgrade: &request.upgrade };
+    let bundles = packages.look_up(&recipes.iter().chain(&others).collect::<Vec<_>>())?;
+    refuse_unknown(&request.upgrade, bundles.values().flat_map(|bundle| &bundle.packages), lock)?;
+    let differences = lock_file::keep(&library, Wanted { requirements, given, bundles }, how)?;
     Ok(LockReport { path, differences })
+}
+
+/// Resolves what container images carry on the other architectures that they are for.
+pub(super) fn other_architectures(
+    library: &Library,
+    requests: &[Request],
+    recipes: &[Recipe],
+) -> Result<Vec<Recipe>, Error> {
+    let bundled = requests.iter().zip(recipes).filter(|(_, recipe)| recipe.outputs.bundled.oci);
+    let others = bundled.filter_map(|(request, recipe)| {
+        let output = recipe.outputs.oci.as_ref()?;
+        Some(variants(request, recipe.distro.architecture, &output.architectures))
+    });
+    resolve_all(library, &others.flatten().collect::<Vec<_>>())
+}
+
+/// Refuses names of packages to upgrade that no output carries or carried: a slip of the pen would upgrade nothing.
+fn refuse_unknown<'lock>(
+    upgrade: &Upgrade,
+    chosen: impl Iterator<Item = &'lock crate::lock::LockedPackage>,
+    lock: Option<&'lock Lock>,
+) -> Result<(), Error> {
+    let Upgrade::Packages(names) = upgrade else { return Ok(()) };
+    let bundles = lock.into_iter().flat_map(|lock| lock.target.values()).flat_map(|target| target.bundle.values());
+    let known: std::collections::BTreeSet<&str> =
+        chosen.chain(bundles.flat_map(|bundle| &bundle.packages)).map(|package| package.name.as_str()).collect();
+    match names.iter().find(|name| !known.contains(name.as_str())) {
+        Some(name) => Err(Error::usage(format!("`--upgrade={name}`: no output carries a package of this name"))),
+        None => Ok(()),
+    }
 }

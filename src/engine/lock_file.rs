@@ -3,6 +3,7 @@
 use std::collections::BTreeMap;
 use std::path::PathBuf;
 
+use super::packages::Bundles;
 use crate::digest::Digest;
 use crate::error::Error;
 use crate::fs;
@@ -24,26 +25,44 @@ pub(super) struct Wanted {
     pub(super) requirements: Vec<Requirements>,
     /// What was given for what layers stand on, by target.
     pub(super) given: BTreeMap<String, Digest>,
+    /// The packages that outputs carry.
+    pub(super) bundles: Bundles,
+}
+
+/// What becomes of a lock that is not what it should be.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Keep {
+    /// Nothing: that is an error.
+    Unchanged,
+    /// It is renewed, unless somebody edited it by hand.
+    Renewed,
+    /// It is renewed, whatever somebody did to it.
+    Mended,
 }
 
 /// Compares the lock with what the profile asks for, for every distro it names and for what is rendered, and renews it. Tells
 /// what is different now.
 ///
 /// # Errors
-/// When it is stale and `locked` forbids to renew it, or it cannot be read or written.
-pub(super) fn keep(library: &Library, wanted: Wanted, locked: bool) -> Result<Vec<Difference>, Error> {
+/// When it is stale and must not be renewed, or it cannot be read or written.
+pub(super) fn keep(library: &Library, wanted: Wanted, how: Keep) -> Result<Vec<Difference>, Error> {
     let path = path(library);
     let mut lock = Lock::of(&library.name, wanted.requirements);
     wanted.given.iter().for_each(|(target, digest)| lock.give(target, *digest));
-    let old = Lock::read(&path)?;
+    for ((target, architecture), bundle) in wanted.bundles {
+        lock.give_bundle(&target, architecture, bundle);
+    }
+    let locked = how == Keep::Unchanged;
+    let old = if how == Keep::Mended { Lock::read_edited(&path)? } else { Lock::read(&path)? };
     let (renewed, differences) = match old {
         Some(mut old) => {
             let differences = old.differences(&lock);
             if !differences.is_empty() && locked {
                 return Err(LockError::Stale { path, differences }.into());
             }
+            let before = old.to_text();
             old.renew(lock);
-            ((!differences.is_empty()).then_some(old), differences)
+            ((old.to_text() != before).then_some(old), differences)
         }
         None if locked => return Err(LockError::Missing { path }.into()),
         None => {

@@ -9,8 +9,9 @@ use serde::Serialize;
 
 use super::base::{Bases, Given, Images};
 use super::containers;
-use super::lock_file::{self, Wanted};
+use super::lock_file::{self, Keep, Wanted};
 use super::memory::Memory;
+use super::packages::Packages;
 use super::select::Selection;
 use super::witness::witness;
 use crate::build::{self, Body, Means, Product, Stacked};
@@ -21,7 +22,8 @@ use crate::event::{Event, Reporter};
 use crate::image::oci::BaseImage;
 use crate::image::signature::Signer;
 use crate::image::{self, Destination, Options, Output, Rendered, Standing};
-use crate::lock::{Lock, target_of};
+use crate::lock::{Lock, LockedPackage, target_of};
+use crate::packages::{Network, Upgrade};
 use crate::plan::{ImageWish, OutputKind, Plan};
 use crate::registry::Client;
 use crate::resolve::{Library, ProfileSource, Recipe, Request, target_name};
@@ -47,6 +49,8 @@ pub struct RenderRequest {
     pub signer: Option<Arc<Signer>>,
     /// Who fetches images that layers stand on.
     pub client: Option<Arc<Client>>,
+    /// How packages that outputs carry are fetched.
+    pub network: Option<Arc<Network>>,
 }
 
 /// What was rendered for one target.
@@ -110,16 +114,24 @@ pub fn render(
     let mut requirements = request.selection.declared_requirements(&library)?;
     requirements.extend(recipes.iter().map(Recipe::requirements));
     let path = lock_file::path(&library);
-    let stands = recipes.iter().any(|recipe| recipe.base.is_some());
+    let stands = recipes.iter().any(|recipe| recipe.base.is_some() || recipe.outputs.bundled.any());
     let lock = if stands { Lock::read(&path)? } else { None };
     let (lock, client, locked) = (lock.as_ref(), request.client.as_deref(), request.locked);
     let bases = Bases { store, client, reporter, lock, path: &path, locked, upgrade: false };
+    let network = request.network.as_deref();
+    let upgrade = Upgrade::Nothing;
+    let packages = Packages { store, network, reporter, lock, path: &path, locked, upgrade: &upgrade };
+    let bundles = packages.look_up(&recipes.iter().collect::<Vec<_>>())?;
     let (grounds, given) = grounds(request, &mut recipes, &bases)?;
+    for recipe in &recipes {
+        hand_over(&packages.locked(recipe, &bundles)?)?;
+    }
     // A mistake in the layers of one target is found before anything is written for another.
     let built: Vec<_> =
         recipes.par_iter().zip(grounds).map(|(recipe, base)| prepare(request, recipe, base, store)).collect();
     let built = built.into_iter().collect::<Result<Vec<_>, Error>>()?;
-    lock_file::keep(&library, Wanted { requirements, given: given.clone() }, request.locked)?;
+    let how = if request.locked { Keep::Unchanged } else { Keep::Renewed };
+    lock_file::keep(&library, Wanted { requirements, given: given.clone(), bundles }, how)?;
     let rendered: Vec<_> =
         requests.iter().zip(&recipes).zip(&built).map(|((one, recipe), built)| (one, recipe, built)).collect();
     let ground = |recipe: &Recipe| bases.other(recipe, &given);
@@ -148,6 +160,14 @@ pub fn render(
         reporter.report(Event::Warning { message, hint: None });
     }
     Ok(())
+}
+
+/// Takes the packages that an output carries.
+fn hand_over(packages: &[(LockedPackage, PathBuf)]) -> Result<(), Error> {
+    if packages.is_empty() {
+        return Ok(());
+    }
+    Err(Error::usage("this build of layerforge chooses, locks and fetches packages, but does not put them into trees yet"))
 }
 
 /// Refuses targets that would be written into one folder: each would wait for the other.

@@ -13,6 +13,7 @@ use crate::image::read::OpenError;
 use crate::image::signature::SignatureError;
 use crate::image::{DestinationError, ManifestError};
 use crate::lock::LockError;
+use crate::packages::PackageError;
 use crate::publish::PublishError;
 use crate::registry::RegistryError;
 use crate::spec::SpecError;
@@ -81,6 +82,9 @@ pub enum Error {
     /// A registry does not do what is asked of it.
     #[error(transparent)]
     Registry(#[from] RegistryError),
+    /// Packages cannot be chosen or fetched.
+    #[error(transparent)]
+    Packages(#[from] PackageError),
     /// An image is not what it says.
     #[error("`{path}` cannot be trusted: {reason}")]
     Unverified {
@@ -118,7 +122,9 @@ impl Error {
             Self::Signature { .. } | Self::Sign { .. } | Self::SignLayout { .. } | Self::Open(_) => 1,
             Self::Registry(RegistryError::Reference(_)) => 2,
             Self::Registry(RegistryError::File(_)) => 1,
-            Self::Registry(_) | Self::Unverified { .. } => 5,
+            Self::Packages(PackageError::File(_)) => 1,
+            Self::Packages(error) if error.is_unsolvable() => 4,
+            Self::Packages(_) | Self::Registry(_) | Self::Unverified { .. } => 5,
             Self::Usage { .. } | Self::Publish(PublishError::Url(_) | PublishError::Title(_)) => 2,
             Self::Publish(_) => 1,
             Self::Spec(SpecError::Problems(_)) => 3,
@@ -138,7 +144,9 @@ impl Error {
             Self::Signature { source: SignatureError::NoPassphrase, .. } => {
                 Some("give it with `--passphrase-file FILE` or in `LAYERFORGE_PASSPHRASE`".into())
             }
-            Self::Lock(LockError::Malformed { .. }) => Some("remove it and render again".into()),
+            Self::Lock(LockError::Malformed { .. }) => {
+                Some("`layerforge lock` makes it anew; of one that can be read, packages keep their versions".into())
+            }
             _ => None,
         }
     }

@@ -199,8 +199,33 @@ impl Lock {
     /// Reads the lock at `path`; nothing when there is none.
     ///
     /// # Errors
-    /// When it cannot be read or is no lock.
+    /// When it cannot be read, is no lock, or was edited by hand.
     pub fn read(path: &Path) -> Result<Option<Self>, LockError> {
+        let Some(lock) = Self::parse(path)? else { return Ok(None) };
+        if let Some((name, _)) = lock.target.iter().find(|(_, target)| !target.is_sealed()) {
+            let reason = format!("`inputs` of `{name}` does not fit the rest: it was edited or merged by hand");
+            return Err(LockError::Malformed { path: path.to_owned(), reason });
+        }
+        Ok(Some(lock))
+    }
+
+    /// Reads the lock at `path` to make it anew: of targets that were edited or merged by hand, packages are chosen and base
+    /// images looked up again; their versions still count as those of before.
+    ///
+    /// # Errors
+    /// When it cannot be read or is no lock.
+    pub fn read_edited(path: &Path) -> Result<Option<Self>, LockError> {
+        let mut lock = Self::parse(path)?;
+        let targets = lock.iter_mut().flat_map(|lock| lock.target.values_mut());
+        for target in targets.filter(|target| !target.is_sealed()) {
+            target.image.digest = None;
+            target.base.iter_mut().for_each(|base| base.digest = None);
+            target.bundle.values_mut().for_each(|bundle| bundle.asked = Digest::from_bytes([0; 32]));
+        }
+        Ok(lock)
+    }
+
+    fn parse(path: &Path) -> Result<Option<Self>, LockError> {
         let text = match fs::read_to_string(path) {
             Ok(text) => text,
             Err(error) if error.is_not_found() => return Ok(None),
@@ -210,10 +235,6 @@ impl Lock {
         let lock: Self = toml::from_str(&text).map_err(|error| malformed(error.to_string().trim_end().to_owned()))?;
         if lock.version != VERSION {
             return Err(malformed(format!("its version is {}, expected {VERSION}", lock.version)));
-        }
-        if let Some((name, _)) = lock.target.iter().find(|(_, target)| target.inputs != target.digest()) {
-            let reason = format!("`inputs` of `{name}` does not fit the rest: it was edited or merged by hand");
-            return Err(malformed(reason));
         }
         Ok(Some(lock))
     }
@@ -304,6 +325,11 @@ impl Target {
     /// Writes down the digest of everything else.
     fn seal(&mut self) {
         self.inputs = self.digest();
+    }
+
+    /// Tells whether nobody changed it since it was written.
+    fn is_sealed(&self) -> bool {
+        self.inputs == self.digest()
     }
 
     fn digest(&self) -> Digest {

@@ -26,6 +26,7 @@ mod reader;
 pub mod solve;
 pub mod step;
 pub mod trust;
+mod vendor;
 mod writer;
 
 pub use choose::{Upgrade, Wanted, choose};
@@ -33,3 +34,7 @@ pub use error::PackageError;
 pub use fetch::fetch;
 pub use means::{Means, Network};
 pub use mirrors::Mirrors;
+pub use vendor::vendor;
+
+#[cfg(test)]
+mod tests;

@@ -68,14 +68,14 @@ fn unknown_key(place: &Place, rest: &str) -> Problem {
     let known: Vec<&str> = quoted(list).collect();
     let problem = Problem::at(place, format!("unknown key `{key}`"));
     let (layer, profile) = (known.contains(&"tier"), known.contains(&"extends"));
-    if let Some(near) = nearest(key, &known) {
-        return problem.help(format!("did you mean `{near}`?"));
-    }
     if profile && LAYER_KEYS.contains(&key) {
         return problem.help(format!("`{key}` is a key of layers: `layers/NAME/layer.toml`"));
     }
     if layer && PROFILE_KEYS.contains(&key) {
         return problem.help(format!("`{key}` is a key of profiles: `profiles/NAME.toml`"));
+    }
+    if let Some(near) = nearest(key, &known) {
+        return problem.help(format!("did you mean `{near}`?"));
     }
     let all: Vec<_> = known.iter().map(|key| format!("`{key}`")).collect();
     let problem = problem.rule(format!("keys here: {}", all.join(", ")));

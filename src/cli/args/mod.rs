@@ -11,7 +11,9 @@ pub(super) use images::{
     InspectArguments, KeyArguments, KeyCommand, KeyGenerateArguments, LintArguments, PublishArguments, PublishLayout,
     SignArguments, VerifyArguments,
 };
-pub(super) use registries::{LockArguments, NetworkArguments, PullArguments, PushArguments};
+pub(super) use registries::{
+    LockArguments, NetworkArguments, OutdatedArguments, PullArguments, PushArguments, VendorArguments, WhyPackageArguments,
+};
 
 use crate::distro::Architecture;
 use crate::lint::Class;
@@ -79,10 +81,16 @@ pub(super) enum Command {
     Check(CheckArguments),
     /// Write the lock of a profile, or check it
     Lock(LockArguments),
+    /// List packages of a lock that could be newer
+    Outdated(OutdatedArguments),
+    /// Write all that a lock needs of repositories into a folder
+    Vendor(VendorArguments),
     /// Show what would be written, and what would change against the last render
     Plan(PlanArguments),
     /// Explain why a path of the tree is as it is
     Why(WhyArguments),
+    /// Explain from the lock why a package is there
+    WhyPackage(WhyPackageArguments),
     /// List profiles, layers, distros and variables
     List(ListArguments),
     /// Compare two trees: directories, images, tar archives, rendered folders or manifests
@@ -126,6 +134,9 @@ impl Command {
             Self::Lock(arguments) => &arguments.selection,
             Self::Plan(arguments) => &arguments.selection,
             Self::Why(arguments) => &arguments.selection,
+            Self::WhyPackage(arguments) => &arguments.selection,
+            Self::Outdated(arguments) => &arguments.selection,
+            Self::Vendor(arguments) => &arguments.selection,
             Self::List(arguments) => &arguments.selection,
             Self::Graph(arguments) => &arguments.selection,
             Self::Diff(_)
@@ -222,6 +233,9 @@ pub(super) struct RenderArguments {
     /// Never use the network: only what was fetched before
     #[arg(long)]
     pub(super) offline: bool,
+    /// Take packages from a folder that `layerforge vendor` wrote, and nothing from elsewhere
+    #[arg(long, value_name = "DIR")]
+    pub(super) vendored: Option<PathBuf>,
     /// Replace what was changed by hand in the destination
     #[arg(long)]
     pub(super) force: bool,

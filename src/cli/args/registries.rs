@@ -25,16 +25,67 @@ pub(in crate::cli) struct LockArguments {
     /// What to lock.
     #[command(flatten)]
     pub(in crate::cli) selection: SelectionArguments,
-    /// Look up again what the lock has already
-    #[arg(long)]
-    pub(in crate::cli) upgrade: bool,
+    /// Look up again what the lock has already: everything, or only these packages and what they need
+    #[arg(
+        long,
+        value_name = "PACKAGE",
+        num_args = 0..=1,
+        require_equals = true,
+        default_missing_value = "",
+        value_delimiter = ','
+    )]
+    pub(in crate::cli) upgrade: Option<Vec<String>>,
     /// Fail when the lock is stale, instead of renewing it
     #[arg(long, conflicts_with = "upgrade")]
     pub(in crate::cli) check: bool,
     /// How registries are spoken to.
     #[command(flatten)]
     pub(in crate::cli) network: NetworkArguments,
+    /// Take packages from a folder that `layerforge vendor` wrote, and nothing from elsewhere
+    #[arg(long, value_name = "DIR", help_heading = "Network")]
+    pub(in crate::cli) vendored: Option<PathBuf>,
 }
+
+/// Arguments of `outdated`.
+#[derive(Debug, Args)]
+pub(in crate::cli) struct OutdatedArguments {
+    /// Whose lock.
+    #[command(flatten)]
+    pub(in crate::cli) selection: SelectionArguments,
+    /// Never use the network: only what was fetched before
+    #[arg(long, help_heading = "Network")]
+    pub(in crate::cli) offline: bool,
+}
+
+/// Arguments of `why-package`.
+#[derive(Debug, Args)]
+pub(in crate::cli) struct WhyPackageArguments {
+    /// The name of a package, as the distribution has it
+    #[arg(value_name = "PACKAGE")]
+    pub(in crate::cli) package: String,
+    /// Whose lock.
+    #[command(flatten)]
+    pub(in crate::cli) selection: SelectionArguments,
+}
+
+/// Arguments of `vendor`.
+#[derive(Debug, Args)]
+#[command(after_help = VENDOR_HELP)]
+pub(in crate::cli) struct VendorArguments {
+    /// The folder to write into; several profiles may share one
+    #[arg(value_name = "DIR")]
+    pub(in crate::cli) directory: PathBuf,
+    /// Whose lock.
+    #[command(flatten)]
+    pub(in crate::cli) selection: SelectionArguments,
+    /// Never use the network: only what was fetched before
+    #[arg(long, help_heading = "Network")]
+    pub(in crate::cli) offline: bool,
+}
+
+const VENDOR_HELP: &str = "\
+Writes the packages of the lock, and the signed indexes that they were chosen from. `render --vendored DIR` and \
+`lock --vendored DIR` then need no network. Signatures are checked all the same.";
 
 /// Arguments of `push`.
 #[derive(Debug, Args)]

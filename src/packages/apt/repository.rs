@@ -21,6 +21,7 @@ use crate::packages::error::PackageError;
 use crate::packages::means::{Means, Together};
 use crate::packages::mirrors::file_of;
 use crate::packages::model::{Pool, kept};
+use crate::packages::vendor::Exported;
 use crate::resolve::{Keys, PackageSource, SourceContent};
 
 /// The most bytes of a Release file with its signatures.
@@ -52,21 +53,31 @@ impl Part<'_> {
         self.suite.map_or_else(|| file.to_owned(), |suite| format!("dists/{suite}/{file}"))
     }
 
+    /// Returns the indexes to read.
+    fn indexes(&self, release: &Release, architecture: &str) -> Result<Vec<IndexFile>, PackageError> {
+        let mut files = Vec::new();
+        match self.suite {
+            Some(_) => {
+                for component in self.components {
+                    files.extend(release.indexes(component, architecture)?);
+                }
+            }
+            None => files.push(release.flat_index()?),
+        }
+        Ok(files)
+    }
+
     fn label(&self) -> String {
         self.suite.map_or_else(|| self.source.name.clone(), |suite| format!("{} {suite}", self.source.name))
     }
 }
 
-/// Reads the indexes of every source.
-pub(in crate::packages) fn load(wanted: &Wanted<'_>, means: &Means<'_>) -> Result<Loaded, PackageError> {
-    let distro = wanted.distro;
-    let work = format!("read the package indexes for {}", crate::resolve::target_name(distro));
-    let together = Together::new(means.reporter, work, 0);
-    let means = Means { reporter: &together, ..*means };
+/// Returns the suites of every source, and those that have none.
+fn parts<'run>(wanted: &Wanted<'run>, means: &Means<'_>) -> Vec<Part<'run>> {
     let mut parts = Vec::new();
     for source in &wanted.bundled.sources {
         let part = |suite, components| {
-            let mirrors = means.network.mirrors.of(source, distro);
+            let mirrors = means.network.mirrors.of(source, wanted.distro);
             Part { source, suite, components, mirrors }
         };
         match &source.content {
@@ -77,19 +88,21 @@ pub(in crate::packages) fn load(wanted: &Wanted<'_>, means: &Means<'_>) -> Resul
             SourceContent::Directory { .. } => {}
         }
     }
+    parts
+}
+
+/// Reads the indexes of every source.
+pub(in crate::packages) fn load(wanted: &Wanted<'_>, means: &Means<'_>) -> Result<Loaded, PackageError> {
+    let distro = wanted.distro;
+    let work = format!("read the package indexes for {}", crate::resolve::target_name(distro));
+    let together = Together::new(means.reporter, work, 0);
+    let means = Means { reporter: &together, ..*means };
+    let parts = parts(wanted, &means);
     let opened = parallel(&parts, AT_ONCE, |part| open(part, wanted, &means))?;
     let mut wishes = Vec::new();
     for (part, (release, _)) in parts.iter().zip(&opened) {
         let priority = part.source.priority.unwrap_or(release.priority);
-        let mut files = Vec::new();
-        match part.suite {
-            Some(_) => {
-                for component in part.components {
-                    files.extend(release.indexes(component, &distro.native_architecture)?);
-                }
-            }
-            None => files.push(release.flat_index()?),
-        }
+        let files = part.indexes(release, &distro.native_architecture)?;
         wishes.extend(files.into_iter().map(|file| Wish { part, file, priority }));
     }
     let read = parallel(&wishes, AT_ONCE, |wish| wish.read(&distro.native_architecture, &means))?;
@@ -153,6 +166,69 @@ fn open(part: &Part<'_>, wanted: &Wanted<'_>, means: &Means<'_>) -> Result<(Rele
     Err(PackageError::of_source(&part.label(), failures))
 }
 
+/// Returns the Release files and indexes that the packages of a lock were chosen from, and a sentence about each that cannot
+/// be had any more.
+pub(in crate::packages) fn export(
+    wanted: &Wanted<'_>,
+    means: &Means<'_>,
+) -> Result<(Vec<Exported>, Vec<String>), PackageError> {
+    let parts = parts(wanted, means);
+    let locked = wanted.earlier.map(|bundle| bundle.sources.as_slice()).unwrap_or_default();
+    let (mut files, mut missing) = (Vec::new(), Vec::new());
+    for part in &parts {
+        let suite = part.suite.unwrap_or_default();
+        let locked = locked.iter().find(|source| source.name == part.source.name && source.suite == suite);
+        match locked.map(|locked| export_part(part, &locked.digest, wanted, means)).transpose()?.flatten() {
+            Some(found) => files.extend(found),
+            None => missing.push(format!("the index of {} that the lock names cannot be had any more", part.label())),
+        }
+    }
+    Ok((files, missing))
+}
+
+/// Returns the Release file of a digest, as the store or a mirror has it, with its indexes; nothing when there is another one
+/// now.
+fn export_part(
+    part: &Part<'_>,
+    locked: &Digest,
+    wanted: &Wanted<'_>,
+    means: &Means<'_>,
+) -> Result<Option<Vec<Exported>>, PackageError> {
+    let export = |path: String, file: (PathBuf, Digest)| Exported { source: part.source.name.clone(), path, file };
+    let kept = means.store.downloaded(locked)?.map(|path| Ok::<_, fs::Error>((fs::read(&path)?, path))).transpose()?;
+    let mut files = Vec::new();
+    let text = match kept.filter(|(bytes, _)| bytes.starts_with(b"-----")) {
+        Some((bytes, path)) => {
+            files.push(export(part.path("InRelease"), (path, *locked)));
+            unverified("InRelease", &bytes)?
+        }
+        None => {
+            let found = part.mirrors.iter().find_map(|mirror| {
+                let (digest, text) = signed(part, mirror, None, means).ok()?;
+                (digest == *locked).then_some((mirror, text))
+            });
+            let Some((mirror, text)) = found else { return Ok(None) };
+            for name in ["InRelease", "Release", "Release.gpg"] {
+                let Ok((digest, _)) = kept_file(&file_of(mirror, &part.path(name)), means) else { continue };
+                let stored = means.store.downloaded(&digest)?;
+                files.extend(stored.map(|path| export(part.path(name), (path, digest))));
+            }
+            text
+        }
+    };
+    let release = Release::parse(&format!("{} Release", part.label()), &text)?;
+    for file in part.indexes(&release, &wanted.distro.native_architecture)? {
+        let (path, digest) = (part.path(&file.path), file.digest);
+        let wish = Wish { part, file, priority: 0 };
+        match wish.fetch(&format!("{} {path}", part.label()), means) {
+            Ok(stored) => files.push(export(path, (stored, digest))),
+            Err(PackageError::Fetch(FetchError::File(error))) => return Err(error.into()),
+            Err(_) => return Ok(None),
+        }
+    }
+    Ok(Some(files))
+}
+
 /// Returns the keys that have to vouch for a source; nothing when nobody has to.
 fn keys(source: &PackageSource) -> Result<Option<Keyring>, PackageError> {
     Ok(match &source.keys {
@@ -185,8 +261,10 @@ fn signed(
             };
             Ok((digest, text))
         }
-        // Some servers answer what they do not have with 403.
-        Err(PackageError::Fetch(error)) if matches!(error.status(), Some(403 | 404)) => {
+        // Some servers answer what they do not have with 403; without a network the other form may be there.
+        Err(PackageError::Fetch(error))
+            if matches!(error.status(), Some(403 | 404)) || matches!(error, FetchError::Offline { .. }) =>
+        {
             let (digest, bytes) = get("Release")?;
             let file = file("Release");
             let text = match keys {

@@ -13,6 +13,7 @@ mod publish;
 mod readers;
 mod registries;
 pub(crate) mod packages;
+mod repositories;
 pub(crate) mod sandbox;
 mod schedules;
 mod services;
@@ -70,6 +71,10 @@ pub(crate) const ALL: &[(&str, Case)] = &[
     ("registries_take_attachments", registries::what_is_attached_goes_along),
     ("registries_have_base_images", registries::profiles_stand_on_images),
     ("registries_and_hostile_images", registries::hostile_images_are_contained),
+    ("repositories_are_locked_as_apt_installs", repositories::as_apt_installs),
+    ("repositories_are_solved", repositories::are_solved),
+    ("repositories_are_guarded", repositories::are_guarded),
+    ("repositories_are_vendored", repositories::are_vendored),
     ("redis_keeps_its_data", services::redis),
     ("discourse_is_configured", services::discourse),
     ("packages_are_alike_whoever_puts_them_together", packages::alike_and_bootable),

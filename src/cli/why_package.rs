@@ -1,0 +1,84 @@
+//! `layerforge why-package`
+
+use std::fmt::Write as _;
+use std::process::ExitCode;
+
+use super::Session;
+use super::args::WhyPackageArguments;
+use super::terminal::DONE;
+use crate::engine::{self, WhyPackage};
+use crate::error::Error;
+
+pub(super) fn run(session: &Session<'_>, arguments: &WhyPackageArguments) -> Result<ExitCode, Error> {
+    let selection = session.selection(&arguments.selection)?;
+    let answers = engine::why_package(&session.project, &session.store()?, &selection, &arguments.package)?;
+    if session.terminal.json {
+        session.terminal.print_json(&answers);
+    } else {
+        session.terminal.print(&text(&answers, &arguments.package));
+    }
+    Ok(DONE)
+}
+
+/// Writes answers as text; targets with the same answer share one.
+fn text(answers: &[WhyPackage], name: &str) -> String {
+    let mut groups: Vec<(Vec<&str>, String)> = Vec::new();
+    for answer in answers {
+        let body = body(answer);
+        match groups.iter_mut().find(|(_, known)| *known == body) {
+            Some((targets, _)) => targets.push(&answer.target),
+            None => groups.push((vec![&answer.target], body)),
+        }
+    }
+    let mut text = String::new();
+    for (targets, body) in groups {
+        let body = if body.is_empty() { format!("  {name} is not there\n") } else { body };
+        // Writing to a string cannot fail.
+        let _ = write!(text, "{}:\n{body}", targets.join(", "));
+    }
+    text
+}
+
+fn body(answer: &WhyPackage) -> String {
+    let mut text = String::new();
+    for link in &answer.chain {
+        let why = match (link.why.as_str(), &link.asked_at) {
+            ("requested", Some(place)) => format!("asked for at {place}"),
+            ("requested", None) => "asked for".to_owned(),
+            ("variant", _) => "part of the variant".to_owned(),
+            (why, _) => why.to_owned(),
+        };
+        let _ = writeln!(text, "  {} {} ({}): {why}", link.name, link.version, link.source);
+    }
+    text
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::engine::PackageLink;
+
+    #[test]
+    fn the_chain_is_told_from_the_package_on() {
+        let link = |name: &str, why: &str, asked_at: Option<&str>| PackageLink {
+            name: name.into(),
+            version: "1.2-3".into(),
+            source: "debian".into(),
+            why: why.into(),
+            asked_at: asked_at.map(str::to_owned),
+        };
+        let chain = vec![
+            link("zlib1g", "nginx depends on zlib1g >= 1:1.1.4", None),
+            link("nginx", "requested", Some("profiles/web.toml:4:1")),
+        ];
+        let answer = |target: &str| WhyPackage { target: target.into(), chain: chain.clone() };
+        let none = WhyPackage { target: "ubuntu".into(), chain: Vec::new() };
+        insta::assert_snapshot!(text(&[answer("debian"), none, answer("debian-sid")], "zlib1g"), @r"
+        debian, debian-sid:
+          zlib1g 1.2-3 (debian): nginx depends on zlib1g >= 1:1.1.4
+          nginx 1.2-3 (debian): asked for at profiles/web.toml:4:1
+        ubuntu:
+          zlib1g is not there
+        ");
+    }
+}

@@ -1,0 +1,91 @@
+//! The packages that outputs carry: chosen, kept in the lock, fetched.
+
+use std::collections::BTreeMap;
+use std::path::{Path, PathBuf};
+
+use crate::distro::Architecture;
+use crate::error::Error;
+use crate::event::Reporter;
+use crate::lock::{Bundle, Difference, Lock, LockError, LockedPackage, target_of};
+use crate::packages::{self, Means, Network, Upgrade, Wanted};
+use crate::resolve::{Bundled, Recipe};
+use crate::store::Store;
+
+/// Where packages come from.
+pub(super) struct Packages<'run> {
+    pub(super) store: &'run Store,
+    pub(super) network: Option<&'run Network>,
+    pub(super) reporter: &'run dyn Reporter,
+    /// The lock as it is on disk, and where.
+    pub(super) lock: Option<&'run Lock>,
+    pub(super) path: &'run Path,
+    /// Whether nothing may be chosen that is not in the lock.
+    pub(super) locked: bool,
+    /// What is chosen again.
+    pub(super) upgrade: &'run Upgrade,
+}
+
+/// The packages that outputs carry, by target and architecture.
+pub(super) type Bundles = BTreeMap<(String, Architecture), Bundle>;
+
+impl Packages<'_> {
+    /// Returns the packages that outputs of recipes carry: those of the lock as long as the same is asked for.
+    ///
+    /// # Errors
+    /// When they cannot be chosen, or the lock does not know them and must not change.
+    pub(super) fn look_up(&self, recipes: &[&Recipe]) -> Result<Bundles, Error> {
+        let mut bundles = Bundles::new();
+        for recipe in recipes {
+            let Some(bundled) = recipe.bundled() else { continue };
+            let known = self.lock.and_then(|lock| lock.bundle(&recipe.requirements()));
+            let bundle = match known.filter(|_| *self.upgrade == Upgrade::Nothing) {
+                Some(known) => known.clone(),
+                None if self.locked => return Err(self.stale(recipe)),
+                None => self.choose(recipe, &bundled, self.upgrade)?,
+            };
+            bundles.insert((target_of(&recipe.distro), recipe.distro.architecture), bundle);
+        }
+        Ok(bundles)
+    }
+
+    /// Chooses the packages of a recipe anew.
+    ///
+    /// # Errors
+    /// When they cannot be chosen.
+    pub(super) fn choose(&self, recipe: &Recipe, bundled: &Bundled, upgrade: &Upgrade) -> Result<Bundle, Error> {
+        let distro = &recipe.distro;
+        let earlier = self.lock.and_then(|lock| lock.earlier_bundle(distro));
+        Ok(packages::choose(&Wanted { distro, bundled, earlier, upgrade }, &self.means()?)?)
+    }
+
+    /// Returns the packages that a recipe carries as files, in the order of their names; nothing for one that carries none.
+    ///
+    /// # Errors
+    /// When one cannot be fetched.
+    pub(super) fn locked(&self, recipe: &Recipe, bundles: &Bundles) -> Result<Vec<(LockedPackage, PathBuf)>, Error> {
+        let bundle = bundles.get(&(target_of(&recipe.distro), recipe.distro.architecture));
+        let (Some(bundled), Some(bundle)) = (recipe.bundled(), bundle) else { return Ok(Vec::new()) };
+        let files = packages::fetch(&bundle.packages, &recipe.distro, &bundled.sources, &self.means()?)?;
+        Ok(bundle.packages.iter().cloned().zip(files).collect())
+    }
+
+    pub(super) fn means(&self) -> Result<Means<'_>, Error> {
+        let network = self.network.ok_or_else(|| Error::usage("packages are needed, and there is no network"))?;
+        Ok(Means { store: self.store, network, reporter: self.reporter })
+    }
+
+    /// Returns the error for packages that the lock does not know.
+    pub(super) fn stale(&self, recipe: &Recipe) -> Error {
+        let target = target_of(&recipe.distro);
+        let Some(lock) = self.lock else { return LockError::Missing { path: self.path.to_owned() }.into() };
+        // Which packages are asked for says more than that something is.
+        let mut differences = lock.differences(&Lock::of(&lock.profile, [recipe.requirements()]));
+        if differences.is_empty() {
+            let earlier = lock.earlier_bundle(&recipe.distro);
+            let locked = earlier.map(|bundle| format!("{} for another request", bundle.packages.len()));
+            let wanted = Some(format!("some for {}", recipe.distro.architecture));
+            differences.push(Difference { target, what: "bundled packages", locked, wanted });
+        }
+        LockError::Stale { path: self.path.to_owned(), differences }.into()
+    }
+}

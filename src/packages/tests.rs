@@ -1,0 +1,362 @@
+//! From what is asked for to files, with repositories in memory.
+
+use std::collections::BTreeMap;
+use std::io::Cursor;
+use std::path::Path;
+use std::sync::{Arc, Mutex};
+
+use super::*;
+use crate::digest::Digest;
+use crate::distro::{Architecture, Distro, Wish, describe};
+use crate::event::Silent;
+use crate::fetch::{Fetcher, Headers, Request, Response, Schedule, Transport, TransportError};
+use crate::lock::{Bundle, LockedPackage};
+use crate::resolve::{Bundled, Keys, PackageSettings, PackageSource, SourceContent, VersionComparison, VersionWish};
+use crate::spec::{DistroTable, Located, PackageVariant, Place, Project};
+use crate::store::Store;
+
+const NOW: i64 = 1_757_146_141 + 3600;
+const DATE: &str = "Sat, 06 Sep 2025 08:09:01 UTC";
+
+/// A server: what is where, and what was asked for.
+#[derive(Debug, Clone, Default)]
+struct Server {
+    files: Arc<Mutex<BTreeMap<String, Vec<u8>>>>,
+    asked: Arc<Mutex<Vec<String>>>,
+}
+
+impl Transport for Server {
+    fn send(&self, request: Request<'_>) -> Result<Response, TransportError> {
+        let url = request.url.to_string();
+        self.asked.lock().unwrap().push(url.clone());
+        let found = self.files.lock().unwrap().get(&url).cloned();
+        let status = if found.is_some() { 200 } else { 404 };
+        let body = found.unwrap_or_default();
+        let headers = Headers::new().with("content-length", body.len().to_string());
+        Ok(Response { status, headers, url: request.url, body: Box::new(Cursor::new(body)) })
+    }
+}
+
+/// A package of the tests: name, version, other fields.
+type Line<'text> = (&'text str, &'text str, &'text str);
+
+impl Server {
+    fn put(&self, url: &str, bytes: &[u8]) {
+        self.files.lock().unwrap().insert(url.to_owned(), bytes.to_vec());
+    }
+
+    fn remove(&self, part: &str) {
+        self.files.lock().unwrap().retain(|url, _| !url.contains(part));
+    }
+
+    /// Returns what was asked for since the last time.
+    fn asked(&self) -> Vec<String> {
+        std::mem::take(&mut self.asked.lock().unwrap())
+    }
+
+    /// Serves a repository with these packages below `base`.
+    fn publish(&self, base: &str, date: &str, more: &str, packages: &[Line<'_>]) {
+        let mut index = String::new();
+        for (name, version, fields) in packages {
+            let body = format!("{name} {version}");
+            let path = format!("pool/{name}_{version}_amd64.deb");
+            self.put(&format!("{base}{path}"), body.as_bytes());
+            let (size, digest) = (body.len(), Digest::of(&body).hex());
+            index += &format!(
+                "Package: {name}\nVersion: {version}\nArchitecture: amd64\n{fields}Filename: {path}\nSize: {size}\n\
+                 SHA256: {digest}\n\n"
+            );
+        }
+        let digest = Digest::of(&index).hex();
+        let path = "main/binary-amd64/Packages";
+        let text = format!(
+            "Suite: stable\nCodename: test\nDate: {date}\n{more}Architectures: amd64\nComponents: main\nSHA256:\n {digest} {} {path}\n",
+            index.len()
+        );
+        self.put(&format!("{base}dists/test/Release"), text.as_bytes());
+        self.put(&format!("{base}dists/test/{path}"), index.as_bytes());
+        self.put(&format!("{base}dists/test/main/binary-amd64/by-hash/SHA256/{digest}"), index.as_bytes());
+    }
+}
+
+/// A profile, a machine and a server.
+struct World {
+    _folder: tempfile::TempDir,
+    store: Store,
+    server: Server,
+    network: Network,
+    distro: Distro,
+    bundled: Bundled,
+}
+
+const BASE: &str = "http://repository.example/";
+
+fn world() -> World {
+    let folder = tempfile::tempdir().unwrap();
+    let server = Server::default();
+    let wish = Wish { release: None, architecture: Some(Architecture::X86_64) };
+    let name = Located::new("debian".parse().unwrap(), Place::file("test"));
+    let project = Project::open(Path::new("/nowhere"));
+    World {
+        store: Store::open(&folder.path().join("store")).unwrap(),
+        network: network(&server, false),
+        distro: describe(&project, &name, &DistroTable::default(), &wish).unwrap(),
+        bundled: Bundled {
+            requests: BTreeMap::from([("app".to_owned(), None)]),
+            settings: PackageSettings { variant: PackageVariant::None, ..PackageSettings::default() },
+            sources: vec![source("test", &[BASE])],
+        },
+        _folder: folder,
+        server,
+    }
+}
+
+fn network(server: &Server, offline: bool) -> Network {
+    let schedule = Schedule { attempts: 1, ..Schedule::default() };
+    let fetcher = Fetcher::new(server.clone(), offline).scheduled(schedule, |_| {});
+    Network { fetcher, mirrors: Mirrors::default(), now: NOW }
+}
+
+fn source(name: &str, mirrors: &[&str]) -> PackageSource {
+    PackageSource {
+        name: name.into(),
+        content: SourceContent::Suites { suites: vec!["test".into()], components: vec!["main".into()] },
+        mirrors: mirrors.iter().map(|mirror| mirror.parse().unwrap()).collect(),
+        fixed: true,
+        snapshot: None,
+        keys: Keys::None,
+        priority: None,
+    }
+}
+
+impl World {
+    fn choose(&self, earlier: Option<&Bundle>, upgrade: &Upgrade) -> Result<Bundle, PackageError> {
+        let wanted = Wanted { distro: &self.distro, bundled: &self.bundled, earlier, upgrade };
+        choose(&wanted, &self.means())
+    }
+
+    fn means(&self) -> Means<'_> {
+        Means { store: &self.store, network: &self.network, reporter: &Silent }
+    }
+
+    /// Chooses for the first time.
+    fn first(&self) -> Result<Bundle, PackageError> {
+        self.choose(None, &Upgrade::Nothing)
+    }
+
+    fn fetch(&self, packages: &[LockedPackage]) -> Result<Vec<std::path::PathBuf>, PackageError> {
+        fetch(packages, &self.distro, &self.bundled.sources, &self.means())
+    }
+}
+
+fn versions(bundle: &Bundle) -> Vec<String> {
+    bundle.packages.iter().map(|package| format!("{} {}", package.name, package.version)).collect()
+}
+
+const APP: [Line<'static>; 2] = [("app", "1", "Depends: lib (>= 1)\n"), ("lib", "1", "")];
+
+#[test]
+fn packages_are_chosen_and_fetched() {
+    let world = world();
+    world.server.publish(BASE, DATE, "Acquire-By-Hash: yes\n", &APP);
+    let bundle = world.first().unwrap();
+    assert_eq!(versions(&bundle), ["app 1", "lib 1"]);
+    let why: Vec<_> = bundle.packages.iter().map(|package| package.why.as_str()).collect();
+    assert_eq!(why, ["requested", "app depends on lib >= 1"]);
+    let source = &bundle.sources[0];
+    assert_eq!((source.name.as_str(), source.suite.as_str(), source.date, source.trusted), ("test", "test", Some(NOW - 3600), true));
+    assert_eq!(bundle.asked, world.bundled.digest());
+    let asked = world.server.asked();
+    assert!(asked.iter().any(|url| url.contains("/by-hash/SHA256/")), "{asked:?}");
+    assert!(!asked.iter().any(|url| url.ends_with("/Packages")), "{asked:?}");
+    let files = world.fetch(&bundle.packages).unwrap();
+    assert_eq!(crate::fs::read(&files[0]).unwrap(), b"app 1");
+    // What is there is not asked for again: only the Release file may have changed.
+    world.server.asked();
+    assert_eq!(world.first().unwrap(), bundle);
+    world.fetch(&bundle.packages).unwrap();
+    assert_eq!(world.server.asked(), [format!("{BASE}dists/test/InRelease"), format!("{BASE}dists/test/Release")]);
+}
+
+#[test]
+fn packages_stay_unless_they_have_to_change() {
+    let mut world = world();
+    world.server.publish(BASE, DATE, "", &APP);
+    let old = world.first().unwrap();
+    let both = [("app", "1", "Depends: lib (>= 1)\n"), ("lib", "1", ""), ("lib", "2", "")];
+    world.server.publish(BASE, DATE, "", &both);
+    assert_eq!(versions(&world.choose(Some(&old), &Upgrade::Nothing).unwrap()), ["app 1", "lib 1"]);
+    assert_eq!(versions(&world.choose(Some(&old), &Upgrade::All).unwrap()), ["app 1", "lib 2"]);
+    // The newer one needs the newer other one: both change, and nothing else.
+    let newer = [
+        ("app", "1", "Depends: lib (= 1), other\n"),
+        ("app", "2", "Depends: lib (= 2), other\n"),
+        ("lib", "1", ""),
+        ("lib", "2", ""),
+        ("other", "1", ""),
+        ("other", "2", ""),
+    ];
+    world.server.publish(BASE, DATE, "", &newer);
+    let mut old = world.choose(Some(&old), &Upgrade::Nothing).unwrap();
+    assert_eq!(versions(&old), ["app 1", "lib 1", "other 2"]);
+    old.packages[2].version = "1".into();
+    let app = Upgrade::Packages(["app".to_owned()].into());
+    assert_eq!(versions(&world.choose(Some(&old), &app).unwrap()), ["app 2", "lib 2", "other 1"]);
+    // So it is when another version is asked for.
+    let wish = VersionWish { comparison: VersionComparison::GreaterEqual, version: "2".into() };
+    world.bundled.requests.insert("app".into(), Some(wish));
+    assert_eq!(versions(&world.choose(Some(&old), &Upgrade::Nothing).unwrap()), ["app 2", "lib 2", "other 1"]);
+}
+
+#[test]
+fn what_cannot_be_is_explained() {
+    let world = world();
+    world.server.publish(BASE, DATE, "", &[("app", "1", "Depends: lib (>= 3)\n"), ("lib", "1", "")]);
+    let error = world.first().unwrap_err();
+    assert!(error.is_unsolvable());
+    insta::assert_snapshot!(error, @"
+    for debian, these packages cannot be installed together:
+      app 1 depends on lib >= 3, but there is only lib 1
+      you ask for app, and none of it can be installed
+    ");
+}
+
+#[test]
+fn old_and_older_releases_are_refused() {
+    let world = world();
+    world.server.publish(BASE, DATE, "", &APP);
+    let bundle = world.first().unwrap();
+    world.server.publish(BASE, "Fri, 05 Sep 2025 08:09:01 UTC", "", &APP);
+    let error = world.choose(Some(&bundle), &Upgrade::All).unwrap_err().to_string();
+    assert!(error.contains("the lock knows one of Sat, 06 Sep 2025"), "{error}");
+    assert!(world.first().is_ok(), "nobody knows a newer one");
+    world.server.publish(BASE, DATE, "Valid-Until: Sat, 06 Sep 2025 08:30:00 UTC\n", &APP);
+    let error = world.first().unwrap_err().to_string();
+    assert!(error.contains("was valid until"), "{error}");
+}
+
+#[test]
+fn a_snapshot_is_old_by_intent() {
+    let mut world = world();
+    world.server.publish(BASE, DATE, "", &APP);
+    let bundle = world.first().unwrap();
+    world.bundled.sources[0].snapshot = Some("20250905T000000Z".into());
+    let until = "Valid-Until: Fri, 05 Sep 2025 08:30:00 UTC\n";
+    world.server.publish(BASE, "Fri, 05 Sep 2025 08:09:01 UTC", until, &APP);
+    assert!(world.choose(Some(&bundle), &Upgrade::Nothing).is_ok());
+}
+
+#[test]
+fn the_next_mirror_is_asked() {
+    let mut world = world();
+    let lagging = "http://lagging.example/";
+    world.server.publish(BASE, DATE, "", &APP);
+    let bundle = world.first().unwrap();
+    world.server.publish(lagging, "Fri, 05 Sep 2025 08:09:01 UTC", "", &APP);
+    world.bundled.sources = vec![source("test", &["http://nowhere.example/", lagging, BASE])];
+    assert_eq!(world.choose(Some(&bundle), &Upgrade::All).unwrap().sources, bundle.sources);
+    assert_eq!(world.fetch(&bundle.packages).unwrap().len(), 2);
+    world.bundled.sources = vec![source("test", &["http://nowhere.example/", lagging])];
+    let error = world.choose(Some(&bundle), &Upgrade::All).unwrap_err().to_string();
+    assert!(error.contains("http://nowhere.example/dists/test/Release") && error.contains("replays"), "{error}");
+}
+
+#[test]
+fn nothing_is_taken_that_is_not_what_was_signed() {
+    let world = world();
+    world.server.publish(BASE, DATE, "", &APP);
+    let index = format!("{BASE}dists/test/main/binary-amd64/Packages");
+    let good = world.server.files.lock().unwrap()[&index].clone();
+    for (bad, words) in [
+        (good.iter().map(|byte| byte ^ 1).collect::<Vec<u8>>(), "has the digest"),
+        (good[..good.len() - 1].to_vec(), "bytes, expected"),
+        ([good.as_slice(), b"\n"].concat(), "bytes, expected"),
+    ] {
+        world.server.put(&index, &bad);
+        let error = world.first().unwrap_err().to_string();
+        assert!(error.contains(words), "{error}");
+    }
+    world.server.put(&index, &good);
+    let bundle = world.first().unwrap();
+    world.server.put(&format!("{BASE}pool/lib_1_amd64.deb"), b"lib 2");
+    let error = world.fetch(&bundle.packages).unwrap_err();
+    assert!(error.to_string().contains("has the digest") && !error.is_unsolvable(), "{error}");
+    world.server.remove("lib_1");
+    assert!(world.fetch(&bundle.packages).unwrap_err().to_string().contains("404"));
+}
+
+#[test]
+fn sources_are_preferred_by_their_priority() {
+    let mut world = world();
+    let other = "http://other.example/";
+    world.server.publish(BASE, DATE, "", &APP);
+    let newer = [("app", "2", "Depends: lib (>= 1)\n"), ("lib", "2", "")];
+    world.server.publish(other, DATE, "NotAutomatic: yes\n", &newer);
+    world.bundled.sources.push(source("other", &[other]));
+    assert_eq!(versions(&world.first().unwrap()), ["app 1", "lib 1"], "it is not for everybody");
+    world.bundled.sources[1].priority = Some(500);
+    let bundle = world.first().unwrap();
+    assert_eq!((versions(&bundle), bundle.packages[0].source.as_str()), (vec!["app 2".into(), "lib 2".into()], "other"));
+    world.bundled.sources[1].priority = Some(400);
+    assert_eq!(versions(&world.first().unwrap()), ["app 1", "lib 1"]);
+    world.bundled.sources[0].priority = Some(-1);
+    assert_eq!(versions(&world.first().unwrap()), ["app 2", "lib 2"]);
+}
+
+#[test]
+fn without_a_network_the_store_has_to_do() {
+    let mut world = world();
+    world.server.publish(BASE, DATE, "Valid-Until: Sat, 06 Sep 2025 10:00:00 UTC\n", &APP);
+    let error = {
+        world.network = network(&world.server, true);
+        world.first().unwrap_err().to_string()
+    };
+    assert!(error.contains("`--offline` forbids"), "{error}");
+    world.network = network(&world.server, false);
+    let bundle = world.first().unwrap();
+    world.fetch(&bundle.packages[..1]).unwrap();
+    world.network = Network { now: NOW + 86_400, ..network(&world.server, true) };
+    world.server.asked();
+    assert_eq!(world.first().unwrap(), bundle);
+    assert_eq!(world.fetch(&bundle.packages[..1]).unwrap().len(), 1);
+    assert!(world.fetch(&bundle.packages).unwrap_err().to_string().contains("`--offline` forbids"));
+    assert!(world.server.asked().is_empty());
+}
+
+#[test]
+fn a_vendored_folder_stands_in_for_every_mirror() {
+    let mut world = world();
+    world.server.publish(BASE, DATE, "Acquire-By-Hash: yes\n", &APP);
+    let bundle = world.first().unwrap();
+    let files = world.fetch(&bundle.packages).unwrap();
+    let packages: Vec<_> = bundle.packages.iter().cloned().zip(files).collect();
+    let folder = tempfile::tempdir().unwrap();
+    let write = |world: &World| {
+        let upgrade = Upgrade::Nothing;
+        let wanted =
+            Wanted { distro: &world.distro, bundled: &world.bundled, earlier: Some(&bundle), upgrade: &upgrade };
+        vendor(folder.path(), &packages, &wanted, &world.means()).unwrap()
+    };
+    assert_eq!(write(&world).0, 4, "two packages, a Release file, an index");
+    assert_eq!(write(&world).0, 0);
+    let empty = tempfile::tempdir().unwrap();
+    world.store = Store::open(empty.path()).unwrap();
+    world.network = Network { now: NOW + 86_400, ..network(&Server::default(), true) };
+    world.network.fetcher = Fetcher::new(crate::fetch::HttpTransport::new(crate::fetch::Settings::default()), true);
+    world.network.mirrors.vendored = Some(folder.path().to_owned());
+    assert_eq!(world.first().unwrap(), bundle);
+    assert_eq!(world.fetch(&bundle.packages).unwrap().len(), 2);
+}
+
+#[test]
+fn other_families_say_so() {
+    let mut world = world();
+    world.distro.family = crate::spec::Family::Pacman;
+    let error = world.first().unwrap_err();
+    assert!(error.is_unsolvable(), "{error}");
+    world.distro.family = crate::spec::Family::Apt;
+    world.bundled.sources.clear();
+    assert!(matches!(world.first(), Err(PackageError::NoSources { .. })));
+    world.bundled.sources = vec![PackageSource { keys: Keys::Archive("devuan-keyring".into()), ..source("x", &[BASE]) }];
+    assert!(world.first().unwrap_err().to_string().contains("name a file of them with `signed_by`"));
+}

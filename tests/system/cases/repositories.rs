@@ -1,0 +1,313 @@
+//! Locks of packages in the eyes of apt: what is chosen, and what is refused.
+
+use std::collections::BTreeMap;
+use std::fs;
+use std::path::{Path, PathBuf};
+use std::process::Command;
+
+use super::apt::{Archive, host_apt};
+use crate::base::mirror;
+use crate::command::{explain, program, run};
+use crate::machine::tree::DEBIAN_13;
+use crate::repository::{Repository, SUITE};
+use crate::world::World;
+use crate::{Outcome, say};
+
+/// A project whose lock is looked at, with a cache folder of its own.
+struct Project {
+    folder: PathBuf,
+}
+
+impl Project {
+    fn new(folder: PathBuf) -> Outcome<Self> {
+        fs::create_dir_all(folder.join("profiles")).map_err(explain("make a project"))?;
+        Ok(Self { folder })
+    }
+
+    fn write(&self, path: &str, text: &str) -> Outcome {
+        fs::write(self.folder.join(path), text).map_err(explain(format!("write {path}")))
+    }
+
+    /// Returns layerforge with these arguments, without mirrors of whoever runs the tests.
+    fn layerforge(&self, arguments: &[&str]) -> Command {
+        let mut command = program(env!("CARGO_BIN_EXE_layerforge"));
+        command.current_dir(&self.folder).args(arguments);
+        command.env("LAYERFORGE_STORE", self.folder.join("store")).env("XDG_CONFIG_HOME", self.folder.join("config"));
+        command
+    }
+
+    /// Checks that layerforge ends with this code and says these words.
+    fn refused(&self, arguments: &[&str], code: i32, words: &str) -> Outcome {
+        let output = self.layerforge(arguments).output().map_err(explain("run layerforge"))?;
+        let told = String::from_utf8_lossy(&[output.stdout, output.stderr].concat()).into_owned();
+        if output.status.code() == Some(code) && told.contains(words) {
+            return Ok(());
+        }
+        Err(format!("{arguments:?} ended with {}, expected {code} and `{words}`:\n{told}", output.status))
+    }
+
+    /// Returns the versions of the lock, by name.
+    fn locked(&self) -> Outcome<BTreeMap<String, String>> {
+        let text = fs::read_to_string(self.folder.join("profiles/web.lock")).map_err(explain("read the lock"))?;
+        let lock: toml::Value = toml::from_str(&text).map_err(explain("parse the lock"))?;
+        let packages = lock["target"]["debian"]["bundle"]["x86_64"]["package"].as_array().ok_or("no packages")?;
+        let text = |package: &toml::Value, key: &str| package[key].as_str().unwrap_or_default().to_owned();
+        Ok(packages.iter().map(|package| (text(package, "name"), text(package, "version"))).collect())
+    }
+}
+
+/// Returns a profile that takes packages from a repository and nothing else.
+fn profile(address: &str, variant: &str, more: &str) -> String {
+    format!(
+        "[distro.debian]\nrelease = \"trixie\"\n[distro.debian.source.debian]\nmirrors = [\"{address}\"]\n\
+         [distro.debian.source.debian-security]\nwhen = \"false\"\n[output.rootfs]\npackages = \"bundled\"\n\
+         [packages]\nvariant = \"{variant}\"\n{more}"
+    )
+}
+
+const LOCK: [&str; 4] = ["lock", "web", "--arch", "x86_64"];
+
+/// Returns what apt would install, with versions, by name: lines `Inst NAME (VERSION …`.
+fn simulated(output: &str) -> BTreeMap<String, String> {
+    let lines = output.lines().filter_map(|line| line.strip_prefix("Inst "));
+    let pair = |line: &str| {
+        let (name, rest) = line.split_once(" (")?;
+        Some((name.to_owned(), rest.split_whitespace().next()?.to_owned()))
+    };
+    lines.filter_map(pair).collect()
+}
+
+/// From the mirror of the host, a profile locks what apt 3.0 would install.
+pub(super) fn as_apt_installs(world: &World) -> Outcome {
+    let archive = Archive::fetch(world.folder("repositories-archive")?)?;
+    let project = Project::new(world.folder("repositories-host")?)?;
+    let suites = "suites = [\"trixie\"]\n";
+    let tree = world.tree(&DEBIAN_13)?;
+    for (variant, sets) in [("none", vec!["nginx"]), ("minbase", vec!["nginx", "?essential", "?priority(required)"])] {
+        let text = profile(&mirror()?, variant, "[package.nginx]\n").replace("[distro.debian.source.debian]\n", &format!("[distro.debian.source.debian]\n{suites}"));
+        project.write("profiles/web.toml", &text)?;
+        run(&mut project.layerforge(&LOCK))?;
+        let locked = project.locked()?;
+        let mut apt = tree.program("apt-get", &archive.folder);
+        apt.args(["-s", "--solver", "3.0"]);
+        for option in [
+            "Dir::State::lists=/mnt/lists",
+            "Dir::State::status=/mnt/empty",
+            "Dir::Cache=/mnt/cache",
+            "Dir::Etc::sourcelist=/mnt/sources.list",
+            "Dir::Etc::sourceparts=/mnt/none",
+            "pkgCacheGen::ForceEssential=,",
+            "APT::Install-Recommends=false",
+        ] {
+            apt.args(["-o", option]);
+        }
+        let theirs = simulated(&run(apt.arg("install").args(sets))?);
+        if locked != theirs {
+            let only = |one: &BTreeMap<String, String>, other: &BTreeMap<String, String>| {
+                one.iter().filter(|(name, version)| other.get(*name) != Some(version)).map(|(name, _)| name.clone()).collect::<Vec<_>>()
+            };
+            return Err(format!("{variant}: only locked {:?}, only apt's {:?}", only(&locked, &theirs), only(&theirs, &locked)));
+        }
+        say(&format!("  {variant}: {} packages are the same", locked.len()));
+    }
+    Ok(())
+}
+
+/// A repository of tools that others wrote, with what solvers stumble over.
+fn filled(world: &World, name: &str) -> Outcome<(Repository, Project)> {
+    let folder = world.folder(name)?;
+    let repository = Repository::start(&folder)?;
+    for (name, version, fields) in [
+        ("app", "1", "Depends: lib (>= 1), mail-agent\n"),
+        ("lib", "1", ""),
+        ("lib", "2", ""),
+        ("mail-a", "1", "Provides: mail-agent\nConflicts: mail-agent\n"),
+        ("mail-b", "1", "Provides: mail-agent\nConflicts: mail-agent\nPriority: important\n"),
+        ("old", "1", "Depends: lib (= 1)\n"),
+        ("new", "1", "Depends: lib (= 2)\n"),
+        ("hater", "1", "Breaks: lib (<< 3)\n"),
+        ("helper", "1:2.0~rc1+b", "Recommends: lib\n"),
+    ] {
+        repository.package(name, version, fields)?;
+    }
+    repository.publish("Acquire-By-Hash: yes\n")?;
+    let project = Project::new(folder.join("project"))?;
+    fs::copy(&repository.key, project.folder.join("key.asc")).map_err(explain("copy the key"))?;
+    Ok((repository, project))
+}
+
+/// Returns a profile that asks for packages of a repository.
+fn asks(repository: &Repository, packages: &[&str], more: &str) -> String {
+    let signed = format!("suites = [\"{SUITE}\"]\nsigned_by = \"key.asc\"\n");
+    let tables: String = packages.iter().map(|name| format!("[package.{name}]\n")).collect();
+    profile(&repository.address, "none", &format!("{more}{tables}"))
+        .replace("[distro.debian.source.debian]\n", &format!("[distro.debian.source.debian]\n{signed}"))
+}
+
+/// Conflicts, virtual packages and epochs come out as with apt, and what cannot be is explained.
+pub(super) fn are_solved(world: &World) -> Outcome {
+    let (repository, project) = filled(world, "repositories-solved")?;
+    let folder = judge(world, "repositories-judge", &repository)?;
+    run(host_apt(&folder).arg("update"))?;
+    for (set, recommends) in [
+        (&["app"][..], false),
+        (&["app", "mail-a"], false),
+        (&["app", "old"], false),
+        (&["helper"], false),
+        (&["helper"], true),
+        (&["hater", "mail-b"], false),
+    ] {
+        project.write("profiles/web.toml", &asks(&repository, set, &format!("recommends = {recommends}\n")))?;
+        run(project.layerforge(&LOCK).arg("--upgrade"))?;
+        let option = format!("APT::Install-Recommends={recommends}");
+        let theirs = simulated(&run(host_apt(&folder).args(["-s", "-o", &option, "install"]).args(set))?);
+        let ours = project.locked()?;
+        if ours != theirs {
+            return Err(format!("{set:?}: {ours:?} is locked, apt installs {theirs:?}"));
+        }
+    }
+    for (set, words) in [
+        (&["old", "new"][..], "which rules out"),
+        (&["app", "hater"], "lib (>= 1)"),
+        (&["nothing"], "no package is or provides that"),
+    ] {
+        project.write("profiles/web.toml", &asks(&repository, set, ""))?;
+        let words = if words == "lib (>= 1)" { "app 1 depends on lib >= 1" } else { words };
+        let words = if set == ["old", "new"] { "lib = " } else { words };
+        project.refused(&LOCK, 4, words)?;
+        crate::command::run_refused(host_apt(&folder).args(["-s", "install"]).args(set))?;
+    }
+    Ok(())
+}
+
+/// Makes folders for the host's apt, which judges the repository.
+fn judge(world: &World, name: &str, repository: &Repository) -> Outcome<PathBuf> {
+    let folder = world.folder(name)?;
+    for path in ["lists/partial", "cache/archives/partial", "none"] {
+        fs::create_dir_all(folder.join(path)).map_err(explain("make folders for apt"))?;
+    }
+    let source = format!("deb [arch=amd64 signed-by={}] {} {SUITE} main\n", repository.key.display(), repository.address);
+    for (name, text) in [("sources.list", source.as_str()), ("empty", "")] {
+        fs::write(folder.join(name), text).map_err(explain("write what apt reads"))?;
+    }
+    Ok(folder)
+}
+
+/// What is done to a repository, what layerforge says then, and whether apt refuses it as well.
+type Fault = (&'static str, fn(&Repository) -> Outcome, &'static str, bool);
+
+const FAULTS: [Fault; 9] = [
+    ("expired", |repository| repository.publish("Valid-Until: Sat, 06 Sep 2025 08:09:01 UTC\n"), "was valid until", true),
+    ("signed by a stranger", |repository| repository.sign("stranger"), "no signature of", true),
+    ("stripped signature", |repository| strip(repository, "InRelease"), "-----BEGIN PGP SIGNED MESSAGE-----", true),
+    ("no signature at all", |repository| strip(repository, ""), "answered with the status 404", true),
+    ("text before the signed one", |repository| edit(&repository.dists().join("InRelease"), |text| [b"Suite: x\n", text].concat()), "is not signed as it should be", true),
+    ("edited", |repository| edit(&repository.dists().join("InRelease"), |text| replaced(text, "Components: main", "Components: evil")), "no signature of", true),
+    ("another suite", |repository| relabel(repository), "is about the suite", false),
+    ("index of another digest", |repository| indexes(repository, |index| index.iter().map(|byte| byte ^ 1).collect()), "has the digest", true),
+    ("truncated index", |repository| indexes(repository, |index| index[..index.len() / 2].to_vec()), "bytes, expected", true),
+];
+
+fn strip(repository: &Repository, kept: &str) -> Outcome {
+    let folder = repository.dists();
+    for name in ["InRelease", "Release.gpg"] {
+        fs::remove_file(folder.join(name)).map_err(explain("remove a signature"))?;
+    }
+    if kept.is_empty() { Ok(()) } else { fs::copy(folder.join("Release"), folder.join(kept)).map(drop).map_err(explain("copy")) }
+}
+
+fn edit(path: &Path, change: impl Fn(&[u8]) -> Vec<u8>) -> Outcome {
+    let bytes = fs::read(path).map_err(explain("read what is edited"))?;
+    fs::write(path, change(&bytes)).map_err(explain("write what was edited"))
+}
+
+fn replaced(text: &[u8], old: &str, new: &str) -> Vec<u8> {
+    String::from_utf8_lossy(text).replace(old, new).into_bytes()
+}
+
+fn relabel(repository: &Repository) -> Outcome {
+    let path = repository.dists().join("Release");
+    edit(&path, |text| replaced(&replaced(text, "Suite: test", "Suite: other"), "Codename: test", "Codename: other"))?;
+    repository.sign("archive")
+}
+
+/// Changes the indexes where they are served.
+fn indexes(repository: &Repository, change: impl Fn(&[u8]) -> Vec<u8>) -> Outcome {
+    let folder = repository.dists().join("main/binary-amd64");
+    let by_hash = fs::read_dir(folder.join("by-hash/SHA256")).map_err(explain("list the indexes"))?;
+    let by_hash = by_hash.filter_map(|entry| Some(entry.ok()?.path()));
+    by_hash.chain([folder.join("Packages"), folder.join("Packages.xz")]).try_for_each(|path| edit(&path, &change))
+}
+
+/// Whatever is done to a repository is noticed, and the lock stays what it was.
+pub(super) fn are_guarded(world: &World) -> Outcome {
+    let (repository, project) = filled(world, "repositories-guarded")?;
+    project.write("profiles/web.toml", &asks(&repository, &["app"], ""))?;
+    for (what, harm, words, apt) in FAULTS {
+        repository.publish("Acquire-By-Hash: yes\n")?;
+        harm(&repository)?;
+        project.refused(&LOCK, 5, words).map_err(|message| format!("{what}: {message}"))?;
+        if project.folder.join("profiles/web.lock").exists() {
+            return Err(format!("{what}: a lock was written"));
+        }
+        if apt {
+            let folder = judge(world, &format!("repositories-apt-{}", what.replace(' ', "-")), &repository)?;
+            let told = run(host_apt(&folder).args(["-o", "APT::Update::Error-Mode=any", "update"]));
+            if told.is_ok() {
+                return Err(format!("{what}: apt takes it"));
+            }
+        }
+    }
+    repository.publish("Acquire-By-Hash: yes\n")?;
+    run(&mut project.layerforge(&LOCK))?;
+    run(project.layerforge(&LOCK).arg("--check"))?;
+    // Packages of another content or length.
+    let deb = repository.root.join("pool/lib_2_all.deb");
+    let good = fs::read(&deb).map_err(explain("read a package"))?;
+    for (bad, words) in [
+        (good.iter().map(|byte| byte ^ 1).collect::<Vec<u8>>(), "has the digest"),
+        (good[..good.len() - 1].to_vec(), "bytes, expected"),
+    ] {
+        fs::write(&deb, bad).map_err(explain("damage a package"))?;
+        project.refused(&["vendor", "vendored", "web", "--arch", "x86_64"], 5, words)?;
+    }
+    fs::write(&deb, good).map_err(explain("mend a package"))?;
+    // An older state is refused once a newer one was seen.
+    let old = "Date: Sat, 06 Sep 2025 08:09:01 UTC";
+    edit(&repository.dists().join("Release"), |text| {
+        let text = String::from_utf8_lossy(text).into_owned();
+        text.lines().map(|line| if line.starts_with("Date:") { old } else { line }).flat_map(|line| [line, "\n"]).collect::<String>().into_bytes()
+    })?;
+    repository.sign("archive")?;
+    let upgrade: Vec<&str> = LOCK.into_iter().chain(["--upgrade"]).collect();
+    project.refused(&upgrade, 5, "but the lock knows one of")
+}
+
+/// A folder that was vendored is enough, without a server and without a cache.
+pub(super) fn are_vendored(world: &World) -> Outcome {
+    let (repository, project) = filled(world, "repositories-vendored")?;
+    project.write("profiles/web.toml", &asks(&repository, &["app", "helper"], ""))?;
+    run(&mut project.layerforge(&LOCK))?;
+    let locked = project.locked()?;
+    run(&mut project.layerforge(&["vendor", "vendored", "web", "--arch", "x86_64"]))?;
+    drop(repository);
+    fs::remove_dir_all(project.folder.join("store")).map_err(explain("remove the cache"))?;
+    project.refused(&["lock", "web", "--arch", "x86_64", "--upgrade"], 5, "127.0.0.1")?;
+    let again = ["lock", "web", "--arch", "x86_64", "--upgrade", "--vendored", "vendored"];
+    run(&mut project.layerforge(&again))?;
+    if project.locked()? != locked {
+        return Err("the lock from the vendored folder is another one".into());
+    }
+    // The folder is a repository in the eyes of apt, too.
+    let folder = world.folder("repositories-vendored-judge")?;
+    for path in ["lists/partial", "cache/archives/partial", "none"] {
+        fs::create_dir_all(folder.join(path)).map_err(explain("make folders for apt"))?;
+    }
+    let (key, place) = (project.folder.join("key.asc"), project.folder.join("vendored/debian"));
+    let source = format!("deb [arch=amd64 signed-by={}] file:{} {SUITE} main\n", key.display(), place.display());
+    for (name, text) in [("sources.list", source.as_str()), ("empty", "")] {
+        fs::write(folder.join(name), text).map_err(explain("write what apt reads"))?;
+    }
+    run(host_apt(&folder).arg("update"))?;
+    run(host_apt(&folder).args(["install", "--download-only", "-y", "-o", "APT::Install-Recommends=false", "app", "helper"])).map(drop)
+}
