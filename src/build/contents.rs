@@ -52,6 +52,7 @@ pub fn image_trees(
 ) -> Result<Vec<(OutputKind, Tree)>, BuildError> {
     let mut trees = Vec::new();
     for action in &plan.actions {
+        let stacked = stacked.for_output(action.bundled)?;
         trees.extend(contents(recipe, stacked, &action.step, store)?.map(|(kind, _, contents)| (kind, contents.tree)));
     }
     Ok(trees)

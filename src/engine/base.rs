@@ -35,9 +35,6 @@ pub(super) type Given = BTreeMap<String, Digest>;
 /// What recipes stand on, in their order.
 pub(super) type Images = Vec<Option<Arc<BaseImage>>>;
 
-/// Fetches what a recipe stands on.
-pub(super) type Fetch<'run> = dyn Fn(&Recipe) -> Result<Option<Arc<BaseImage>>, Error> + 'run;
-
 /// What a recipe stands on.
 pub(super) struct Ground {
     /// The digest of what was asked for.

@@ -4,13 +4,12 @@ use std::collections::BTreeMap;
 
 use rayon::prelude::*;
 
-use super::base::Fetch;
 use super::select::{Selection, resolve_all};
 use crate::build::{self, Neutrals, Stacked};
 use crate::distro::{Architecture, Wish};
 use crate::error::Error;
 use crate::plan::{Plan, Step};
-use crate::resolve::{Library, Recipe, Request, target_name};
+use crate::resolve::{Library, OciOutput, Recipe, Request, target_name};
 use crate::store::Store;
 
 /// What container images need besides their own recipe.
@@ -22,9 +21,12 @@ pub(super) struct Containers {
     pub(super) platforms: BTreeMap<String, Vec<(Recipe, Stacked)>>,
 }
 
+/// Puts below the layers of a recipe for another architecture what they stand on there.
+pub(super) type Below<'run> = dyn Fn(&Recipe, &OciOutput, Stacked) -> Result<Stacked, Error> + 'run;
+
 /// Compares the layers for every distro of the profile, also for those that are not rendered now: only then is what they share
-/// the same blob whatever is rendered together. `ground` fetches what a recipe for another architecture stands on. Nothing is
-/// done when no container image is written.
+/// the same blob whatever is rendered together. `below` knows what a recipe for another architecture stands on. Nothing is done
+/// when no container image is written.
 ///
 /// # Errors
 /// When the profile is invalid for one of its distros, or a layer cannot be read.
@@ -33,7 +35,7 @@ pub(super) fn prepare(
     library: &Library,
     rendered: &[(&Request, &Recipe, &(Plan, Stacked))],
     store: &Store,
-    ground: &Fetch<'_>,
+    below: &Below<'_>,
 ) -> Result<Containers, Error> {
     let output = rendered.iter().flat_map(|(_, _, (plan, _))| &plan.actions).find_map(|action| match &action.step {
         Step::Oci(output) => Some(output),
@@ -45,11 +47,8 @@ pub(super) fn prepare(
     for (request, recipe, _) in rendered {
         let own = recipe.distro.architecture;
         let variants = resolve_all(library, &variants(request, own, &output.architectures))?;
-        let base = |recipe: &Recipe| if output.scratch { Ok(None) } else { ground(recipe) };
-        let bases = variants.iter().map(base).collect::<Result<Vec<_>, _>>()?;
         let stacks: Vec<_> = variants.par_iter().map(|recipe| build::stack(recipe, &archives)).collect();
-        let stacks = stacks.into_iter().zip(bases).zip(&variants);
-        let stacks = stacks.map(|((stacked, base), recipe)| Ok(stacked?.standing_on(recipe, base)?));
+        let stacks = stacks.into_iter().zip(&variants).map(|(stacked, recipe)| below(recipe, output, stacked?));
         let stacks = stacks.collect::<Result<Vec<_>, Error>>()?;
         platforms.insert(target_name(&recipe.distro), variants.into_iter().zip(stacks).collect());
     }

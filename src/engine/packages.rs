@@ -2,7 +2,10 @@
 
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 
+use crate::build::{BuildError, Stacked};
+use crate::build::packages::{PackageMaker, PackageSet, PackageTree};
 use crate::distro::Architecture;
 use crate::error::Error;
 use crate::event::Reporter;
@@ -58,6 +61,52 @@ impl Packages<'_> {
         Ok(packages::choose(&Wanted { distro, bundled, earlier, upgrade }, &self.means()?)?)
     }
 
+    /// Puts the packages of a recipe below its layers when they are to be `bundled`.
+    ///
+    /// # Errors
+    /// When a package cannot be fetched, they cannot be put together, or the layers do not fit over them.
+    pub(super) fn below(
+        &self,
+        recipe: &Recipe,
+        bundled: bool,
+        stacked: Stacked,
+        bundles: &Bundles,
+    ) -> Result<Stacked, Error> {
+        match if bundled { self.tree(recipe, bundles)? } else { None } {
+            Some(tree) => Ok(stacked.with_packages(tree, recipe.profile.epoch)?),
+            None => Ok(stacked),
+        }
+    }
+
+    /// Returns what the packages of a recipe are together: as it is kept in the store, or fetched and put together now.
+    ///
+    /// # Errors
+    /// When one cannot be fetched, or they cannot be put together.
+    fn tree(&self, recipe: &Recipe, bundles: &Bundles) -> Result<Option<Arc<PackageTree>>, Error> {
+        let bundle = bundles.get(&(target_of(&recipe.distro), recipe.distro.architecture));
+        let Some(bundle) = bundle else { return Ok(None) };
+        let maker = PackageMaker::new(self.store, self.reporter);
+        let known = maker.known(&set(recipe, bundle)).map_err(BuildError::from)?;
+        let tree = match known {
+            Some(known) => known,
+            None => {
+                let packages = self.locked(recipe, bundles)?;
+                maker.tree(&PackageSet { packages, ..set(recipe, bundle) }).map_err(BuildError::from)?
+            }
+        };
+        Ok(Some(Arc::new(tree)))
+    }
+
+    /// Returns what the packages of a recipe are together when the lock names them and that is kept in the store.
+    ///
+    /// # Errors
+    /// When the store cannot be read.
+    pub(super) fn known_tree(&self, recipe: &Recipe) -> Result<Option<Arc<PackageTree>>, Error> {
+        let Some(bundle) = self.lock.and_then(|lock| lock.bundle(&recipe.requirements())) else { return Ok(None) };
+        let known = PackageMaker::new(self.store, self.reporter).known(&set(recipe, bundle));
+        Ok(known.map_err(BuildError::from)?.map(Arc::new))
+    }
+
     /// Returns the packages that a recipe carries as files, in the order of their names; nothing for one that carries none.
     ///
     /// # Errors
@@ -88,4 +137,10 @@ impl Packages<'_> {
         }
         LockError::Stale { path: self.path.to_owned(), differences }.into()
     }
+}
+
+/// Returns the packages of a recipe as a set, without their files.
+fn set(recipe: &Recipe, bundle: &Bundle) -> PackageSet {
+    let packages = bundle.packages.iter().map(|package| (package.clone(), PathBuf::new())).collect();
+    PackageSet::new(&recipe.distro, packages, recipe.package_settings.clone(), recipe.profile.epoch)
 }

@@ -9,6 +9,7 @@ use serde::Serialize;
 use super::base::Bases;
 use super::diff::{PathChange, path_changes};
 use super::lock_file;
+use super::packages::Packages;
 use super::render::{RenderRequest, kinds, targets};
 use super::witness::{malformed, manifest_of};
 use crate::build;
@@ -17,7 +18,8 @@ use crate::error::Error;
 use crate::event::Silent;
 use crate::image::oci::BaseImage;
 use crate::lock::{Difference, Lock};
-use crate::plan::{OutputKind, Plan, Step};
+use crate::packages::Upgrade;
+use crate::plan::{Action, OutputKind, Plan};
 use crate::resolve::{Library, ProfileSource, Recipe};
 use crate::spec::Project;
 use crate::store::Store;
@@ -73,10 +75,12 @@ pub fn plan(project: &Arc<Project>, store: &Store, request: &RenderRequest) -> R
     let lock = Lock::read(&lock_file::path(&library))?;
     let differences = lock.as_ref().map(|lock| lock.differences(&wanted)).unwrap_or_default();
     let (path, client) = (lock_file::path(&library), request.client.as_deref());
-    let reporter = &Silent;
-    let bases = Bases { store, client, reporter, lock: lock.as_ref(), path: &path, locked: true, upgrade: false };
+    let (reporter, lock) = (&Silent, lock.as_ref());
+    let bases = Bases { store, client, reporter, lock, path: &path, locked: true, upgrade: false };
+    let (network, upgrade) = (None, &Upgrade::Nothing);
+    let packages = Packages { store, network, reporter, lock, path: &path, locked: true, upgrade };
     let plans = targets.par_iter().zip(&recipes).map(|(target, recipe)| {
-        let mut plan = target_plan(&bases, request, recipe, &target.path)?;
+        let mut plan = target_plan((&bases, &packages), request, recipe, &target.path)?;
         plan.lock = differences.iter().filter(|difference| difference.target == target.name).cloned().collect();
         Ok(plan)
     });
@@ -84,7 +88,7 @@ pub fn plan(project: &Arc<Project>, store: &Store, request: &RenderRequest) -> R
 }
 
 fn target_plan(
-    bases: &Bases<'_>,
+    (bases, packages): (&Bases<'_>, &Packages<'_>),
     request: &RenderRequest,
     recipe: &Recipe,
     destination: &Path,
@@ -94,18 +98,29 @@ fn target_plan(
     let stands = recipe.base.is_some() && plan.actions.iter().any(|action| action.step.holds_base());
     // What cannot be had now is had, or told, by a render.
     let base = if stands { base(bases, recipe).ok().flatten() } else { None };
-    let is_compared = |step: &Step| base.is_some() || !stands || !step.holds_base();
+    let bundled = if plan.bundles() { packages.known_tree(recipe)? } else { None };
+    let is_compared = |action: &Action| {
+        (base.is_some() || !stands || !action.step.holds_base()) && (bundled.is_some() || !action.bundled)
+    };
     let (compared, uncompared): (Vec<_>, Vec<_>) = kinds
         .into_iter()
-        .partition(|kind| plan.actions.iter().all(|one| one.name != kind.to_string() || is_compared(&one.step)));
-    let stacked = build::stack(recipe, &bases.store.archives())?.standing_on(recipe, base)?;
+        .partition(|kind| plan.actions.iter().all(|one| one.name != kind.to_string() || is_compared(one)));
+    let mut stacked = build::stack(recipe, &bases.store.archives())?.standing_on(recipe, base)?;
+    if let Some(bundled) = bundled {
+        stacked = stacked.with_packages(bundled, recipe.profile.epoch)?;
+    }
     let bytes = stacked.tree.iter().map(|(_, node)| match &node.kind {
         Kind::Regular(content) => content.length,
         _ => 0,
     });
     let tree = |kind: OutputKind| {
-        let holds = plan.actions.iter().any(|one| one.name == kind.to_string() && one.step.holds_base());
-        if holds { stacked.whole() } else { &stacked.tree }
+        let action = plan.actions.iter().find(|one| one.name == kind.to_string());
+        let holds = action.is_some_and(|action| action.step.holds_base());
+        match stacked.over_packages.as_deref().filter(|_| action.is_some_and(|action| action.bundled)) {
+            Some(whole) => &whole.tree,
+            None if holds => stacked.whole(),
+            None => &stacked.tree,
+        }
     };
     let trees = compared.iter().filter(|kind| !kind.is_image()).map(|kind| (*kind, tree(*kind)));
     let known = Plan::of(recipe, &compared, request.image)?;

@@ -9,9 +9,10 @@ use serde::Serialize;
 
 use super::base::{Bases, Given, Images};
 use super::containers;
+use super::lock::other_architectures;
 use super::lock_file::{self, Keep, Wanted};
 use super::memory::Memory;
-use super::packages::Packages;
+use super::packages::{Bundles, Packages};
 use super::select::Selection;
 use super::witness::witness;
 use crate::build::{self, Body, Means, Product, Stacked};
@@ -22,12 +23,12 @@ use crate::event::{Event, Reporter};
 use crate::image::oci::BaseImage;
 use crate::image::signature::Signer;
 use crate::image::{self, Destination, Options, Output, Rendered, Standing};
-use crate::lock::{Lock, LockedPackage, target_of};
+use crate::lock::{Lock, target_of};
 use crate::packages::{Network, Upgrade};
 use crate::plan::{ImageWish, OutputKind, Plan};
 use crate::registry::Client;
-use crate::resolve::{Library, ProfileSource, Recipe, Request, target_name};
-use crate::spec::Project;
+use crate::resolve::{Library, OciOutput, ProfileSource, Recipe, Request, target_name};
+use crate::spec::{Project, SpecError};
 use crate::store::{Listing, Store};
 
 /// What to render, and how.
@@ -121,21 +122,24 @@ pub fn render(
     let network = request.network.as_deref();
     let upgrade = Upgrade::Nothing;
     let packages = Packages { store, network, reporter, lock, path: &path, locked, upgrade: &upgrade };
-    let bundles = packages.look_up(&recipes.iter().collect::<Vec<_>>())?;
+    let others = other_architectures(&library, &requests, &recipes)?;
+    let bundles = packages.look_up(&recipes.iter().chain(&others).collect::<Vec<_>>())?;
     let (grounds, given) = grounds(request, &mut recipes, &bases)?;
-    for recipe in &recipes {
-        hand_over(&packages.locked(recipe, &bundles)?)?;
-    }
+    let plans = recipes.iter().map(|recipe| Plan::of(recipe, &kinds(request, recipe), request.image));
+    let plans = plans.collect::<Result<Vec<_>, SpecError>>()?;
     // A mistake in the layers of one target is found before anything is written for another.
     let built: Vec<_> =
-        recipes.par_iter().zip(grounds).map(|(recipe, base)| prepare(request, recipe, base, store)).collect();
+        recipes.par_iter().zip(plans).zip(grounds).map(|((recipe, plan), base)| prepare(recipe, plan, base, (&packages, &bundles))).collect();
     let built = built.into_iter().collect::<Result<Vec<_>, Error>>()?;
     let how = if request.locked { Keep::Unchanged } else { Keep::Renewed };
-    lock_file::keep(&library, Wanted { requirements, given: given.clone(), bundles }, how)?;
+    lock_file::keep(&library, Wanted { requirements, given: given.clone(), bundles: bundles.clone() }, how)?;
     let rendered: Vec<_> =
         requests.iter().zip(&recipes).zip(&built).map(|((one, recipe), built)| (one, recipe, built)).collect();
-    let ground = |recipe: &Recipe| bases.other(recipe, &given);
-    let containers = containers::prepare(&request.selection, &library, &rendered, store, &ground)?;
+    let below = |recipe: &Recipe, output: &OciOutput, stacked: Stacked| {
+        let base = if output.scratch { None } else { bases.other(recipe, &given)? };
+        packages.below(recipe, recipe.outputs.bundled.oci, stacked.standing_on(recipe, base)?, &bundles)
+    };
+    let containers = containers::prepare(&request.selection, &library, &rendered, store, &below)?;
     let inputs = vec![project.inputs(); targets.len()];
     let signer = request.signer.as_deref();
     let means = Means { store, signer, neutrals: &containers.neutrals, platforms: &containers.platforms };
@@ -160,14 +164,6 @@ pub fn render(
         reporter.report(Event::Warning { message, hint: None });
     }
     Ok(())
-}
-
-/// Takes the packages that an output carries.
-fn hand_over(packages: &[(LockedPackage, PathBuf)]) -> Result<(), Error> {
-    if packages.is_empty() {
-        return Ok(());
-    }
-    Err(Error::usage("this build of layerforge chooses, locks and fetches packages, but does not put them into trees yet"))
 }
 
 /// Refuses targets that would be written into one folder: each would wait for the other.
@@ -241,16 +237,17 @@ fn grounds(request: &RenderRequest, recipes: &mut [Recipe], bases: &Bases<'_>) -
     Ok((images, given))
 }
 
-/// Plans one target and lays its layers over each other.
+/// Lays the layers of one target over each other, and over what is below them: an image, or the packages where an output
+/// carries these.
 fn prepare(
-    request: &RenderRequest,
     recipe: &Recipe,
+    plan: Plan,
     base: Option<Arc<BaseImage>>,
-    store: &Store,
+    (packages, bundles): (&Packages<'_>, &Bundles),
 ) -> Result<(Plan, Stacked), Error> {
-    let plan = Plan::of(recipe, &kinds(request, recipe), request.image)?;
-    let stacked = build::stack(recipe, &store.archives())?;
-    Ok((plan, stacked.standing_on(recipe, base)?))
+    let stacked = build::stack(recipe, &packages.store.archives())?.standing_on(recipe, base)?;
+    let stacked = packages.below(recipe, plan.bundles(), stacked, bundles)?;
+    Ok((plan, stacked))
 }
 
 /// Makes the artifacts of one target, tells what should be known about them, and puts them in place.

@@ -167,21 +167,27 @@ impl Plan {
                 name: kind.to_string(),
                 step: step(recipe, *kind, wish)?,
                 inputs: vec!["stack".into()],
-                bundled: false,
+                bundled: bundles(recipe, *kind),
             });
         }
         Ok(Self { target: crate::resolve::target_name(&recipe.distro), actions })
     }
 
-    /// Makes the packages of the profile part of these output kinds, as far as they are whole root filesystems.
-    pub fn bundle(&mut self, kinds: &[OutputKind]) {
-        for action in &mut self.actions {
-            let whole = matches!(
-                action.step,
-                Step::Rootfs { .. } | Step::Tar { .. } | Step::Portable(_) | Step::Oci(_)
-            );
-            action.bundled = whole && kinds.iter().any(|kind| action.name == kind.as_str());
-        }
+    /// Tells whether the packages of the profile are part of anything that is written.
+    pub fn bundles(&self) -> bool {
+        self.actions.iter().any(|action| action.bundled)
+    }
+}
+
+/// Tells whether an output carries the packages of the profile.
+fn bundles(recipe: &Recipe, kind: OutputKind) -> bool {
+    let bundled = recipe.outputs.bundled;
+    match kind {
+        OutputKind::Rootfs => bundled.rootfs,
+        OutputKind::Tar => bundled.tar,
+        OutputKind::Portable => bundled.portable,
+        OutputKind::Oci => bundled.oci,
+        OutputKind::Sysext | OutputKind::Confext => false,
     }
 }
 

@@ -271,6 +271,14 @@ impl<'run> PackageMaker<'run> {
         kept
     }
 
+    /// Returns the tree of `set` when it was made before; the files of the packages are not looked at.
+    ///
+    /// # Errors
+    /// When the store cannot be read.
+    pub fn known(&self, set: &PackageSet) -> Result<Option<PackageTree>, PackagesError> {
+        keep::read(self.store, &set.key())
+    }
+
     fn make(
         &self,
         set: &PackageSet,
