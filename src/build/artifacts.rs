@@ -93,7 +93,7 @@ pub fn artifacts<'tree>(
         let stacked = stacked.for_output(bundled)?;
         let first = products.len();
         match &action.step {
-            Step::Layer(_) | Step::Stack => {}
+            Step::Packages | Step::Layer(_) | Step::Stack => {}
             Step::Rootfs { process } => products.push(rootfs(recipe, stacked, process.as_deref(), bundled)?),
             Step::Tar { compression } => products.push(tar(recipe, stacked, *compression)?),
             Step::Sysext(_) | Step::Confext(_) | Step::Portable(_) => {

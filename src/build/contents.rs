@@ -36,7 +36,7 @@ pub(super) fn contents<'plan>(
         Step::Sysext(output) => Some((OutputKind::Sysext, &output.image, sysext(recipe, stacked, output, store)?)),
         Step::Confext(output) => Some((OutputKind::Confext, &output.image, confext(recipe, stacked, output, store)?)),
         Step::Portable(output) => Some((OutputKind::Portable, &output.image, portable(recipe, stacked, output)?)),
-        Step::Layer(_) | Step::Stack | Step::Rootfs { .. } | Step::Tar { .. } | Step::Oci(_) => None,
+        Step::Packages | Step::Layer(_) | Step::Stack | Step::Rootfs { .. } | Step::Tar { .. } | Step::Oci(_) => None,
     })
 }
 

@@ -60,6 +60,9 @@ impl fmt::Display for OutputKind {
     }
 }
 
+/// The name of the action that puts packages together.
+const PACKAGES: &str = "packages";
+
 /// What the caller wants of every image, whatever the profile says.
 #[derive(Debug, Clone, Copy, Default)]
 pub struct ImageWish {
@@ -113,6 +116,8 @@ pub struct Action {
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Step {
+    /// Fetches the packages that the lock names, and makes the tree of a root filesystem of them.
+    Packages,
     /// Makes the tree of the layer with this index in the recipe.
     Layer(usize),
     /// Lays the layers over each other and adds the directories that are missing.
@@ -144,7 +149,7 @@ impl Step {
         match self {
             Self::Tar { .. } | Self::Portable(_) => true,
             Self::Oci(output) => !output.scratch,
-            Self::Layer(_) | Self::Stack | Self::Rootfs { .. } | Self::Sysext(_) | Self::Confext(_) => false,
+            Self::Packages | Self::Layer(_) | Self::Stack | Self::Rootfs { .. } | Self::Sysext(_) | Self::Confext(_) => false,
         }
     }
 }
@@ -156,19 +161,20 @@ impl Plan {
     /// When a kind that is not declared cannot be written without being.
     pub fn of(recipe: &Recipe, kinds: &[OutputKind], wish: ImageWish) -> Result<Self, SpecError> {
         let mut actions = Vec::new();
+        if kinds.iter().any(|kind| bundles(recipe, *kind)) {
+            actions.push(Action { name: PACKAGES.into(), step: Step::Packages, inputs: Vec::new(), bundled: false });
+        }
         for (index, layer) in recipe.layers.iter().enumerate() {
             let name = format!("layer:{}", layer.name);
             actions.push(Action { name, step: Step::Layer(index), inputs: Vec::new(), bundled: false });
         }
-        let layers = actions.iter().map(|action| action.name.clone()).collect();
+        let layers = actions.iter().filter(|action| matches!(action.step, Step::Layer(_)));
+        let layers = layers.map(|action| action.name.clone()).collect();
         actions.push(Action { name: "stack".into(), step: Step::Stack, inputs: layers, bundled: false });
         for kind in kinds {
-            actions.push(Action {
-                name: kind.to_string(),
-                step: step(recipe, *kind, wish)?,
-                inputs: vec!["stack".into()],
-                bundled: bundles(recipe, *kind),
-            });
+            let bundled = bundles(recipe, *kind);
+            let inputs = bundled.then_some(PACKAGES).into_iter().chain(["stack"]).map(str::to_owned).collect();
+            actions.push(Action { name: kind.to_string(), step: step(recipe, *kind, wish)?, inputs, bundled });
         }
         Ok(Self { target: crate::resolve::target_name(&recipe.distro), actions })
     }
