@@ -21,9 +21,13 @@ pub(crate) const IMAGE: &str = "layerforge render, gzip, new store";
 pub(crate) const AGAIN: &str = "layerforge render, gzip, one file of the top layer changed";
 pub(crate) const PUSHED: &str = "layerforge render and push, gzip, one file of the top layer changed";
 pub(crate) const BUILDAH: &str = "buildah copy and commit, gzip";
+pub(crate) const IMAGE_ZSTD: &str = "layerforge render, zstd, new store";
+pub(crate) const IMAGE_PLAIN: &str = "layerforge render, no compression, new store";
+pub(crate) const BUILDAH_PLAIN: &str = "buildah copy and commit, no compression";
 pub(crate) const UMOCI: &str = "umoci insert, gzip";
 
-const NAMES: [&str; 9] = [ZSTD, TAR_ZSTD, GZIP, TAR_GZIP, IMAGE, AGAIN, PUSHED, BUILDAH, UMOCI];
+const NAMES: [&str; 12] =
+    [ZSTD, TAR_ZSTD, GZIP, TAR_GZIP, IMAGE, AGAIN, PUSHED, BUILDAH, UMOCI, IMAGE_ZSTD, IMAGE_PLAIN, BUILDAH_PLAIN];
 
 /// One thing that was measured.
 pub(crate) struct Task {
@@ -42,22 +46,21 @@ pub(crate) struct Measured {
     pub(crate) requests: Vec<String>,
 }
 
-/// The profile of an image with a Debian root.
-const PROFILE: &str = "layers = ['root', 'top']\n[distro.debian]\n[output.oci]\ncompression = 'gzip'\n";
+/// The profile of an image with a Debian root; what is missing is how it is compressed.
+const PROFILE: &str = "layers = ['root', 'top']\n[distro.debian]\n[output.oci]\ncompression = ";
 
 /// Makes the input and runs every task once per round.
 pub(crate) fn run(folder: &Path, rounds: usize) -> Result<Measured> {
     let root = folder.join("project/layers/root/tree");
     fs::create_dir_all(root.parent().unwrap_or(&root))?;
     // Packages that make it about as large as a root with an application is.
-    debian::bootstrap(&root, "minbase", "python3,git,ca-certificates,curl")?;
+    debian::bootstrap(&root, "minbase", "python3,ca-certificates,curl,openssl")?;
     // Devices cannot be part of a layer.
     debian::done(
         Command::new("sh")
             .args(["-euc", "rm -rf \"$1\"/dev/* \"$1\"/var/cache/apt/* \"$1\"/var/lib/apt/lists/*", "sh"])
             .arg(&root),
     )?;
-    write(folder, "profiles/image.toml", PROFILE)?;
     write(folder, "layers/root/layer.toml", "tier = 'base'\ntree = 'tree'\n")?;
     write(folder, "layers/top/layer.toml", "tier = 'application'\n")?;
     let words = debian::said(Command::new("find").arg(&root).args(["-type", "f", "-printf", "%s\n"]))?;
@@ -134,20 +137,27 @@ fn command(folder: &Path, root: &Path, name: &str, round: usize) -> Result<Comma
         GZIP => layer("gzip:6"),
         TAR_ZSTD => Ok(shell("tar -C \"$1\" -cf - . | zstd -3 -T0 -q -o \"$2/layer\"")),
         TAR_GZIP => Ok(shell("tar -C \"$1\" -cf - . | gzip -6 >\"$2/layer\"")),
-        BUILDAH => Ok(shell(
+        BUILDAH | BUILDAH_PLAIN => Ok(shell(&format!(
             "set -- \"$1\" \"$2\" --root \"$3/graph\" --runroot \"$3/run\" --storage-driver overlay
              root=$1; out=$2; shift 2
              container=$(buildah \"$@\" from scratch)
              buildah \"$@\" copy --quiet \"$container\" \"$root\" / >\"$out/said\"
-             buildah \"$@\" commit --quiet --rm \"$container\" \"oci:$out/image\" >\"$out/said\"",
-        )),
+             buildah \"$@\" commit --quiet --rm --disable-compression={} \"$container\" \"oci:$out/image\" >\"$out/said\"",
+            name == BUILDAH_PLAIN
+        ))),
         UMOCI => Ok(shell(
             "umoci init --layout \"$2/image\"
              umoci new --image \"$2/image:latest\"
              umoci insert --image \"$2/image:latest\" \"$1\" /",
         )),
         _ => {
-            if name == IMAGE {
+            let codec = match name {
+                IMAGE_PLAIN => "none",
+                IMAGE_ZSTD => "zstd",
+                _ => "gzip",
+            };
+            write(folder, "profiles/image.toml", &format!("{PROFILE}'{codec}'\n"))?;
+            if [IMAGE, IMAGE_ZSTD, IMAGE_PLAIN].contains(&name) {
                 fs::remove_dir_all(folder.join("cache")).ok();
             }
             let text = format!("tier = 'application'\n[file.'/etc/motd']\ncontent = '{name} {round}'\n");

@@ -10,9 +10,20 @@ use rustix::process::{Pid, Signal, kill_process};
 use crate::Outcome;
 use crate::base::Base;
 use crate::command::{explain, program, run, wait_for};
+use crate::machine::tree::Tree;
 
 /// The name of the base image, here and in the other engines.
 pub(crate) const BASE: &str = "localhost/layerforge-test-base:latest";
+
+/// Runs the daemon of a tree in an overlay over it. Its mounts go with it.
+const HOUSE: &str = "\
+mount -t overlay -o \"lowerdir=$1,upperdir=$2/upper,workdir=$2/work\" overlay \"$2/root\"
+for place in proc sys dev; do mount --rbind /$place \"$2/root/$place\"; done
+mount -t tmpfs tmpfs \"$2/root/run\"
+mount --bind \"$2/mnt\" \"$2/root/mnt\"
+exec chroot \"$2/root\" dockerd --bridge=none --iptables=false --ip6tables=false --host unix:///mnt/socket \\
+    --data-root /mnt/data --exec-root /mnt/exec --pidfile /mnt/pid
+";
 
 /// A docker daemon. Dropping it stops the one that was started, and removes what was made in one that was there.
 pub(crate) struct Docker {
@@ -83,9 +94,40 @@ impl Docker {
         }
     }
 
-    /// Stops the daemon of a run that was killed before it could.
-    pub(crate) fn stop_leftover(scratch: &Path) -> Outcome {
-        let folder = scratch.join("docker");
+    /// Starts the daemon of a tree in that tree, which it does not change, and below `folder`, which it sees as `/mnt`.
+    pub(crate) fn start_in(tree: &Tree, folder: &Path) -> Outcome<Self> {
+        for name in ["upper", "work", "root", "mnt"] {
+            let path = folder.join(name);
+            fs::create_dir_all(&path).map_err(explain(format!("make {}", path.display())))?;
+        }
+        let log_path = folder.join("log");
+        let log = fs::File::create(&log_path).map_err(explain("write the log of dockerd"))?;
+        let errors = log.try_clone().map_err(explain("write the log of dockerd"))?;
+        let mut daemon = program("unshare");
+        daemon.args(["--mount", "sh", "-euc", HOUSE, "sh"]).arg(tree.root()).arg(folder).stdout(log).stderr(errors);
+        let daemon = daemon.spawn().map_err(explain("start dockerd"))?;
+        let host = format!("unix://{}", folder.join("mnt/socket").display());
+        let started = Self { client: "/usr/bin/docker".into(), host: Some(host), daemon: Some(daemon) };
+        let told = |message| format!("{message}\n{}", fs::read_to_string(&log_path).unwrap_or_default());
+        wait_for(Duration::from_secs(60), || run(started.command().arg("version")).map(drop)).map_err(told)?;
+        Ok(started)
+    }
+
+    /// Returns a command that runs in the tree of a daemon that was started in one.
+    pub(crate) fn beside(&self, name: &str) -> Outcome<Command> {
+        let daemon = self.daemon.as_ref().ok_or("it was not started")?;
+        let mut command = program("nsenter");
+        command.args(["--target", &daemon.id().to_string(), "--mount", "--root", "--wd=/", name]);
+        Ok(command)
+    }
+
+    /// Stops the daemons of a run that was killed before it could.
+    pub(crate) fn stop_leftovers(scratch: &Path) -> Outcome {
+        let folders = ["docker", "engines-12/mnt", "engines-13/mnt"].map(|name| scratch.join(name));
+        folders.iter().try_for_each(|folder| Self::stop_leftover(folder))
+    }
+
+    fn stop_leftover(folder: &Path) -> Outcome {
         for (file, name) in [("pid", "dockerd"), ("exec/containerd/containerd.pid", "containerd")] {
             let Ok(pid) = fs::read_to_string(folder.join(file)) else { continue };
             let pid = pid.trim();

@@ -208,7 +208,7 @@ impl Scratch {
         let lock = File::create(&lock_path).map_err(explain(format!("open {}", lock_path.display())))?;
         lock.try_lock().map_err(|_| format!("another run holds {}", lock_path.display()))?;
         let path = cache.join("scratch");
-        Docker::stop_leftover(&path)?;
+        Docker::stop_leftovers(&path)?;
         remove(&path)?;
         fs::create_dir_all(&path).map_err(explain(format!("make {}", path.display())))?;
         // Engines look into it as other users, too.

@@ -18,8 +18,10 @@ use crate::digest::Hasher;
 use crate::fs;
 use crate::tree::{Content, ContentSource, Kind, Meta, Node, NodeId, Tree, TreePath};
 
-/// Bytes copied at a time, and bytes gathered before they are written.
-const CHUNK: usize = 1 << 20;
+/// Bytes copied at a time: few enough that they are still in the cache of the processor when they are copied on.
+const CHUNK: usize = 128 << 10;
+/// Bytes gathered before they are written: headers and small files.
+const GATHERED: usize = 64 << 10;
 /// What begins the name of a marker file.
 const WHITEOUT: &[u8] = b".wh.";
 /// The marker file of an opaque directory.
@@ -77,7 +79,7 @@ pub fn write_tar_selected(
     out: &mut dyn Write,
     select: impl Fn(&TreePath, &Node) -> bool,
 ) -> Result<(), WriteTarError> {
-    let mut writer = Writer { out: BufWriter::with_capacity(CHUNK, out), buffer: Vec::new() };
+    let mut writer = Writer { out: BufWriter::with_capacity(GATHERED, out), buffer: Vec::new() };
     let mut first_names: HashMap<NodeId, &TreePath> = HashMap::new();
     let mut ids: Vec<(&TreePath, NodeId)> = tree.ids().collect();
     ids.sort_by(|(one, _), (other, _)| by_names(one).cmp(by_names(other)));

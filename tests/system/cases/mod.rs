@@ -4,6 +4,7 @@ mod apt;
 mod ddi;
 mod dockerfile;
 mod drawings;
+mod engines;
 mod erofs;
 mod exposure;
 mod extensions;
@@ -55,6 +56,11 @@ pub(crate) const ALL: &[(&str, Case)] = &[
     ("oci_run_by_podman", oci::run_by_podman),
     ("oci_run_by_docker", oci::run_by_docker),
     ("oci_read_as_docker_saves", oci::read_as_docker_saves),
+    ("oci_in_debian_12", engines::in_debian_12),
+    ("oci_in_debian_13", engines::in_debian_13),
+    ("oci_for_several_platforms", engines::several_platforms),
+    ("oci_laid_over_others", engines::laid_over_others),
+    ("oci_lists_are_valid", engines::lists_are_valid),
     ("oci_signed_for_others", oci::signed_for_others),
     ("site_runs_read_only_with_docker", site::with_docker),
     ("site_runs_read_only_with_podman", site::with_podman),

@@ -15,7 +15,7 @@ use crate::verify::matches_entries;
 use crate::world::{World, layerforge};
 
 /// What the image is called.
-const REFERENCE: &str = "localhost/layerforge-test-oci:1.2";
+pub(super) const REFERENCE: &str = "localhost/layerforge-test-oci:1.2";
 
 /// A layout that umoci unpacks, compressed in the one way that it knows.
 pub(super) fn unpacked_by_umoci(world: &World) -> Outcome {
@@ -140,19 +140,19 @@ pub(super) fn read_as_docker_saves(world: &World) -> Outcome {
 }
 
 /// A rendered image.
-struct Image {
+pub(super) struct Image {
     /// The folder of the case.
-    folder: PathBuf,
+    pub(super) folder: PathBuf,
     /// The layout, or the archive.
-    path: PathBuf,
+    pub(super) path: PathBuf,
     /// What it holds, as layerforge says.
-    manifest: PathBuf,
+    pub(super) manifest: PathBuf,
 }
 
 impl Image {
     /// Compares everything in a mounted image with the manifest. The root itself is the engine's own: containers/storage gives
     /// it a mode and the time of now.
-    fn is_below(&self, root: &Path) -> Outcome {
+    pub(super) fn is_below(&self, root: &Path) -> Outcome {
         matches_entries(&self.manifest, root)?;
         let mut compare = tool("diff");
         compare.args(["--json", "--times", "--owners"]).arg(&self.manifest).arg(root);
@@ -175,7 +175,7 @@ impl Image {
     }
 }
 
-fn render(world: &World, name: &str, keys: &str) -> Outcome<Image> {
+pub(super) fn render(world: &World, name: &str, keys: &str) -> Outcome<Image> {
     render_with(world, name, keys, &[])
 }
 
@@ -205,26 +205,26 @@ fn render_with(world: &World, name: &str, keys: &str, arguments: &[&str]) -> Out
     Ok(Image { folder, path, manifest: rendered.join("oci.manifest.json") })
 }
 
-fn write(folder: &Path, name: &str, text: &str) -> Outcome {
+pub(super) fn write(folder: &Path, name: &str, text: &str) -> Outcome {
     let path = folder.join(name);
     fs::create_dir_all(path.parent().unwrap_or(folder))
         .and_then(|()| fs::write(&path, text))
         .map_err(explain(format!("write {}", path.display())))
 }
 
-fn index(layout: &Path) -> Outcome<Value> {
+pub(super) fn index(layout: &Path) -> Outcome<Value> {
     json(&fs::read_to_string(layout.join("index.json")).map_err(explain("read an index"))?)
 }
 
-fn json(text: &str) -> Outcome<Value> {
+pub(super) fn json(text: &str) -> Outcome<Value> {
     serde_json::from_str(text).map_err(explain("understand JSON"))
 }
 
-fn same(what: &str, found: &Value, expected: &str) -> Outcome {
+pub(super) fn same(what: &str, found: &Value, expected: &str) -> Outcome {
     if found == expected { Ok(()) } else { Err(format!("{what}: {found}, expected {expected}")) }
 }
 
-fn hello(said: &str) -> Outcome {
+pub(super) fn hello(said: &str) -> Outcome {
     if said.trim() == "hello from inside" { Ok(()) } else { Err(format!("the container says {said:?}")) }
 }
 

@@ -61,6 +61,14 @@ pub(crate) const TESTING: Suite = Suite {
     packages: &["cryptsetup-bin", "dbus", "openssl", "systemd-container", "systemd-repart", "systemd-sysv"],
 };
 
+/// The container engines of Debian 12: docker 20.10 and containerd 1.6.
+pub(crate) const ENGINES_12: Suite =
+    Suite { name: "engines-12", suite: "bookworm", variant: "minbase", packages: &["containerd", "docker.io"] };
+
+/// The container engines of Debian 13: docker 26 and containerd 1.7.
+pub(crate) const ENGINES_13: Suite =
+    Suite { name: "engines-13", suite: "trixie", variant: "minbase", packages: &["containerd", "docker.io"] };
+
 /// The kernel that virtual machines boot, a shell for its first process, and the emulator: not that of the host, because
 /// older ones crash such kernels. Unpacked only: nothing of it is set up.
 pub(crate) const EMULATOR: Suite = Suite {
