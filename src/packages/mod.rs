@@ -7,6 +7,7 @@
 //! [`model`], [`solve`], [`archive`], [`claims`] and [`trust`] know no distribution; [`apt`], [`apk`] and [`pacman`] are what Debian,
 //! Alpine and Arch with their derivatives do their own way.
 
+pub mod accounts;
 pub mod apk;
 pub mod apt;
 pub mod archive;
@@ -17,5 +18,6 @@ pub mod pacman;
 mod reader;
 pub mod solve;
 pub mod step;
+pub mod sysusers;
 pub mod trust;
 mod writer;
