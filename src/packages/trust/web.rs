@@ -116,3 +116,79 @@ impl Web {
         fingerprints.filter(|fingerprint| self.check(fingerprint, now).is_ok()).collect()
     }
 }
+
+#[cfg(test)]
+mod tests {
+    //! The files in `testdata/web` were made by gpg 2.2 with `--faked-system-time`, the keys without a passphrase. Masters 1
+    //! to 3 vouch for `good`, `banned` and `revoked`, masters 1 and 2 for `twice`, nobody for `bare`; master 3 takes back what it
+    //! said of `revoked`, and `banned` stands in the list of revoked keys.
+
+    use super::*;
+
+    const FOLDER: &str = "src/packages/trust/testdata/web";
+    /// 2026-01-01, a year after the keys were made.
+    const NOW: i64 = 1_767_225_600;
+    const DAY: i64 = 24 * 60 * 60;
+
+    fn file(name: &str) -> Vec<u8> {
+        fs::read(&Path::new(FOLDER).join(name)).unwrap()
+    }
+
+    fn web() -> Web {
+        let text = |name| String::from_utf8(file(name)).unwrap();
+        Web::read("keyring", &file("keyring.gpg"), &text("keyring-trusted"), &text("keyring-revoked")).unwrap()
+    }
+
+    fn verify(name: &str, now: i64) -> Result<usize, String> {
+        let signatures = file(&format!("{name}.sig"));
+        let found = web().verify_file(&Path::new(FOLDER).join("package"), &signatures, now);
+        found.map(|signers| signers.len()).map_err(|error| error.to_string())
+    }
+
+    #[test]
+    fn a_key_is_good_when_three_masters_vouch_for_it() {
+        assert_eq!(verify("good", NOW), Ok(1));
+        assert_eq!(verify("master1", NOW), Ok(1), "a master vouches for itself");
+        for name in ["twice", "bare", "revoked"] {
+            let error = verify(name, NOW).unwrap_err();
+            assert!(error.contains("fewer than three master keys"), "{name}: {error}");
+        }
+        assert!(verify("banned", NOW).unwrap_err().contains("is revoked by the distribution"));
+        assert!(verify("good", NOW + 10 * 365 * DAY).unwrap_err().contains("is expired"));
+        // Before the master took back its word; the signature had not been made then.
+        let february = 1_736_000_000;
+        assert_eq!(web().valid(february).len(), 5);
+        assert_eq!(web().valid(NOW).len(), 4, "three masters and one packager");
+    }
+
+    #[test]
+    fn what_was_signed_cannot_be_changed() {
+        let (package, signature) = (file("package"), file("good.sig"));
+        assert!(web().verify_bytes("package", &package, &signature, NOW).is_ok());
+        for place in 0..package.len() {
+            let mut changed = package.clone();
+            changed[place] ^= 1;
+            assert!(web().verify_bytes("package", &changed, &signature, NOW).is_err(), "byte {place}");
+        }
+        for length in 0..signature.len() {
+            assert!(web().verify_bytes("package", &package, &signature[..length], NOW).is_err(), "{length} bytes");
+        }
+        for place in 0..signature.len() {
+            let mut changed = signature.clone();
+            changed[place] ^= 1;
+            // Hints outside of what is signed do not count.
+            let _ = web().verify_bytes("package", &package, &changed, NOW);
+        }
+    }
+
+    #[test]
+    fn lists_are_fingerprints() {
+        let read = |trusted: &str, revoked: &str| Web::read("keyring", &file("keyring.gpg"), trusted, revoked);
+        assert!(read("# none\n\n", "").is_ok());
+        for wrong in ["4E755892C0FB48A7:4:\n", "nothing\n"] {
+            let error = read(wrong, "").unwrap_err().to_string();
+            assert!(error.contains("`keyring-trusted` is no OpenPGP keyring: expected a fingerprint"), "{error}");
+            assert!(read("", wrong).is_err());
+        }
+    }
+}
