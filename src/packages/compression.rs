@@ -44,6 +44,17 @@ impl Compression {
         }
     }
 
+    /// Returns the way by the first bytes of what is compressed.
+    pub fn of_start(bytes: &[u8]) -> Self {
+        const MAGICS: [(&[u8], Compression); 4] = [
+            (b"\x28\xb5\x2f\xfd", Compression::Zstd),
+            (b"\xfd7zXZ\0", Compression::Xz),
+            (b"\x1f\x8b", Compression::Gzip),
+            (b"BZh", Compression::Bzip2),
+        ];
+        MAGICS.iter().find(|(magic, _)| bytes.starts_with(magic)).map_or(Self::None, |(_, compression)| *compression)
+    }
+
     /// Returns the way that the end of a file's name names, behind `base`.
     pub fn of_name(name: &str, base: &str) -> Option<Self> {
         let suffix = name.strip_prefix(base)?;

@@ -9,6 +9,7 @@
 //! others has. [`model`], [`solve`], [`archive`], [`claims`] and [`trust`] know no distribution; [`apt`], [`apk`] and [`pacman`]
 //! are what Debian, Alpine and Arch with their derivatives do their own way.
 
+pub mod accounts;
 pub mod apk;
 pub mod apt;
 pub mod archive;
@@ -25,6 +26,7 @@ pub mod pacman;
 mod reader;
 pub mod solve;
 pub mod step;
+pub mod sysusers;
 pub mod trust;
 mod vendor;
 mod writer;

@@ -1,4 +1,4 @@
-//! Users and groups: `/etc/passwd`, `/etc/group` and `/etc/shadow` of a tree, and what scripts would add to them.
+//! Accounts that scripts of packages make.
 //!
 //! Packages of Alpine make their accounts with `addgroup` and `adduser` of busybox in their scripts. Where scripts are not
 //! run, those commands are read out of them and done here, with the numbers that busybox would give. Only what is written
@@ -6,236 +6,77 @@
 
 use std::collections::BTreeMap;
 
-use crate::fs;
-use crate::tree::{Content, Kind, Meta, Node, Tree, TreePath};
+use crate::packages::accounts::{Accounts, NewUser, number};
 
-/// The most bytes of a file of accounts.
-const LARGEST: usize = 4 << 20;
-/// The numbers of system accounts.
-const SYSTEM: std::ops::Range<u32> = 100..1000;
-/// The numbers of other accounts.
-const ORDINARY: std::ops::Range<u32> = 1000..60000;
-/// The group of system users that have no other.
-const NOGROUP: u32 = 65533;
-
-/// The accounts of a tree.
-#[derive(Debug, Clone, Default)]
-pub struct Accounts {
-    passwd: Vec<Vec<String>>,
-    group: Vec<Vec<String>>,
-    shadow: Vec<Vec<String>>,
-    /// Homes to be made, with user and group.
-    homes: Vec<(String, u32, u32)>,
-}
-
-fn lines(tree: &Tree, path: &str, fields: usize) -> fs::Result<Vec<Vec<String>>> {
-    let path: TreePath = path.parse().expect("the paths here are paths");
-    let Some(Node { kind: Kind::Regular(content), .. }) = tree.get(&path) else { return Ok(Vec::new()) };
-    let bytes = content.read(LARGEST)?.unwrap_or_default();
-    let text = String::from_utf8_lossy(&bytes);
-    let split = |line: &str| {
-        let mut values: Vec<String> = line.split(':').map(str::to_owned).collect();
-        values.resize(values.len().max(fields), String::new());
-        values
-    };
-    Ok(text.lines().filter(|line| !line.is_empty()).map(split).collect())
-}
-
-fn number(field: &str) -> Option<u32> {
-    field.parse().ok()
-}
-
-impl Accounts {
-    /// Reads the accounts of a tree; there are none where it has no files for them.
-    ///
-    /// # Errors
-    /// When a file cannot be read.
-    pub fn of(tree: &Tree) -> fs::Result<Self> {
-        Ok(Self {
-            passwd: lines(tree, "/etc/passwd", 7)?,
-            group: lines(tree, "/etc/group", 4)?,
-            shadow: lines(tree, "/etc/shadow", 9)?,
-            homes: Vec::new(),
-        })
-    }
-
-    /// Returns the number of a user.
-    pub fn user(&self, name: &str) -> Option<u32> {
-        number(&self.passwd.iter().find(|line| line[0] == name)?[2])
-    }
-
-    /// Returns the number of a group.
-    pub fn group(&self, name: &str) -> Option<u32> {
-        number(&self.group.iter().find(|line| line[0] == name)?[2])
-    }
-
-    /// Returns the lowest number that is wanted, or free.
-    fn free(lines: &[Vec<String>], wanted: Option<u32>, system: bool) -> Option<u32> {
-        if wanted.is_some() {
-            return wanted;
-        }
-        let mut range = if system { SYSTEM } else { ORDINARY };
-        range.find(|id| !lines.iter().any(|line| number(&line[2]) == Some(*id)))
-    }
-
-    /// Adds a group where there is none of its name, as `addgroup` does.
-    fn add_group(&mut self, name: &str, wanted: Option<u32>, system: bool) -> Option<u32> {
-        if let Some(known) = self.group(name) {
-            return Some(known);
-        }
-        let id = Self::free(&self.group, wanted, system)?;
-        self.group.push(vec![name.to_owned(), "x".into(), id.to_string(), String::new()]);
-        Some(id)
-    }
-
-    /// Makes a user a member of a group, where both are there.
-    fn add_member(&mut self, user: &str, group: &str) {
-        let Some(line) = self.group.iter_mut().find(|line| line[0] == group) else { return };
-        let mut members: Vec<&str> = line[3].split(',').filter(|member| !member.is_empty()).collect();
-        if !members.contains(&user) {
-            members.push(user);
-            line[3] = members.join(",");
-        }
-    }
-
-    /// Adds a user where there is none of its name, as `adduser` does.
-    fn add_user(&mut self, new: &NewUser<'_>, epoch: i64) -> Option<()> {
-        if self.user(new.name).is_some() {
-            return Some(());
-        }
-        let id = Self::free(&self.passwd, new.id, new.system)?;
-        let group = match new.group {
-            Some(group) => self.group(group)?,
-            None if new.system => NOGROUP,
-            None => self.add_group(new.name, Some(id), false)?,
-        };
-        let home = new.home.map_or_else(
-            || if new.system { "/dev/null".to_owned() } else { format!("/home/{}", new.name) },
-            str::to_owned,
-        );
-        let shell = new.shell.unwrap_or(if new.system { "/bin/false" } else { "/bin/sh" });
-        let comment = new.comment.unwrap_or("Linux User,,,");
-        let line = [new.name, "x", &id.to_string(), &group.to_string(), comment, &home, shell];
-        self.passwd.push(line.map(str::to_owned).to_vec());
-        let days = (epoch / 86400).to_string();
-        self.shadow.push([new.name, "!", &days, "0", "99999", "7", "", "", ""].map(str::to_owned).to_vec());
-        if new.makes_home && home != "/dev/null" {
-            self.homes.push((home, id, group));
-        }
-        Some(())
-    }
-
-    /// Does what a script says about accounts. Returns the commands that are not understood.
-    pub fn run(&mut self, script: &str, epoch: i64) -> Vec<String> {
-        let mut variables = BTreeMap::new();
-        let mut left = Vec::new();
-        for words in commands(script) {
-            let words: Option<Vec<String>> = words.iter().map(|word| expand(word, &variables)).collect();
-            let Some(words) = words else { continue };
-            let start = words.iter().position(|word| !matches!(word.as_str(), "if" | "!" | "then" | "else" | "do"));
-            let Some((program, arguments)) = start.and_then(|start| words[start..].split_first()) else { continue };
-            let done = match program.rsplit('/').next() {
-                Some("addgroup") => self.run_addgroup(arguments),
-                Some("adduser") => self.run_adduser(arguments, epoch),
-                _ => {
-                    if let (Some((name, value)), []) = (program.split_once('='), arguments) {
-                        variables.insert(name.to_owned(), value.to_owned());
-                    }
-                    continue;
+/// Does what a script says about accounts. Returns the commands that are not understood.
+pub fn run(accounts: &mut Accounts, script: &str, epoch: i64) -> Vec<String> {
+    let mut variables = BTreeMap::new();
+    let mut left = Vec::new();
+    for words in commands(script) {
+        let words: Option<Vec<String>> = words.iter().map(|word| expand(word, &variables)).collect();
+        let Some(words) = words else { continue };
+        let start = words.iter().position(|word| !matches!(word.as_str(), "if" | "!" | "then" | "else" | "do"));
+        let Some((program, arguments)) = start.and_then(|start| words[start..].split_first()) else { continue };
+        let done = match program.rsplit('/').next() {
+            Some("addgroup") => addgroup(accounts, arguments),
+            Some("adduser") => adduser(accounts, arguments, epoch),
+            _ => {
+                if let (Some((name, value)), []) = (program.split_once('='), arguments) {
+                    variables.insert(name.to_owned(), value.to_owned());
                 }
-            };
-            if done.is_none() {
-                left.push(words.join(" "));
-            }
-        }
-        left
-    }
-
-    fn run_addgroup(&mut self, arguments: &[String]) -> Option<()> {
-        let (options, names) = options(arguments, b"g")?;
-        let wanted = match options.get(&b'g') {
-            Some(id) => Some(number(id)?),
-            None => None,
-        };
-        match names.as_slice() {
-            [group] => self.add_group(group, wanted, options.contains_key(&b'S')).map(drop),
-            [user, group] => {
-                self.add_member(user, group);
-                Some(())
-            }
-            _ => None,
-        }
-    }
-
-    fn run_adduser(&mut self, arguments: &[String], epoch: i64) -> Option<()> {
-        let (options, names) = options(arguments, b"hgsGuk")?;
-        let get = |letter: u8| options.get(&letter).copied();
-        let id = match get(b'u') {
-            Some(id) => Some(number(id)?),
-            None => None,
-        };
-        match names.as_slice() {
-            [name] => self.add_user(
-                &NewUser {
-                    name,
-                    id,
-                    system: options.contains_key(&b'S'),
-                    group: get(b'G'),
-                    home: get(b'h'),
-                    shell: get(b's'),
-                    comment: get(b'g'),
-                    makes_home: !options.contains_key(&b'H'),
-                },
-                epoch,
-            ),
-            [user, group] => {
-                self.add_member(user, group);
-                Some(())
-            }
-            _ => None,
-        }
-    }
-
-    /// Writes the accounts into a tree, and the homes that are missing.
-    ///
-    /// # Errors
-    /// When something in the tree is in the way.
-    pub fn write(&self, tree: &mut Tree, epoch: i64) -> Result<(), crate::packages::claims::ClaimError> {
-        for (path, lines, mode, group) in [
-            ("/etc/passwd", &self.passwd, 0o644, 0),
-            ("/etc/group", &self.group, 0o644, 0),
-            ("/etc/shadow", &self.shadow, 0o640, self.group("shadow").unwrap_or(0)),
-        ] {
-            let text: String = lines.iter().map(|line| line.join(":") + "\n").collect();
-            let path: TreePath = path.parse()?;
-            let known = tree.get(&path).map(|node| node.meta.clone());
-            if text.is_empty() && known.is_none() {
                 continue;
             }
-            let meta = known.unwrap_or(Meta { gid: group, ..Meta::root_owned(mode, epoch) });
-            let kind = Kind::Regular(Content::inline(text.into_bytes()));
-            tree.insert(path, Node { kind, meta })?;
+        };
+        if done.is_none() {
+            left.push(words.join(" "));
         }
-        for (home, uid, gid) in &self.homes {
-            let path = TreePath::from_absolute(home.as_bytes())?;
-            if tree.lookup(&path).is_none() {
-                let meta = Meta { uid: *uid, gid: *gid, ..Meta::root_owned(0o2755, epoch) };
-                tree.insert(path, Node { kind: Kind::directory(), meta })?;
-            }
+    }
+    left
+}
+
+fn addgroup(accounts: &mut Accounts, arguments: &[String]) -> Option<()> {
+    let (options, names) = options(arguments, b"g")?;
+    let wanted = match options.get(&b'g') {
+        Some(id) => Some(number(id)?),
+        None => None,
+    };
+    match names.as_slice() {
+        [group] => accounts.add_group(group, wanted, options.contains_key(&b'S')).map(drop),
+        [user, group] => {
+            accounts.add_member(user, group);
+            Some(())
         }
-        Ok(())
+        _ => None,
     }
 }
 
-struct NewUser<'text> {
-    name: &'text str,
-    id: Option<u32>,
-    system: bool,
-    group: Option<&'text str>,
-    home: Option<&'text str>,
-    shell: Option<&'text str>,
-    comment: Option<&'text str>,
-    makes_home: bool,
+fn adduser(accounts: &mut Accounts, arguments: &[String], epoch: i64) -> Option<()> {
+    let (options, names) = options(arguments, b"hgsGuk")?;
+    let get = |letter: u8| options.get(&letter).copied();
+    let id = match get(b'u') {
+        Some(id) => Some(number(id)?),
+        None => None,
+    };
+    match names.as_slice() {
+        [name] => accounts.add_user(
+            &NewUser {
+                name,
+                id,
+                system: options.contains_key(&b'S'),
+                group: get(b'G'),
+                home: get(b'h'),
+                shell: get(b's'),
+                comment: get(b'g'),
+                makes_home: !options.contains_key(&b'H'),
+            },
+            epoch,
+        ),
+        [user, group] => {
+            accounts.add_member(user, group);
+            Some(())
+        }
+        _ => None,
+    }
 }
 
 /// The values of options by their letters, and the words that are none.
@@ -343,14 +184,11 @@ mod tests {
     use super::*;
 
     fn after(script: &str) -> (String, String, Vec<String>) {
-        let mut accounts = Accounts {
-            passwd: vec!["root:x:0:0:root:/root:/bin/sh".split(':').map(str::to_owned).collect()],
-            group: vec!["www-data:x:82:".split(':').map(str::to_owned).collect()],
-            ..Accounts::default()
-        };
-        let left = accounts.run(script, 86400);
-        let join = |lines: &[Vec<String>]| lines[1..].iter().map(|line| line.join(":")).collect::<Vec<_>>().join("\n");
-        (join(&accounts.passwd), join(&accounts.group), left)
+        let mut accounts = Accounts::from_texts("root:x:0:0:root:/root:/bin/sh\n", "www-data:x:82:\n");
+        let left = run(&mut accounts, script, 86400);
+        let (passwd, group) = accounts.texts();
+        let rest = |text: String| text.split_once('\n').map_or("", |(_, rest)| rest).trim_end().to_owned();
+        (rest(passwd), rest(group), left)
     }
 
     #[test]

@@ -6,7 +6,8 @@
 //! There is nothing to do for libraries: musl looks into `/lib`, `/usr/local/lib` and `/usr/lib` by itself and has no cache,
 //! and `ldconfig` of Alpine does nothing.
 
-use super::accounts::Accounts;
+use super::accounts;
+use crate::packages::accounts::Accounts;
 use super::database::{DatabaseError, Decisions, settle};
 use super::scripts::{Steps, steps};
 use crate::fs;
@@ -54,7 +55,7 @@ pub fn make_accounts(tree: &mut Tree, steps: &Steps, epoch: i64) -> Result<Vec<L
     let mut left = Vec::new();
     for step in &steps.before {
         let script = step.script.as_ref().map_or(&b""[..], |(_, bytes)| bytes);
-        for what in accounts.run(&String::from_utf8_lossy(script), epoch) {
+        for what in accounts::run(&mut accounts, &String::from_utf8_lossy(script), epoch) {
             left.push(Left { package: step.package.clone(), what });
         }
     }

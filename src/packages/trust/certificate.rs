@@ -4,7 +4,9 @@ use pgp::composed::SignedPublicKey;
 use pgp::crypto::hash::HashAlgorithm;
 use pgp::packet::{KeyFlags, Signature, SignatureType, SubpacketData};
 use pgp::ser::Serialize as _;
-use pgp::types::{KeyDetails, PublicParams, Tag, VerifyingKey};
+use pgp::types::{KeyDetails, PublicParams, SignedUser, Tag, VerifyingKey};
+
+use super::Text;
 
 /// The shortest RSA keys that are taken.
 const RSA_BITS: u16 = 2048;
@@ -57,7 +59,7 @@ impl Certificate {
     }
 
     /// Checks a signature over `text`.
-    pub(super) fn check(&self, signature: &Signature, text: &[u8], now: i64) -> Result<(), Refusal> {
+    pub(super) fn check(&self, signature: &Signature, text: Text<'_>, now: i64) -> Result<(), Refusal> {
         let primary = &self.0.primary_key;
         if names(signature, primary) {
             return self.check_with(primary, signature, text, now, || self.primary_binding(now));
@@ -79,7 +81,7 @@ impl Certificate {
         &'own self,
         key: &K,
         signature: &Signature,
-        text: &[u8],
+        text: Text<'_>,
         now: i64,
         binding: impl FnOnce() -> Result<Binding<'own>, Refusal>,
     ) -> Result<(), Refusal> {
@@ -100,7 +102,36 @@ impl Certificate {
         if created < i64::from(key.created_at().as_secs()) {
             return Err(refused("it is older than the key"));
         }
+        let text = text().map_err(|_| refused("what it is over cannot be read"))?;
         signature.verify(key, text).map_err(|_| refused("it does not fit the text"))
+    }
+
+    /// Checks that the key itself may be used: it is not revoked and not expired.
+    pub(super) fn check_alive(&self, now: i64) -> Result<(), Refusal> {
+        lifetime(&self.0.primary_key, &self.primary_binding(now)?, now)
+    }
+
+    /// Returns the most keys among `others` that vouch for one and the same user id of this one.
+    pub(super) fn vouched_for(&self, others: &[&Self], now: i64) -> usize {
+        let vouches = |user: &SignedUser| others.iter().filter(|other| self.has_vouched(other, user, now)).count();
+        self.0.details.users.iter().map(vouches).max().unwrap_or(0)
+    }
+
+    /// Tells whether another key says that a user id belongs to this one, and has not taken that back.
+    fn has_vouched(&self, other: &Self, user: &SignedUser, now: i64) -> bool {
+        let key = &other.0.primary_key;
+        let by_other = user.signatures.iter().filter(|signature| {
+            names(signature, key) && super::is_strong(signature.hash_alg()) && {
+                let verified =
+                    signature.verify_third_party_certification(&self.0.primary_key, key, Tag::UserId, &user.id);
+                verified.is_ok()
+            }
+        });
+        let latest = by_other.filter_map(|signature| Binding::of(signature, now)).max_by_key(|binding| {
+            // Of two of one second the one that takes it back counts.
+            (binding.created, binding.signature.typ() == Some(SignatureType::CertRevocation))
+        });
+        latest.is_some_and(|binding| binding.signature.typ() != Some(SignatureType::CertRevocation))
     }
 
     /// Returns what the owner says about the primary key: the latest good self-signature, on a user id or the key itself.

@@ -1,21 +1,27 @@
-//! Who signed a Release file: OpenPGP (RFC 9580) with the rules of archives.
+//! Who signed a file: OpenPGP (RFC 9580) with the rules of archives.
 //!
 //! Comes in: a file with its signatures, the keyring of its source, and a moment. Goes out: the text that was signed, and by
-//! whom. Always holds: nothing of a file is looked at before one of its signatures is good; text outside of what is signed
+//! whom. A [`Keyring`] is believed whole, as apt does; of a [`Web`] only those keys that master keys vouch for, as pacman
+//! does. Always holds: nothing of a file is looked at before one of its signatures is good; text outside of what is signed
 //! is never returned.
 //!
 //! A signature is good when a key of the keyring made it that may sign, is not revoked and not expired at the given moment,
 //! over a hash of at least 256 bits. Signatures of unknown keys say nothing, whatever is wrong with them.
 
 mod certificate;
+mod web;
 
-use std::io::Cursor;
+use std::io::{self, Cursor, Read};
 
 use pgp::composed::{CleartextSignedMessage, Deserializable, DetachedSignature, SignedPublicKey};
 use pgp::crypto::hash::HashAlgorithm;
 use pgp::packet::{Packet, PacketParser, Signature, SignatureType, SubpacketData};
 
 use certificate::{Certificate, Refusal};
+pub use web::Web;
+
+/// What a signature is over, to be read as often as there are signatures.
+type Text<'text> = &'text dyn Fn() -> io::Result<Box<dyn Read + 'text>>;
 
 /// The most bytes of a file with its signatures.
 const LARGEST: usize = 16 << 20;
@@ -123,20 +129,7 @@ impl Keyring {
         if text.len() > LARGEST || signatures.len() > LARGEST {
             return Err(fault(format!("it is longer than {LARGEST} bytes")));
         }
-        let signatures = if signatures.starts_with(b"-----") {
-            let parsed = DetachedSignature::from_armor_many(Cursor::new(signatures));
-            let (signatures, _) = parsed.map_err(|error| fault(error.to_string()))?;
-            signatures.map(|signature| signature.map(|signature| signature.signature)).collect()
-        } else {
-            let packets = PacketParser::new(signatures).take(MOST_SIGNATURES + 1);
-            let signature = |packet| match packet {
-                Ok(Packet::Signature(signature)) => Ok(signature),
-                Ok(_) => Err(pgp::errors::Error::from("there is something else than signatures in it".to_owned())),
-                Err(error) => Err(error),
-            };
-            packets.map(signature).collect::<Result<Vec<Signature>, pgp::errors::Error>>()
-        };
-        let signatures = signatures.map_err(|error| fault(error.to_string()))?;
+        let signatures = detached(signatures).map_err(|error| fault(error.to_string()))?;
         let signers = self.good(file, &signatures, text, now)?;
         let text = String::from_utf8(text.to_vec()).map_err(|_| fault("it is not UTF-8".into()))?;
         Ok(Signed { text, signers })
@@ -151,7 +144,7 @@ impl Keyring {
         }
         let mut signers = Vec::new();
         for signature in signatures {
-            match self.signer(signature, text, now) {
+            match self.signer(signature, &|| Ok(Box::new(text)), now) {
                 Ok(signer) => signers.push(signer),
                 Err(refusal) => refusals.push(refusal.to_string()),
             }
@@ -165,7 +158,7 @@ impl Keyring {
     }
 
     /// Returns the fingerprint of who made a good signature.
-    fn signer(&self, signature: &Signature, text: &[u8], now: i64) -> Result<String, Refusal> {
+    fn signer(&self, signature: &Signature, text: Text<'_>, now: i64) -> Result<String, Refusal> {
         let mut refusal = Refusal::Unknown { issuer: certificate::issuer(signature) };
         for certificate in &self.certificates {
             match certificate.check(signature, text, now) {
@@ -199,6 +192,21 @@ fn cleartext(file: &str, bytes: &[u8]) -> Result<(CleartextSignedMessage, pgp::a
     }
     let text = std::str::from_utf8(bytes).map_err(|_| fault("it is not UTF-8".into()))?;
     CleartextSignedMessage::from_string(text).map_err(|error| fault(error.to_string()))
+}
+
+/// Reads detached signatures, binary or armoured.
+fn detached(bytes: &[u8]) -> Result<Vec<Signature>, pgp::errors::Error> {
+    if bytes.starts_with(b"-----") {
+        let (signatures, _) = DetachedSignature::from_armor_many(Cursor::new(bytes))?;
+        return signatures.map(|signature| signature.map(|signature| signature.signature)).collect();
+    }
+    let packets = PacketParser::new(bytes).take(MOST_SIGNATURES + 1);
+    let signature = |packet| match packet {
+        Ok(Packet::Signature(signature)) => Ok(signature),
+        Ok(_) => Err(pgp::errors::Error::from("there is something else than signatures in it".to_owned())),
+        Err(error) => Err(error),
+    };
+    packets.map(signature).collect()
 }
 
 /// Returns what is wrong with a signature whoever made it.

@@ -4,7 +4,7 @@ use std::fmt::Write as _;
 use std::io::Write as _;
 
 use super::{DatabaseError, Decisions, Package, Tool};
-use crate::packages::apk::accounts::Accounts;
+use crate::packages::accounts::Accounts;
 use crate::packages::apk::identity::Identity;
 use crate::packages::archive::Item;
 use crate::packages::claims::Claims;

@@ -10,7 +10,7 @@ mod package;
 
 use std::collections::BTreeSet;
 
-use super::accounts::Accounts;
+use crate::packages::accounts::Accounts;
 use crate::fs;
 use crate::packages::archive::Unpacked;
 use crate::packages::claims::{ClaimError, Claims, Customs, Holder, Right, put_links};

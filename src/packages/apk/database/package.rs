@@ -1,7 +1,7 @@
 //! What the control files of a package say, as far as its files and the database depend on it.
 
 use super::DatabaseError;
-use crate::packages::apk::accounts::Accounts;
+use crate::packages::accounts::Accounts;
 use crate::packages::apk::archive::FILES;
 use crate::packages::apk::info::Info;
 use crate::packages::apk::relation::{self, Dependency};

@@ -1,0 +1,114 @@
+use std::io::Write as _;
+
+use super::*;
+use crate::packages::archive::made::{File, tar};
+use crate::packages::model::PackageId;
+
+const DIGEST: &str = "e3b0c44298fc1c149afbf4c8996fb92427ae41e4649b934ca495991b7852b855";
+
+/// Makes what a database says about a package; further sections are `NAME: value value`.
+pub(in crate::packages::pacman) fn desc(name: &str, version: &str, more: &[&str]) -> String {
+    let mut text = format!(
+        "%FILENAME%\n{name}-{version}-any.pkg.tar.zst\n\n%NAME%\n{name}\n\n%BASE%\n{name}\n\n%VERSION%\n{version}\n\n\
+         %CSIZE%\n12\n\n%ISIZE%\n34\n\n%SHA256SUM%\n{DIGEST}\n\n%ARCH%\nany\n\n"
+    );
+    for line in more {
+        let (section, values) = line.split_once(": ").unwrap();
+        text += &format!("%{section}%\n{}\n\n", values.replace(' ', "\n"));
+    }
+    text
+}
+
+/// Makes a database of the names of packages and what is said about them.
+pub(in crate::packages::pacman) fn database(packages: &[(&str, String)]) -> Vec<u8> {
+    let names: Vec<String> = packages.iter().map(|(name, _)| format!("{name}/desc")).collect();
+    let members: Vec<File<'_>> =
+        names.iter().zip(packages).map(|(name, (_, text))| (name.as_str(), b'0', 0o644, "", text.as_str())).collect();
+    tar(&members)
+}
+
+pub(in crate::packages::pacman) fn pool(packages: &[(&str, String)]) -> Pool {
+    read("core.db", &database(packages), "x86_64").unwrap()
+}
+
+fn dump(pool: &Pool) -> Vec<String> {
+    let line = |id: PackageId| {
+        let relations: Vec<String> = pool
+            .relations(id)
+            .iter()
+            .map(|relation| format!("{} {}", relation.kind.verb(), pool.relation_label(relation)))
+            .collect();
+        let provides: Vec<String> = pool
+            .provides(id)
+            .iter()
+            .map(|provide| format!("{}={}", pool.name(provide.name).escape_ascii(), pool.shown(provide.version)))
+            .collect();
+        let package = pool.package(id);
+        format!(
+            "{} {} [{}] [{}] {}",
+            pool.label(id),
+            pool.shown(package.location),
+            relations.join("; "),
+            provides.join("; "),
+            pool.shown(package.section)
+        )
+    };
+    pool.ids().map(line).collect()
+}
+
+#[test]
+fn packages_come_with_all_they_say() {
+    let more = [
+        "DEPENDS: a>=1 libx.so=1-64",
+        "CONFLICTS: c<2",
+        "PROVIDES: virtual d=3 liby.so=",
+        "REPLACES: old",
+        "OPTDEPENDS: w:",
+        "GROUPS: base-devel x",
+        "PGPSIG: AQID",
+        "LATER: what",
+    ];
+    let texts = [("b-2", desc("b", "1:2-1", &more)), ("a-1", desc("a", "1-1", &[])), ("o-1", desc("o", "1", &[]).replace("any\n", "armv7h\n"))];
+    let plain = database(&texts);
+    let expected = [
+        "a 1-1 a-1-1-any.pkg.tar.zst [] [] ",
+        "b 1:2-1 b-1:2-1-any.pkg.tar.zst [depends on a >= 1; depends on libx.so = 1-64; conflicts with c < 2; replaces files of \
+         old; suggests w:] [virtual=; d=3] base-devel x",
+    ];
+    let mut gzip = flate2::write::GzEncoder::new(Vec::new(), flate2::Compression::fast());
+    gzip.write_all(&plain).unwrap();
+    let zstd = zstd::encode_all(plain.as_slice(), 1).unwrap();
+    for bytes in [plain, gzip.finish().unwrap(), zstd] {
+        let pool = read("core.db", &bytes, "x86_64").unwrap();
+        assert_eq!(dump(&pool), expected);
+        let b = pool.ids().nth(1).unwrap();
+        assert_eq!((pool.text(pool.package(b).signature), pool.digest(b).unwrap().hex()), (&[1, 2, 3][..], DIGEST.into()));
+        for length in (0..bytes.len().saturating_sub(1024)).step_by(13) {
+            let _ = read("core.db", &bytes[..length], "x86_64");
+        }
+        for place in (0..bytes.len()).step_by(7) {
+            let mut changed = bytes.clone();
+            changed[place] ^= 1;
+            let _ = read("core.db", &changed, "x86_64");
+        }
+        assert!(read("core.db", &bytes[..bytes.len() / 3], "x86_64").is_err());
+    }
+}
+
+#[test]
+fn mistakes_name_the_package() {
+    for (text, part) in [
+        (desc("../a", "1", &[]), "no valid `%NAME%`"),
+        (desc("a", "1/2", &[]), "no valid `%VERSION%`"),
+        (desc("a", "1", &[]).replace("a-1-any", "../a"), "no valid `%FILENAME%`"),
+        (desc("a", "1", &[]).replace("%CSIZE%\n12", "%CSIZE%\nx"), "no valid `%CSIZE%`"),
+        (desc("a", "1", &[]).replace("e3b0", "x3b0"), "no valid `%SHA256SUM%`"),
+        (desc("a", "1", &["DEPENDS: b>>1"]), "in `%DEPENDS%`: `b>>1`"),
+        (desc("a", "1", &["PROVIDES: b>1"]), "in `%PROVIDES%`: `b>1`"),
+        (desc("a", "1", &["PGPSIG: !"]), "no valid `%PGPSIG%`"),
+        (desc("a", "1", &["NAME: b"]), "stands twice"),
+    ] {
+        let error = read("core.db", &database(&[("a-1", text)]), "x86_64").unwrap_err().to_string();
+        assert!(error.starts_with("in `core.db`, `a-1/desc`: ") && error.contains(part), "{error}");
+    }
+}
