@@ -337,3 +337,6 @@ impl<'run> PackageMaker<'run> {
 pub fn tree(set: &PackageSet, store: &Store, reporter: &dyn Reporter) -> Result<PackageTree, PackagesError> {
     PackageMaker::new(store, reporter).tree(set)
 }
+
+#[cfg(test)]
+mod tests;

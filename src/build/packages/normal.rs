@@ -58,10 +58,17 @@ pub(super) fn normalise(tree: &mut Tree, epoch: i64) -> Result<(), PackagesError
     // Empty ones were put there for those who write to them.
     let written = |node: &Node| matches!(&node.kind, Kind::Regular(content) if content.length > 0);
     let logs: TreePath = "/var/log".parse()?;
-    let logs = tree.below(&logs).filter(|(_, node)| written(node));
-    doomed.extend(logs.map(|(path, _)| path.clone()));
+    let full = tree.below(&logs).filter(|(_, node)| written(node));
+    doomed.extend(full.map(|(path, _)| path.clone()));
     for path in doomed {
         tree.remove(&path);
+    }
+    // systemd-tmpfiles sets access lists of logs at every boot; who has but one id cannot.
+    let listed = tree.below(&logs).filter(|(_, node)| !node.meta.xattrs.is_empty());
+    for path in listed.map(|(path, _)| path.clone()).collect::<Vec<_>>() {
+        if let Some(node) = tree.get_mut(&path) {
+            node.meta.xattrs.retain(|name, _| !name.starts_with(b"system.posix_acl_"));
+        }
     }
     let machine: TreePath = "/etc/machine-id".parse()?;
     if tree.get(&machine).is_some_and(is_file) {

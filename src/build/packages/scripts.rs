@@ -44,7 +44,7 @@ if [ -x "$update" ]; then
     printf '#!/bin/sh\nexit 0\n' > "$update"
     chmod 0755 "$update"
 fi
-dpkg --configure -a
+dpkg --configure -a --abort-after=1
 if [ -x "$update.real" ]; then
     mv -f "$update.real" "$update"
     for modules in /lib/modules/*; do
