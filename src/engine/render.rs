@@ -121,7 +121,8 @@ pub fn render(
     let network = request.network.as_deref();
     let upgrade = Upgrade::Nothing;
     let packages = Packages { store, network, reporter, lock, path: &path, locked, upgrade: &upgrade };
-    let bundles = packages.look_up(&recipes.iter().collect::<Vec<_>>())?;
+    let others = super::lock::other_architectures(&library, &requests, &recipes)?;
+    let bundles = packages.look_up(&recipes.iter().chain(&others).collect::<Vec<_>>())?;
     let (grounds, given) = grounds(request, &mut recipes, &bases)?;
     for recipe in &recipes {
         hand_over(&packages.locked(recipe, &bundles)?)?;
@@ -167,7 +168,9 @@ fn hand_over(packages: &[(LockedPackage, PathBuf)]) -> Result<(), Error> {
     if packages.is_empty() {
         return Ok(());
     }
-    Err(Error::usage("this build of layerforge chooses, locks and fetches packages, but does not put them into trees yet"))
+    Err(Error::usage(
+        "this build of layerforge chooses, locks and fetches packages, but does not put them into trees yet",
+    ))
 }
 
 /// Refuses targets that would be written into one folder: each would wait for the other.

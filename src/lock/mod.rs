@@ -345,8 +345,7 @@ impl Target {
             let target = name.to_owned();
             Difference { target, what, locked, wanted }
         };
-        let count =
-            |architecture: &str, bundle: &Bundle| Some(format!("{} for {architecture}", bundle.packages.len()));
+        let count = |architecture: &str, bundle: &Bundle| Some(format!("{} for {architecture}", bundle.packages.len()));
         for (architecture, bundle) in &wanted.bundle {
             let Some(locked) = self.bundle.get(architecture) else {
                 differences.push(differ("bundled packages", None, count(architecture, bundle)));
@@ -491,7 +490,8 @@ mod tests {
 
     #[test]
     fn the_text_of_bundled_packages_reads_back() {
-        let lock = bundled(&[("libc6", "2.41-12", "nginx depends on libc6 >= 2.38"), ("nginx", "1.26.3-3", "requested")]);
+        let lock =
+            bundled(&[("libc6", "2.41-12", "nginx depends on libc6 >= 2.38"), ("nginx", "1.26.3-3", "requested")]);
         insta::assert_snapshot!(lock.to_text());
         let folder = tempfile::tempdir().unwrap();
         let path = folder.path().join("web.lock");

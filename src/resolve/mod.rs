@@ -38,8 +38,8 @@ use rayon::prelude::*;
 pub use library::{LayerSource, Library, ProfileSource};
 pub use oci::{OciOutput, default_oci};
 pub use output::{
-    Bundling, ConfextOutput, ImageOutput, Outputs, PortableOutput, ReleaseMatch, RootfsOutput, SysextOutput, default_confext,
-    default_portable, default_rootfs, default_sysext,
+    Bundling, ConfextOutput, ImageOutput, Outputs, PortableOutput, ReleaseMatch, RootfsOutput, SysextOutput,
+    default_confext, default_portable, default_rootfs, default_sysext,
 };
 pub use packages::{Answer, Bundled, PackageSettings, PathRule, VersionComparison, VersionWish};
 pub use recipe::{

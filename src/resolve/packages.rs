@@ -268,7 +268,10 @@ fn path_pattern(text: &str) -> Result<String, String> {
     if (text.starts_with('/') || text.starts_with('*')) && !text.contains(['\n', '\0']) {
         return Ok(text.to_owned());
     }
-    Err(format!("`{}` fits no path: expected a pattern that begins with `/`, such as `/usr/share/info/*`", text.escape_debug()))
+    Err(format!(
+        "`{}` fits no path: expected a pattern that begins with `/`, such as `/usr/share/info/*`",
+        text.escape_debug()
+    ))
 }
 
 fn locale(text: &str) -> Result<String, String> {

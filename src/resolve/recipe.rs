@@ -70,9 +70,10 @@ pub struct Requirements {
 impl Recipe {
     /// Returns what is asked of the packages that outputs carry; nothing when none does.
     pub fn bundled(&self) -> Option<Bundled> {
-        self.outputs.bundled.any().then(|| {
-            Bundled::of(&self.packages, self.package_settings.clone(), self.package_sources.clone())
-        })
+        self.outputs
+            .bundled
+            .any()
+            .then(|| Bundled::of(&self.packages, self.package_settings.clone(), self.package_sources.clone()))
     }
 
     /// Returns what the recipe asks of the outside world.

@@ -75,7 +75,8 @@ fn release(root: &Path) -> Option<(String, String)> {
 fn entries(root: &Path) -> Vec<Entry> {
     let folder = root.join("etc/apt");
     let parts = folder.join("sources.list.d");
-    let mut names: Vec<PathBuf> = fs::list(&parts).unwrap_or_default().into_iter().map(|name| parts.join(name)).collect();
+    let mut names: Vec<PathBuf> =
+        fs::list(&parts).unwrap_or_default().into_iter().map(|name| parts.join(name)).collect();
     names.sort();
     let mut entries = Vec::new();
     for path in std::iter::once(folder.join("sources.list")).chain(names) {
@@ -121,7 +122,8 @@ fn stanzas(text: &str) -> Vec<Entry> {
     while let Ok(true) = reader.next(&mut stanza) {
         let get = |name: &str| stanza.get(name).map(|value| String::from_utf8_lossy(value).into_owned());
         let words = |name| get(name).unwrap_or_default().split_whitespace().map(str::to_owned).collect::<Vec<_>>();
-        let disabled = get("Enabled").is_some_and(|value| matches!(&*value.to_lowercase(), "no" | "false" | "off" | "0"));
+        let disabled =
+            get("Enabled").is_some_and(|value| matches!(&*value.to_lowercase(), "no" | "false" | "off" | "0"));
         if !disabled && words("Types").iter().any(|kind| kind == "deb") {
             entries.push(Entry {
                 addresses: words("URIs"),
@@ -148,10 +150,14 @@ mod tests {
     fn both_forms_are_read() {
         let entry = |line: &str| one_line(line);
         let plain = entry("deb http://a.example/debian bookworm main contrib # here").unwrap();
-        assert_eq!((plain.addresses.as_slice(), plain.components.len()), (&["http://a.example/debian".to_owned()][..], 2));
+        assert_eq!(
+            (plain.addresses.as_slice(), plain.components.len()),
+            (&["http://a.example/debian".to_owned()][..], 2)
+        );
         let signed = entry("deb [arch=amd64 signed-by=/k.gpg] http://a.example/ bookworm main").unwrap();
         assert_eq!(signed.signed_by.as_deref(), Some("/k.gpg"));
-        for line in ["", "# deb http://a.example b c", "deb-src http://a.example b c", "deb http://a.example", "deb [x"] {
+        for line in ["", "# deb http://a.example b c", "deb-src http://a.example b c", "deb http://a.example", "deb [x"]
+        {
             assert_eq!(entry(line), None, "{line}");
         }
         let text = "# a comment\nTypes: deb deb-src\nURIs: http://a.example/debian\n# inside\nSuites: bookworm \
