@@ -57,7 +57,7 @@ const FILES: [(&str, &str); 8] = [
         "layers/NAME/files/",
         "Files for every distribution; files.DISTRO/ holds those for one. NAME.j2 is rendered to NAME.",
     ),
- (
+    (
         "~/.config/layerforge/mirrors.toml",
         "Mirrors of sources of packages: debian = [\"https://mirror.example.org/debian\"].",
     ),
@@ -163,7 +163,12 @@ fn entry(argument: &Arg, page: &mut String) {
     let mut term = names.join(", ");
     let takes_value = argument.is_positional() || argument.get_action().takes_values();
     for name in argument.get_value_names().unwrap_or_default().iter().filter(|_| takes_value) {
-        let _ = write!(term, "{}\\fI{}\\fR", if term.is_empty() { "" } else { " " }, escaped(name));
+        let name = format!("\\fI{}\\fR", escaped(name));
+        let _ = match (term.is_empty(), argument.is_require_equals_set()) {
+            (true, _) => write!(term, "{name}"),
+            (false, false) => write!(term, " {name}"),
+            (false, true) => write!(term, "[={name}]"),
+        };
     }
     let mut words = vec![escaped(&text_of(argument.get_help()))];
     let values: Vec<_> = argument.get_possible_values();

@@ -7,8 +7,8 @@ use std::time::{SystemTime, UNIX_EPOCH};
 
 use url::Url;
 
-use crate::fetch::{Fetcher, HttpTransport, Proxies, Settings};
 use crate::error::Error;
+use crate::fetch::{Fetcher, HttpTransport, Proxies, Settings};
 use crate::fs;
 use crate::packages;
 use crate::registry::{Client, ClientSettings, CredentialFiles, Mirrors};

@@ -144,6 +144,10 @@ impl Error {
             Self::Signature { source: SignatureError::NoPassphrase, .. } => {
                 Some("give it with `--passphrase-file FILE` or in `LAYERFORGE_PASSPHRASE`".into())
             }
+            Self::Packages(error) if error.is_gone() => Some(
+                "mirrors keep the newest versions only: `layerforge lock --upgrade` takes those; a `snapshot` keeps old ones"
+                    .into(),
+            ),
             Self::Lock(LockError::Malformed { .. }) => {
                 Some("`layerforge lock` makes it anew; of one that can be read, packages keep their versions".into())
             }

@@ -71,6 +71,14 @@ pub enum PackageError {
     /// A package of a folder is not made as packages are.
     #[error(transparent)]
     Archive(#[from] ArchiveError),
+    /// A package of a lock cannot be fetched.
+    #[error("{}", of_package(package, source))]
+    Package {
+        /// The package, with its version.
+        package: String,
+        /// Why not.
+        source: FetchError,
+    },
     /// Something cannot be fetched.
     #[error(transparent)]
     Fetch(#[from] FetchError),
@@ -94,12 +102,30 @@ impl PackageError {
         )
     }
 
+    /// Tells whether a package of a lock is at none of its mirrors any more.
+    pub fn is_gone(&self) -> bool {
+        let gone = |error: &FetchError| matches!(error.status(), Some(404 | 410));
+        match self {
+            Self::Package { source: FetchError::Nowhere { failures, .. }, .. } => failures.iter().all(gone),
+            Self::Package { source, .. } => gone(source),
+            _ => false,
+        }
+    }
+
     /// Returns the failures at each of several addresses as one; that of the only one as it is.
     pub(super) fn of_source(source_name: &str, mut failures: Vec<Self>) -> Self {
         match failures.len() {
             1 => failures.remove(0),
             _ => Self::Source { source_name: source_name.to_owned(), failures },
         }
+    }
+}
+
+fn of_package(package: &str, failure: &FetchError) -> String {
+    match failure {
+        // It names what was to be fetched.
+        FetchError::Nowhere { .. } => failure.to_string(),
+        other => format!("{package} cannot be fetched: {other}"),
     }
 }
 

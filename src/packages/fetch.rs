@@ -1,17 +1,23 @@
-//! Packages of a lock as files in the store.
+//! What is elsewhere, as files in the store: packages of a lock, and what repositories say of themselves.
 
 use std::path::PathBuf;
+
+use url::Url;
 
 use super::error::PackageError;
 use super::means::{Means, Together};
 use super::mirrors::file_of;
+use crate::digest::{Digest, Hasher};
 use crate::distro::Distro;
-use crate::fetch::{Download, Headers, parallel};
+use crate::fetch::{Download, FetchError, Headers, parallel};
+use crate::fs;
 use crate::lock::LockedPackage;
 use crate::resolve::{PackageSource, target_name};
 
 /// How many packages are fetched at once.
 const AT_ONCE: usize = 8;
+/// The most bytes of a small file: a Release file with its signatures has some hundred thousand.
+const LARGEST: u64 = 16 << 20;
 
 /// Fetches packages that come from `sources`; what is there already, or in part, is not fetched again. The files have the
 /// order of the packages, and the digests that they say.
@@ -29,7 +35,8 @@ pub fn fetch(
     let work = format!("fetch packages for {}", target_name(distro));
     let together = Together::new(means.reporter, work, packages.iter().map(|package| package.size).sum());
     let files = parallel(&downloads, AT_ONCE, |download| {
-        means.network.fetcher.download(means.store, download, &together).map_err(PackageError::from)
+        let fetched = means.network.fetcher.download(means.store, download, &together);
+        fetched.map_err(|error| PackageError::Package { package: download.what.clone(), source: error })
     });
     together.finish();
     files
@@ -53,4 +60,34 @@ fn download(
         length: Some(package.size),
         limit: package.size,
     })
+}
+
+/// Gets a small file that changes where it is, such as what is signed of an index, and its digest. It is kept for those who
+/// have no network later.
+///
+/// # Errors
+/// When it cannot be had, or not be kept.
+pub(super) fn latest(url: &Url, means: &Means<'_>) -> Result<(Digest, Vec<u8>), PackageError> {
+    let mut note = Hasher::new();
+    note.field(b"the last file at");
+    note.field(url.as_str().as_bytes());
+    let note = note.finish().0;
+    match means.network.fetcher.bytes(url, &Headers::new(), LARGEST) {
+        Ok(bytes) => {
+            let digest = means.store.keep_download(&bytes)?;
+            if url.scheme() != "file" {
+                means.store.keep_note(&note, &digest.hex())?;
+            }
+            Ok((digest, bytes))
+        }
+        Err(error @ FetchError::Offline { .. }) => {
+            let digest = means.store.note(&note).and_then(|hex| format!("sha256:{hex}").parse::<Digest>().ok());
+            let path = digest.map(|digest| means.store.downloaded(&digest)).transpose()?.flatten();
+            match (digest, path) {
+                (Some(digest), Some(path)) => Ok((digest, fs::read(&path)?)),
+                _ => Err(error.into()),
+            }
+        }
+        Err(error) => Err(error.into()),
+    }
 }

@@ -164,7 +164,10 @@ fn packages_are_chosen_and_fetched() {
     let why: Vec<_> = bundle.packages.iter().map(|package| package.why.as_str()).collect();
     assert_eq!(why, ["requested", "app depends on lib >= 1"]);
     let source = &bundle.sources[0];
-    assert_eq!((source.name.as_str(), source.suite.as_str(), source.date, source.trusted), ("test", "test", Some(NOW - 3600), true));
+    assert_eq!(
+        (source.name.as_str(), source.suite.as_str(), source.date, source.trusted),
+        ("test", "test", Some(NOW - 3600), true)
+    );
     assert_eq!(bundle.asked, world.bundled.digest());
     let asked = world.server.asked();
     assert!(asked.iter().any(|url| url.contains("/by-hash/SHA256/")), "{asked:?}");
@@ -296,7 +299,10 @@ fn sources_are_preferred_by_their_priority() {
     assert_eq!(versions(&world.first().unwrap()), ["app 1", "lib 1"], "it is not for everybody");
     world.bundled.sources[1].priority = Some(500);
     let bundle = world.first().unwrap();
-    assert_eq!((versions(&bundle), bundle.packages[0].source.as_str()), (vec!["app 2".into(), "lib 2".into()], "other"));
+    assert_eq!(
+        (versions(&bundle), bundle.packages[0].source.as_str()),
+        (vec!["app 2".into(), "lib 2".into()], "other")
+    );
     world.bundled.sources[1].priority = Some(400);
     assert_eq!(versions(&world.first().unwrap()), ["app 1", "lib 1"]);
     world.bundled.sources[0].priority = Some(-1);
@@ -357,6 +363,7 @@ fn other_families_say_so() {
     world.distro.family = crate::spec::Family::Apt;
     world.bundled.sources.clear();
     assert!(matches!(world.first(), Err(PackageError::NoSources { .. })));
-    world.bundled.sources = vec![PackageSource { keys: Keys::Archive("devuan-keyring".into()), ..source("x", &[BASE]) }];
+    world.bundled.sources =
+        vec![PackageSource { keys: Keys::Archive("devuan-keyring".into()), ..source("x", &[BASE]) }];
     assert!(world.first().unwrap_err().to_string().contains("name a file of them with `signed_by`"));
 }

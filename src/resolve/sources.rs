@@ -8,7 +8,7 @@ use url::Url;
 use super::names;
 use super::resolver::Resolver;
 use crate::digest::Digest;
-use crate::spec::{Conditional, FolderEntryKind, Import, Located, Name, Place, Problem, SourceTable};
+use crate::spec::{Conditional, Family, FolderEntryKind, Import, Located, Name, Place, Problem, SourceTable};
 
 /// A repository of packages.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -199,7 +199,12 @@ impl Resolver<'_> {
         let mut files = Vec::new();
         for entry in self.found(walked, directory)? {
             let (Ok(name), FolderEntryKind::File(file)) = (String::from_utf8(entry.path), entry.kind) else { continue };
-            if name.contains('/') || !name.ends_with(".deb") {
+            let is_package = match self.distro.family {
+                Family::Apt => name.ends_with(".deb"),
+                Family::Apk => name.ends_with(".apk"),
+                Family::Pacman => name.contains(".pkg.tar.") && !name.ends_with(".sig"),
+            };
+            if name.contains('/') || !is_package {
                 continue;
             }
             let content = self.project().content(&file).map_err(crate::spec::SpecError::File);

@@ -9,7 +9,7 @@ use crate::build::{self, Body, Means, Neutrals, Product};
 use crate::distro::{Architecture, Wish};
 use crate::event::Silent;
 use crate::plan::{ImageWish, OutputKind, Plan, Step};
-use crate::resolve::{Library, PathRule, Recipe, Request, resolve};
+use crate::resolve::{Bundling, Library, PathRule, Recipe, Request, resolve};
 use crate::spec::{Project, SbomFormat};
 use crate::tree::{Content, DeviceNumber, Kind, Meta, Node};
 
@@ -269,12 +269,12 @@ fn outputs_that_bundle_packages_are_whole() {
     let folder = tempfile::tempdir().unwrap();
     let store = Store::open(&folder.path().join("store")).unwrap();
     let packages = make(&store, &set(vec![package(folder.path(), "a", &[], &["/usr/bin/a=1", COPYRIGHT])], whole()));
-    let recipe = recipe("redis");
+    let mut recipe = recipe("redis");
+    recipe.outputs.bundled = Bundling { rootfs: true, tar: true, portable: false, oci: true };
     let epoch = recipe.profile.epoch;
     let stacked = build::stack(&recipe, &store.archives()).unwrap().with_packages(Arc::new(packages), epoch).unwrap();
     let kinds = [OutputKind::Rootfs, OutputKind::Tar, OutputKind::Oci];
     let mut plan = Plan::of(&recipe, &kinds, ImageWish::default()).unwrap();
-    plan.bundle(&kinds);
     for action in &mut plan.actions {
         if let Step::Oci(output) = &mut action.step {
             output.sbom = vec![SbomFormat::Spdx, SbomFormat::Cyclonedx];

@@ -12,7 +12,8 @@ pub(super) use images::{
     SignArguments, VerifyArguments,
 };
 pub(super) use registries::{
-    LockArguments, NetworkArguments, OutdatedArguments, PullArguments, PushArguments, VendorArguments, WhyPackageArguments,
+    LockArguments, NetworkArguments, OutdatedArguments, PullArguments, PushArguments, VendorArguments,
+    WhyPackageArguments,
 };
 
 use crate::distro::Architecture;

@@ -18,14 +18,13 @@ use crate::fs;
 use crate::lock::LockedSource;
 use crate::packages::choose::{Index, Loaded, Wanted};
 use crate::packages::error::PackageError;
+use crate::packages::fetch::latest;
 use crate::packages::means::{Means, Together};
 use crate::packages::mirrors::file_of;
 use crate::packages::model::{Pool, kept};
 use crate::packages::vendor::Exported;
 use crate::resolve::{Keys, PackageSource, SourceContent};
 
-/// The most bytes of a Release file with its signatures.
-const LARGEST: u64 = 16 << 20;
 /// How many files are fetched at once.
 const AT_ONCE: usize = 8;
 /// What a pool is made by: one that is made otherwise has another number.
@@ -209,7 +208,7 @@ fn export_part(
             });
             let Some((mirror, text)) = found else { return Ok(None) };
             for name in ["InRelease", "Release", "Release.gpg"] {
-                let Ok((digest, _)) = kept_file(&file_of(mirror, &part.path(name)), means) else { continue };
+                let Ok((digest, _)) = latest(&file_of(mirror, &part.path(name)), means) else { continue };
                 let stored = means.store.downloaded(&digest)?;
                 files.extend(stored.map(|path| export(part.path(name), (path, digest))));
             }
@@ -249,7 +248,7 @@ fn signed(
     keys: Option<&Keyring>,
     means: &Means<'_>,
 ) -> Result<(Digest, String), PackageError> {
-    let get = |name: &str| kept_file(&file_of(mirror, &part.path(name)), means);
+    let get = |name: &str| latest(&file_of(mirror, &part.path(name)), means);
     let file = |name: &str| format!("{} {name}", part.label());
     let now = means.network.now;
     match get("InRelease") {
@@ -275,32 +274,6 @@ fn signed(
             Ok((digest, text))
         }
         Err(error) => Err(error),
-    }
-}
-
-/// Gets a small file that changes where it is. It is kept, for those who have no network later.
-fn kept_file(url: &Url, means: &Means<'_>) -> Result<(Digest, Vec<u8>), PackageError> {
-    let mut note = Hasher::new();
-    note.field(b"the last file at");
-    note.field(url.as_str().as_bytes());
-    let note = note.finish().0;
-    match means.network.fetcher.bytes(url, &Headers::new(), LARGEST) {
-        Ok(bytes) => {
-            let digest = means.store.keep_download(&bytes)?;
-            if url.scheme() != "file" {
-                means.store.keep_note(&note, &digest.hex())?;
-            }
-            Ok((digest, bytes))
-        }
-        Err(error @ FetchError::Offline { .. }) => {
-            let digest = means.store.note(&note).and_then(|hex| format!("sha256:{hex}").parse::<Digest>().ok());
-            let path = digest.map(|digest| means.store.downloaded(&digest)).transpose()?.flatten();
-            match (digest, path) {
-                (Some(digest), Some(path)) => Ok((digest, fs::read(&path)?)),
-                _ => Err(error.into()),
-            }
-        }
-        Err(error) => Err(error.into()),
     }
 }
 
