@@ -47,7 +47,8 @@ pub use variables::Setting;
 
 use crate::distro::{self, Distro, Wish};
 use crate::spec::{
-    self, Conditional, DistroTable, Import, Located, Merge, Name, Place, Problem, RuleId, SpecError, Tables, Tier, UserTable,
+    self, Conditional, DistroTable, Import, Located, Merge, Name, Place, Problem, RuleId, SpecError, Tables, Tier,
+    UserTable,
 };
 use resolver::Resolver;
 

@@ -223,7 +223,11 @@ impl SigningKey {
         let key = match info.algorithm.parameters_oid() {
             Ok(P256) => p256::ecdsa::SigningKey::from_pkcs8_der(der).ok().map(Secret::P256),
             Ok(P384) => p384::ecdsa::SigningKey::from_pkcs8_der(der).ok().map(Secret::P384),
-            _ => return Err(wrong("it is neither RSA, ECDSA with P-256 or P-384, nor Ed25519; use a key of one of these kinds")),
+            _ => {
+                return Err(wrong(
+                    "it is neither RSA, ECDSA with P-256 or P-384, nor Ed25519; use a key of one of these kinds",
+                ));
+            }
         };
         key.map(Self).ok_or_else(|| wrong("its numbers do not belong together"))
     }

@@ -105,7 +105,9 @@ pub fn scan_remembering(directory: &Path, memory: &dyn Memory) -> Result<Tree, S
     let nodes: Vec<Option<Result<Node, ScanError>>> = found
         .par_iter()
         .enumerate()
-        .map(|(index, found)| (first_names[index] == index).then(|| read_node(&found.host, &found.stat, (settled, memory))))
+        .map(|(index, found)| {
+            (first_names[index] == index).then(|| read_node(&found.host, &found.stat, (settled, memory)))
+        })
         .collect();
     let mut tree = Tree::new();
     for ((found_here, node), first) in found.iter().zip(nodes).zip(first_names) {

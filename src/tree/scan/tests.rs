@@ -115,7 +115,10 @@ fn a_file_that_changed_since_it_was_found_is_refused() {
     assert!(matches!(error, ScanError::Changed { .. }), "{error}");
     fs::remove_file(&file).unwrap();
     symlink("/etc/passwd", &file).unwrap();
-    assert!(read_content(&file, &stat, (Timestamp::settled(), &Nothing)).is_err(), "a link that took its place is not followed");
+    assert!(
+        read_content(&file, &stat, (Timestamp::settled(), &Nothing)).is_err(),
+        "a link that took its place is not followed"
+    );
 }
 
 #[test]
