@@ -87,7 +87,8 @@ pub fn sign(store: &Store, request: &SignRequest) -> Result<SignReport, Error> {
 /// Signs a layout: blobs first, then the index, so that there is a whole layout at any time.
 fn container(request: &SignRequest, layout: &Layout, signer: &Signer) -> Result<SignReport, Error> {
     let path = &request.image;
-    let failed = |source: SignLayoutError| Error::SignLayout { path: path.display().to_string(), source };
+    let failed =
+        |source: SignLayoutError| Error::SignLayout { path: path.display().to_string(), source: Box::new(source) };
     oci::check(layout).map_err(|error| failed(error.into()))?;
     let signed = cosign::sign_layout(layout, signer).map_err(failed)?;
     match layout.archive() {
@@ -112,7 +113,8 @@ fn container(request: &SignRequest, layout: &Layout, signer: &Signer) -> Result<
 
 /// Writes an archive of a layout anew, beside the old one, which it then takes the place of.
 fn rewrite(path: &Path, archive: &Tree, signed: &SignedLayout) -> Result<(), Error> {
-    let failed = |source: SignLayoutError| Error::SignLayout { path: path.display().to_string(), source };
+    let failed =
+        |source: SignLayoutError| Error::SignLayout { path: path.display().to_string(), source: Box::new(source) };
     let elsewhere =
         |content: &Content| content.source.path() != path && !matches!(content.source, ContentSource::Inline(_));
     if archive.iter().any(|(_, node)| matches!(&node.kind, Kind::Regular(content) if elsewhere(content))) {

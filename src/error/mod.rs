@@ -71,7 +71,7 @@ pub enum Error {
         /// The image.
         path: String,
         /// Why not.
-        source: SignLayoutError,
+        source: Box<SignLayoutError>,
     },
     /// An image cannot be read.
     #[error(transparent)]

@@ -119,7 +119,8 @@ impl HttpTransport {
             .user_agent(concat!("layerforge/", env!("CARGO_PKG_VERSION")))
             .proxy(proxy)
             .tls_config(tls)
-            .timeout_resolve(Some(CONNECT))
+            // No limit for looking up names: with one, ureq makes a thread for each lookup and panics where the system has no
+            // more threads. The system's resolver has limits of its own (resolv.conf(5)).
             .timeout_connect(Some(CONNECT))
             .timeout_per_read(Some(self.settings.idle))
             .timeout_per_write(Some(self.settings.idle))

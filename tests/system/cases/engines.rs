@@ -75,15 +75,13 @@ fn in_containerd(world: &World, docker: &Docker, name: &str, image: &Image) -> O
         command.args(["--address", "/mnt/exec/containerd/containerd.sock", "--namespace", "layerforge"]).args(words);
         run(&mut command)
     };
-    ctr(&["images", "import", "--snapshotter", "native", "/mnt/image.tar"])?;
-    let checked = ctr(&["images", "check", "--snapshotter", "native"])?;
+    ctr(&["images", "import", "/mnt/image.tar"])?;
+    let checked = ctr(&["images", "check"])?;
     if !checked.lines().any(|line| line.starts_with(REFERENCE) && line.contains("complete")) {
         return Err(format!("the image is not whole: {checked}"));
     }
-    let run_it = ["run", "--rm", "--read-only", "--snapshotter", "native", REFERENCE, "hello"];
-    hello(&ctr(&run_it)?)?;
     fs::create_dir_all(shared.join("view")).map_err(explain("make a folder"))?;
-    ctr(&["images", "mount", "--snapshotter", "native", REFERENCE, "/mnt/view"])?;
+    ctr(&["images", "mount", REFERENCE, "/mnt/view"])?;
     let mut pack = docker.beside("tar")?;
     run(pack.args([
         "-C",
@@ -96,6 +94,7 @@ fn in_containerd(world: &World, docker: &Docker, name: &str, image: &Image) -> O
         ".",
     ]))?;
     ctr(&["images", "unmount", "/mnt/view"])?;
+    hello(&ctr(&["run", "--rm", "--read-only", REFERENCE, "hello"])?)?;
     ctr(&["images", "remove", "--sync", REFERENCE])?;
     let root = image.folder.join("view");
     fs::create_dir(&root).map_err(explain("make a folder"))?;

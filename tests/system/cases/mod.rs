@@ -74,6 +74,7 @@ pub(crate) const ALL: &[(&str, Case)] = &[
     ("registries_are_pushed_on_to", registries::pushes_go_on),
     ("registries_that_are_damaged", registries::damaged_registries_are_refused),
     ("registries_and_two_pushes", registries::tags_race),
+    ("registries_and_no_threads", registries::pulls_need_no_threads),
     ("registries_take_attachments", registries::what_is_attached_goes_along),
     ("registries_have_base_images", registries::profiles_stand_on_images),
     ("registries_and_hostile_images", registries::hostile_images_are_contained),

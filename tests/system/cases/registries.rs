@@ -458,3 +458,18 @@ pub(super) fn hostile_images_are_contained(world: &World) -> Outcome {
     let devices = run(program("find").arg(bench.folder.join("hostile")).args(["-type", "b", "-o", "-type", "l"]))?;
     expect(devices.trim().is_empty(), format!("links and devices are in layers only: {devices}"))
 }
+
+/// A pull of a user who may have no more threads: one after the other, without a crash.
+pub(super) fn pulls_need_no_threads(world: &World) -> Outcome {
+    let bench = Bench::new(world, "threads")?;
+    let registry = Registry::start(bench.folder.join("registry"), Kind::Plain)?;
+    let reference = format!("{}/team/web:1", registry.host());
+    bench.push(&reference)?;
+    // The folder of the case and the program may lie where nobody else may look.
+    let home = tempfile::tempdir().map_err(explain("make a folder"))?;
+    let script = "cp \"$1\" \"$2/program\"; chmod 0755 \"$2\" \"$2/program\"; mkdir -m 0777 \"$2/store\"; cd \"$2\"
+        exec setpriv --reuid=65534 --regid=65534 --clear-groups prlimit --nproc=1:1 \"$2/program\" pull \"$3\"";
+    let mut pull = program("sh");
+    pull.args(["-euc", script, "sh", env!("CARGO_BIN_EXE_layerforge")]).arg(home.path()).arg(&reference);
+    run(pull.env("LAYERFORGE_STORE", home.path().join("store")).env("HOME", home.path())).map(drop)
+}
