@@ -1,8 +1,8 @@
 //! System tests: what layerforge renders, built by real engines and run as it is meant to run.
 //!
 //! They need root and what `tests/run` installs: docker, buildah, podman, skopeo, umoci, mmdebstrap, hadolint, graphviz,
-//! librsvg, groff, systemd-nspawn, mkfs.erofs, mksquashfs, sgdisk, sfdisk, openssl, cpio, kmod, docker-registry and
-//! htpasswd. Engines are started, and machines made, when a case needs them. Nothing is skipped: what cannot run has failed. `cargo test --test system -- NAME`
+//! librsvg, groff, systemd-nspawn, mkfs.erofs, mksquashfs, sgdisk, sfdisk, openssl, cpio, kmod, docker-registry,
+//! htpasswd, pacman and makepkg. Engines are started, and machines made, when a case needs them. Nothing is skipped: what cannot run has failed. `cargo test --test system -- NAME`
 //! runs the cases whose name holds NAME.
 
 #![allow(clippy::unwrap_used, reason = "a test that cannot go on has failed")]
