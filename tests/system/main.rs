@@ -2,7 +2,8 @@
 //!
 //! They need root and what `tests/run` installs: docker, buildah, podman, skopeo, umoci, mmdebstrap, hadolint, graphviz,
 //! librsvg, groff, systemd-nspawn, mkfs.erofs, mksquashfs, sgdisk, sfdisk, openssl, cpio, kmod, docker-registry,
-//! apt-utils and htpasswd. Engines are started, and machines made, when a case needs them. Nothing is skipped: what cannot run has failed. `cargo test --test system -- NAME`
+//! apt-utils, htpasswd, pacman and makepkg. Engines are started, and machines made, when a case needs them. Nothing is
+//! skipped: what cannot run has failed. `cargo test --test system -- NAME`
 //! runs the cases whose name holds NAME.
 
 #![allow(clippy::unwrap_used, reason = "a test that cannot go on has failed")]

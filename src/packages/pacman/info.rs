@@ -12,10 +12,10 @@ pub struct Info<'text> {
     pub base: &'text str,
     /// `pkgver`.
     pub version: &'text str,
-    /// `pkgdesc`.
-    pub description: &'text str,
-    /// `url`.
-    pub url: &'text str,
+    /// `pkgdesc`; one that is empty is there all the same.
+    pub description: Option<&'text str>,
+    /// `url`, likewise.
+    pub url: Option<&'text str>,
     /// `builddate`, in seconds since 1970.
     pub built: &'text str,
     /// `packager`.
@@ -84,8 +84,8 @@ impl<'text> Info<'text> {
             "pkgname" => self.name = value,
             "pkgbase" => self.base = value,
             "pkgver" => self.version = value,
-            "pkgdesc" => self.description = value,
-            "url" => self.url = value,
+            "pkgdesc" => self.description = Some(value),
+            "url" => self.url = Some(value),
             "builddate" => self.built = value,
             "packager" => self.packager = value,
             "size" => self.installed_size = value,

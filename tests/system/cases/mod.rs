@@ -10,6 +10,7 @@ mod exposure;
 mod extensions;
 mod oci;
 mod owners;
+mod pacman;
 mod publish;
 mod readers;
 mod registries;
@@ -51,6 +52,9 @@ pub(crate) const ALL: &[(&str, Case)] = &[
     ("owners_and_modes_with_docker", owners::with_docker),
     ("owners_and_modes_with_buildkit", owners::with_buildkit),
     ("owners_and_modes_with_buildah", owners::with_buildah),
+    ("pacman_orders_versions_so", pacman::orders_versions_so),
+    ("pacman_and_a_root_of_ours", pacman::and_a_root_of_ours),
+    ("pacman_keyring_of_arch", pacman::keyring_of_arch),
     ("oci_unpacked_by_umoci", oci::unpacked_by_umoci),
     ("oci_copied_by_skopeo", oci::copied_by_skopeo),
     ("oci_run_by_podman", oci::run_by_podman),

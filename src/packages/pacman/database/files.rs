@@ -36,29 +36,26 @@ pub(super) fn write(tree: &mut Tree, packages: &[Package<'_>], decisions: &Decis
 }
 
 /// Returns what the database says about a package.
-fn desc(package: &Package<'_>, decisions: &Decisions) -> String {
+fn desc<'text>(package: &Package<'text>, decisions: &Decisions) -> String {
     let info = &package.info;
     let mut text = String::new();
-    let some = |value: &'static str| [value];
     put(&mut text, "NAME", &[info.name]);
     put(&mut text, "VERSION", &[info.version]);
-    for (name, value) in [("BASE", info.base), ("DESC", info.description)] {
-        if !value.is_empty() {
-            put(&mut text, name, &[value]);
-        }
-    }
-    // Written even when there is none.
-    put(&mut text, "URL", &[info.url]);
-    for (name, value) in [("ARCH", info.architecture), ("BUILDDATE", info.built)] {
-        if !value.is_empty() {
-            put(&mut text, name, &[value]);
-        }
-    }
-    put(&mut text, "INSTALLDATE", &[&decisions.epoch.to_string()]);
-    for (name, value) in [("PACKAGER", info.packager), ("SIZE", info.installed_size)] {
-        if !value.is_empty() {
-            put(&mut text, name, &[value]);
-        }
+    let some = |value: &'static str| [value];
+    let installed = decisions.epoch.to_string();
+    let there = |value: &'text str| Some(value).filter(|value| !value.is_empty());
+    for (name, value) in [
+        ("BASE", there(info.base)),
+        // These are written even when they are empty.
+        ("DESC", info.description),
+        ("URL", info.url),
+        ("ARCH", there(info.architecture)),
+        ("BUILDDATE", there(info.built)),
+        ("INSTALLDATE", Some(&installed)),
+        ("PACKAGER", there(info.packager)),
+        ("SIZE", there(info.installed_size)),
+    ] {
+        value.into_iter().for_each(|value| put(&mut text, name, &[value]));
     }
     if decisions.automatic.contains(info.name) {
         put(&mut text, "REASON", &some("1"));
