@@ -105,6 +105,7 @@ impl Error {
                 | BuildError::BaseDistro { .. }
                 | BuildError::Lint { .. },
             ) => 3,
+            Self::Build(BuildError::Packages(error)) => error.exit_code(),
             Self::Build(_) | Self::Destination(_) | Self::Manifest { .. } | Self::File(_) => 1,
             Self::Signature { .. } | Self::Sign { .. } | Self::Open(_) => 1,
             Self::Registry(RegistryError::Reference(_)) => 2,
@@ -129,6 +130,7 @@ impl Error {
             Self::Signature { source: SignatureError::NoPassphrase, .. } => {
                 Some("give it with `--passphrase-file FILE` or in `LAYERFORGE_PASSPHRASE`".into())
             }
+            Self::Build(BuildError::Packages(error)) => error.hint(),
             Self::Lock(LockError::Malformed { .. }) => Some("remove it and render again".into()),
             _ => None,
         }

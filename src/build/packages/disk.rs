@@ -77,7 +77,7 @@ pub(super) fn write(tree: &Tree, root: &Path) -> fs::Result<Written> {
         }
     }
     for (path, _) in &directories {
-        rustix::fs::mkdir(&root.join(path.as_path()), Mode::RWXU)
+        rustix::fs::mkdir(root.join(path.as_path()), Mode::RWXU)
             .map_err(fs::Error::on("create", root.join(path.as_path())))?;
     }
     let shares: Vec<_> = directories

@@ -358,8 +358,17 @@ pub(super) fn without_scripts(world: &World) -> Outcome {
     let store = Store::open(&folder.join("store")).map_err(|error| error.to_string())?;
     let maker = PackageMaker::new(&store, &Silent).program(env!("CARGO_BIN_EXE_layerforge"));
     let skipped = PackageSettings { scripts: Scripts::Skip, ..whole() };
-    let made = maker.tree(&debs.set(skipped)).map_err(explain("make a tree"))?;
-    let full = maker.tree(&debs.set(whole())).map_err(explain("make a tree"))?;
+    let timed = |what: &str, settings: PackageSettings| {
+        let start = std::time::Instant::now();
+        let made = maker.tree(&debs.set(settings)).map_err(explain("make a tree"))?;
+        say(&format!("  {what}: {:?}", start.elapsed()));
+        Ok::<_, String>(made)
+    };
+    let made = timed("unpacked, without scripts", skipped.clone())?;
+    let full = timed("known packs, with scripts", whole())?;
+    for settings in [skipped, whole()] {
+        timed("again", settings)?;
+    }
     let (own, other) = (folder.join("own"), folder.join("other"));
     unfold(&made, &own)?;
     unfold(&full, &other)?;
