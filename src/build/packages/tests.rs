@@ -229,7 +229,12 @@ fn a_folder_is_read_again_where_it_changed() {
     let root = folder.path().join("root");
     let mut tree = files(&["/etc/same=same", "/etc/edited=1234", "/etc/gone=x", "/l>etc", "/d/"]);
     tree.link(path("/d/same"), &path("/etc/same")).unwrap();
-    tree.get_mut(&path("/etc/same")).unwrap().meta.mode = 0o4755;
+    let note = |tree: &mut Tree| {
+        let meta = &mut tree.get_mut(&path("/etc/same")).unwrap().meta;
+        meta.mode = 0o4755;
+        meta.xattrs.insert((*b"user.note").into(), (*b"of a package").into());
+    };
+    note(&mut tree);
     let written = disk::write(&tree, &root).unwrap();
     let unchanged = disk::read(&root, (&tree, &written), &[], 500).unwrap();
     assert_eq!(crate::tree::diff(&tree, &unchanged), []);
@@ -251,7 +256,7 @@ fn a_folder_is_read_again_where_it_changed() {
     let read = disk::read(&root, (&tree, &written), &[fact], 500).unwrap();
     let mut expected = files(&["/etc/same=same", "/etc/edited=5678", "/etc/new=new", "/l>etc", "/d/"]);
     expected.link(path("/d/same"), &path("/etc/same")).unwrap();
-    expected.get_mut(&path("/etc/same")).unwrap().meta.mode = 0o4755;
+    note(&mut expected);
     expected.get_mut(&path("/etc/new")).unwrap().meta = Meta { uid: 1, gid: 2, ..Meta::root_owned(0o640, 500) };
     expected.get_mut(&path("/etc")).unwrap().meta.mtime = 500;
     assert_eq!(crate::tree::diff(&expected, &read), []);

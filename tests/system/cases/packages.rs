@@ -373,6 +373,16 @@ pub(super) fn without_scripts(world: &World) -> Outcome {
     unfold(&made, &own)?;
     unfold(&full, &other)?;
     content(&own)?;
+    let bare =
+        maker.tree(&debs.set(PackageSettings { distroless: true, ..whole() })).map_err(explain("make a tree"))?;
+    let distroless = folder.join("distroless");
+    unfold(&bare, &distroless)?;
+    run(program("chroot").arg(&distroless).args(["/usr/bin/cat", "/var/lib/dpkg/status.d/libc6"]))?;
+    for gone in ["usr/bin/dpkg", "usr/bin/apt-get", "usr/bin/sh", "usr/bin/bash", "var/lib/dpkg/status"] {
+        if distroless.join(gone).symlink_metadata().is_ok() {
+            return Err(format!("`{gone}` is in a tree without package manager and shells"));
+        }
+    }
     let (own, other) = (look(&own)?, look(&other)?);
     let mut differences = Vec::new();
     for (path, seen) in &other {
