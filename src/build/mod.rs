@@ -231,13 +231,19 @@ pub enum BuildError {
     NoPackages,
     /// The packages could not be put together.
     #[error(transparent)]
-    Packages(#[from] packages::PackagesError),
+    Packages(Box<packages::PackagesError>),
     /// A file of the cache could not be read or written.
     #[error(transparent)]
     File(#[from] crate::fs::Error),
     /// A deployment file could not be written from the recipe.
     #[error(transparent)]
     Deploy(#[from] DeployError),
+}
+
+impl From<packages::PackagesError> for BuildError {
+    fn from(error: packages::PackagesError) -> Self {
+        Self::Packages(Box::new(error))
+    }
 }
 
 /// A finding on one line: `SX13 /usr/lib: mode 0700`.

@@ -118,6 +118,7 @@ impl Error {
                 | BuildError::BaseDistro { .. }
                 | BuildError::Lint { .. },
             ) => 3,
+            Self::Build(BuildError::Packages(error)) => error.exit_code(),
             Self::Build(_) | Self::Destination(_) | Self::Manifest { .. } | Self::File(_) => 1,
             Self::Signature { .. } | Self::Sign { .. } | Self::SignLayout { .. } | Self::Open(_) => 1,
             Self::Registry(RegistryError::Reference(_)) => 2,
@@ -144,6 +145,7 @@ impl Error {
             Self::Signature { source: SignatureError::NoPassphrase, .. } => {
                 Some("give it with `--passphrase-file FILE` or in `LAYERFORGE_PASSPHRASE`".into())
             }
+            Self::Build(BuildError::Packages(error)) => error.hint(),
             Self::Packages(error) if error.is_gone() => Some(
                 "mirrors keep the newest versions only: `layerforge lock --upgrade` takes those; a `snapshot` keeps old ones"
                     .into(),

@@ -44,11 +44,17 @@ pub(super) fn facts(tree: &Tree) -> Vec<Fact> {
     let fact = |(path, node): (&TreePath, &Node)| {
         let device = special(node)?;
         let text = |name: &[u8]| String::from_utf8_lossy(name).into_owned();
-        let xattrs = node.meta.xattrs.iter().map(|(name, value)| (text(name), value.to_vec()));
+        let xattrs = node.meta.xattrs.iter().filter(|(name, _)| is_fact(name));
+        let xattrs = xattrs.map(|(name, value)| (text(name), value.to_vec()));
         let Meta { mode, uid, gid, .. } = node.meta;
         Some(Fact { path: path.clone(), mode, uid, gid, device, xattrs: xattrs.collect() })
     };
     tree.iter().filter_map(fact).collect()
+}
+
+/// Tells whether a sandbox knows of an extended attribute; no script looks at others.
+fn is_fact(name: &[u8]) -> bool {
+    name == b"security.capability" || name.starts_with(b"system.posix_acl_")
 }
 
 fn device(kind: &Kind) -> Option<Device> {
@@ -77,7 +83,7 @@ pub(super) fn write(tree: &Tree, root: &Path) -> fs::Result<Written> {
         }
     }
     for (path, _) in &directories {
-        rustix::fs::mkdir(&root.join(path.as_path()), Mode::RWXU)
+        rustix::fs::mkdir(root.join(path.as_path()), Mode::RWXU)
             .map_err(fs::Error::on("create", root.join(path.as_path())))?;
     }
     let shares: Vec<_> = directories
@@ -252,13 +258,19 @@ fn meta(found: &Found, fact: Option<&Fact>, written: &Written, before: Option<&N
     };
     let mode = u16::try_from(found.stamp.mode & 0o7777).unwrap_or_default();
     let mut meta = Meta::root_owned(if link { 0o777 } else { mode }, mtime);
+    let file = written.stamps.get(&found.path).is_some_and(|stamp| stamp.inode == found.stamp.inode);
+    if let Some(before) = before.filter(|_| file) {
+        // They were never on disk.
+        meta.xattrs = before.meta.xattrs.clone();
+        meta.xattrs.retain(|name, _| !is_fact(name));
+    }
     if let Some(fact) = fact {
         (meta.uid, meta.gid) = (fact.uid, fact.gid);
         if !link {
             meta.mode = fact.mode;
         }
         let xattrs = fact.xattrs.iter();
-        meta.xattrs = xattrs.map(|(name, value)| (name.as_bytes().into(), value.as_slice().into())).collect();
+        meta.xattrs.extend(xattrs.map(|(name, value)| (name.as_bytes().into(), value.as_slice().into())));
     }
     meta
 }

@@ -106,6 +106,16 @@ pub enum PackagesError {
 }
 
 impl PackagesError {
+    /// Returns the exit code of the program: by whose fault it is.
+    pub fn exit_code(&self) -> u8 {
+        match self {
+            Self::Pattern { .. } | Self::Answer { .. } | Self::Account { .. } | Self::NoDpkg { .. } => 3,
+            Self::Family(_) | Self::Database(_) => 4,
+            Self::Archive(ArchiveError::Other { .. }) => 5,
+            _ => 1,
+        }
+    }
+
     /// Returns what mends it, where that is known.
     pub fn hint(&self) -> Option<String> {
         match self {

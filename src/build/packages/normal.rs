@@ -88,7 +88,7 @@ fn age_passwords(tree: &mut Tree, path: &TreePath, epoch: i64) -> Result<(), Pac
     let Some(node) = tree.get_mut(path) else { return Ok(()) };
     let Kind::Regular(content) = &node.kind else { return Ok(()) };
     let Some(bytes) = content.read(SHADOW_BYTES)? else { return Ok(()) };
-    let day = (epoch / DAY > 0).then(|| (epoch / DAY).to_string()).unwrap_or_default();
+    let day = if epoch < DAY { String::new() } else { (epoch / DAY).to_string() };
     let mut text = Vec::with_capacity(bytes.len());
     for line in bytes.split_inclusive(|&byte| byte == b'\n') {
         let mut fields: Vec<&[u8]> = line.split(|&byte| byte == b':').collect();

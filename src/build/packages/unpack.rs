@@ -65,8 +65,11 @@ pub(super) fn together(set: &PackageSet, store: &Store) -> Result<Together, Pack
     Ok(Together { tree, packages })
 }
 
+/// A path, and what a link there holds.
+type Link = (TreePath, Box<[u8]>);
+
 /// Returns the links of a merged `/usr` that no package has, as far as packages have something behind them.
-fn links(set: &PackageSet, packages: &[Unpacked]) -> Result<Vec<(TreePath, Box<[u8]>)>, PackagesError> {
+fn links(set: &PackageSet, packages: &[Unpacked]) -> Result<Vec<Link>, PackagesError> {
     let mut links = Vec::new();
     for (path, target) in &set.links {
         let path: TreePath = path.parse()?;

@@ -358,12 +358,31 @@ pub(super) fn without_scripts(world: &World) -> Outcome {
     let store = Store::open(&folder.join("store")).map_err(|error| error.to_string())?;
     let maker = PackageMaker::new(&store, &Silent).program(env!("CARGO_BIN_EXE_layerforge"));
     let skipped = PackageSettings { scripts: Scripts::Skip, ..whole() };
-    let made = maker.tree(&debs.set(skipped)).map_err(explain("make a tree"))?;
-    let full = maker.tree(&debs.set(whole())).map_err(explain("make a tree"))?;
+    let timed = |what: &str, settings: PackageSettings| {
+        let start = std::time::Instant::now();
+        let made = maker.tree(&debs.set(settings)).map_err(explain("make a tree"))?;
+        say(&format!("  {what}: {:?}", start.elapsed()));
+        Ok::<_, String>(made)
+    };
+    let made = timed("unpacked, without scripts", skipped.clone())?;
+    let full = timed("known packs, with scripts", whole())?;
+    for settings in [skipped, whole()] {
+        timed("again", settings)?;
+    }
     let (own, other) = (folder.join("own"), folder.join("other"));
     unfold(&made, &own)?;
     unfold(&full, &other)?;
     content(&own)?;
+    let bare =
+        maker.tree(&debs.set(PackageSettings { distroless: true, ..whole() })).map_err(explain("make a tree"))?;
+    let distroless = folder.join("distroless");
+    unfold(&bare, &distroless)?;
+    run(program("chroot").arg(&distroless).args(["/usr/bin/cat", "/var/lib/dpkg/status.d/libc6"]))?;
+    for gone in ["usr/bin/dpkg", "usr/bin/apt-get", "usr/bin/sh", "usr/bin/bash", "var/lib/dpkg/status"] {
+        if distroless.join(gone).symlink_metadata().is_ok() {
+            return Err(format!("`{gone}` is in a tree without package manager and shells"));
+        }
+    }
     let (own, other) = (look(&own)?, look(&other)?);
     let mut differences = Vec::new();
     for (path, seen) in &other {
@@ -399,22 +418,31 @@ pub(super) fn contained(world: &World) -> Outcome {
     let listener = std::net::TcpListener::bind("127.0.0.1:0").map_err(explain("listen"))?;
     let port = listener.local_addr().map_err(explain("listen"))?.port();
     let victim = victim.display();
+    // Each thing that works is an exit code.
     let escape = format!(
-        "#!/bin/bash\ncat {victim}/secret && exit 1\nmkdir -p {victim} && echo hacked > {victim}/secret\n\
-         (exec 3<>/dev/tcp/127.0.0.1/{port}) 2>/dev/null && exit 2\n\
-         echo b > /proc/sysrq-trigger && exit 3\nmount -t proc proc /mnt 2>/dev/null && exit 4\nkill -9 $PPID 2>/dev/null\nexit 0\n"
+        "#!/bin/bash\ncat {victim}/secret && exit 1\n(exec 3<>/dev/tcp/127.0.0.1/{port}) 2>/dev/null && exit 2\n\
+         (echo b > /proc/sysrq-trigger) 2>/dev/null && exit 3\nmount -t proc proc /mnt 2>/dev/null && exit 4\n\
+         chroot /proc/1/root true 2>/dev/null && test -e /proc/1/root{victim}/secret && exit 5\n\
+         mkdir -p {victim} && echo hacked > {victim}/secret\nexit 0\n"
     );
     debs.packages.push(own_package(&folder, "escape", &escape)?);
     let store = Store::open(&folder.join("store")).map_err(|error| error.to_string())?;
     let maker = PackageMaker::new(&store, &Silent).program(env!("CARGO_BIN_EXE_layerforge"));
-    let outcome = maker.tree(&debs.set(whole()));
+    maker.tree(&debs.set(whole())).map_err(explain("keep a script in"))?;
     if fs::read_to_string(folder.join("victim/secret")).map_err(explain("read a file"))? != "secret" {
         return Err("a script has written to the host".into());
     }
-    // It has killed the dpkg that ran it: that is an error, and nothing is kept of it.
-    let message = outcome.err().map(|error| error.to_string()).unwrap_or_default();
-    if !message.contains("cannot set the packages up") {
-        return Err(format!("a script that kills dpkg goes unnoticed: {message}"));
+    // One that kills the dpkg that runs it does not go unnoticed.
+    debs.packages.pop();
+    debs.packages.push(own_package(&folder, "killing", "#!/bin/sh\nkill -9 $PPID\nexit 0\n")?);
+    match maker.tree(&debs.set(whole())) {
+        Err(error) if error.to_string().contains("cannot set the packages up") => {}
+        other => {
+            return Err(format!(
+                "a killed dpkg goes unnoticed: {:?}",
+                other.map(drop).map_err(|error| error.to_string())
+            ));
+        }
     }
     debs.packages.pop();
     debs.packages.push(own_package(&folder, "failing", "#!/bin/sh\necho the well is dry >&2\nexit 7\n")?);
