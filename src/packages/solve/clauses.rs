@@ -71,6 +71,8 @@ pub(super) struct Clauses {
     /// The clauses that each package is a candidate of.
     pub(super) uses: Vec<Vec<ClauseId>>,
     pub(super) clashes: Vec<Vec<Clash>>,
+    /// Whether each package may be installed: one version of each name.
+    pub(super) allowed: Vec<bool>,
 }
 
 impl Clauses {
@@ -83,6 +85,7 @@ impl Clauses {
                 ranges: vec![0..0; pool.len()],
                 uses: vec![Vec::new(); pool.len()],
                 clashes: vec![Vec::new(); pool.len()],
+                allowed: pool.ids().map(|id| candidates.allows(id)).collect(),
                 ..Self::default()
             },
             known: vec![false; pool.len()],
@@ -114,7 +117,7 @@ impl Clauses {
         let mut packages = BTreeMap::new();
         for clause in &self.all {
             let Some(first) = clause.candidates.first() else {
-                return Err(Explanation::of(vec![Step::nothing(pool, question, clause)]));
+                return Err(Explanation::of(vec![Step::nothing(pool, question, clause, &self.allowed)]));
             };
             packages.entry(*first).or_insert(clause.owner.reason());
         }
