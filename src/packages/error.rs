@@ -49,7 +49,7 @@ pub enum PackageError {
         /// The source.
         source_name: String,
         /// What is wrong at each address.
-        failures: Vec<PackageError>,
+        failures: Vec<Self>,
     },
     /// A package of the lock is from a source that there is not.
     #[error("the lock takes `{package}` from the source `{source_name}`, which the profile does not have")]

@@ -10,7 +10,7 @@ use std::path::PathBuf;
 use url::Url;
 
 use super::apt::host;
-use crate::distro::Distro;
+use crate::distro::{Architecture, Distro};
 use crate::resolve::{PackageSource, SourceContent};
 use crate::spec::Family;
 
@@ -48,7 +48,12 @@ impl Mirrors {
             (Some(root), Family::Apt) => host::mirrors(root, source, distro),
             _ => Vec::new(),
         };
-        if own.is_empty() { source.mirrors.clone() } else { own }
+        if own.is_empty() {
+            return source.mirrors.clone();
+        }
+        // The mirror of a machine may only have what such machines need.
+        let others = if distro.architecture == Architecture::host() { &[][..] } else { &source.mirrors };
+        own.into_iter().chain(others.iter().cloned()).collect()
     }
 }
 

@@ -38,3 +38,43 @@ pub(super) fn read(path: &Path, files: &[(String, Digest, u64)], architecture: &
     let text = stanzas.into_iter().collect::<Result<Vec<_>, _>>()?.concat();
     Ok(index::parse(&path.display().to_string(), &text, architecture)?)
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::fs;
+    use crate::packages::apt::archive::tests::deb;
+
+    #[test]
+    fn packages_of_a_folder_are_what_they_say() {
+        let folder = tempfile::tempdir().unwrap();
+        let put = |name: &str, control: &str| {
+            let bytes = deb(&[("./control", b'0', 0o644, "", control)], &[]);
+            fs::write_atomic(&folder.path().join(name), &bytes).unwrap();
+            (name.to_owned(), Digest::of(&bytes), bytes.len() as u64)
+        };
+        let files = [
+            put("one.deb", "Package: one\nVersion: 1\nArchitecture: amd64\nDepends: two (>= 2)\n"),
+            put("other.deb", "Package: other\nVersion: 1\nArchitecture: arm64\n"),
+            put("two.deb", "\nPackage: two\nVersion: 2\nArchitecture: all\n\n\n"),
+        ];
+        let pool = read(folder.path(), &files, "amd64").unwrap();
+        let labels: Vec<String> = pool.ids().map(|id| pool.label(id)).collect();
+        assert_eq!(labels, ["one 1", "two 2"], "what is for other machines does not count");
+        let first = pool.ids().next().unwrap();
+        assert_eq!(
+            (pool.shown(pool.package(first).location), pool.digest(first)),
+            ("one.deb".into(), Some(files[0].1))
+        );
+        let error = |change: &dyn Fn(&mut [(String, Digest, u64)])| {
+            let mut files = files.clone();
+            change(&mut files);
+            read(folder.path(), &files, "amd64").unwrap_err().to_string()
+        };
+        assert!(error(&|files| files[0].2 += 1).contains("is not the package that was locked"));
+        assert!(error(&|files| files[0].0 = "missing.deb".into()).contains("missing.deb"));
+        let broken = [put("broken.deb", "no control file")];
+        assert!(read(folder.path(), &broken, "amd64").is_err());
+        assert_ne!(digest(&files), digest(&files[..2]));
+    }
+}

@@ -145,6 +145,8 @@ fn open(part: &Part<'_>, wanted: &Wanted<'_>, means: &Means<'_>) -> Result<(Rele
         let taken = signed.and_then(|(digest, text)| {
             let release = Release::parse(&format!("{} Release", part.label()), &text)?;
             release.check(&expected)?;
+            // One that does not have all that is asked for is no better than one that does not answer.
+            part.indexes(&release, &wanted.distro.native_architecture)?;
             Ok((digest, release))
         });
         match taken {

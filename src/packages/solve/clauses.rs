@@ -110,6 +110,8 @@ pub(super) struct Clauses {
     groups_of: Vec<Vec<u32>>,
     /// Sorted by package.
     pub(super) triggers: Vec<Trigger>,
+    /// Whether each package may be installed: one version of each name.
+    pub(super) allowed: Vec<bool>,
 }
 
 impl Clauses {
@@ -123,6 +125,7 @@ impl Clauses {
                 uses: vec![Vec::new(); pool.len()],
                 clashes: vec![Vec::new(); pool.len()],
                 groups_of: vec![Vec::new(); pool.len()],
+                allowed: pool.ids().map(|id| candidates.allows(id)).collect(),
                 ..Self::default()
             },
             known: vec![false; pool.len()],
@@ -165,7 +168,7 @@ impl Clauses {
         let mut packages = BTreeMap::new();
         for clause in &self.all {
             let Some(first) = clause.choosable().first() else {
-                return Err(Explanation::of(vec![Step::nothing(pool, question, clause)]));
+                return Err(Explanation::of(vec![Step::nothing(pool, question, clause, &self.allowed)]));
             };
             packages.entry(*first).or_insert(clause.owner.reason());
         }

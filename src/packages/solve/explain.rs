@@ -135,14 +135,18 @@ impl fmt::Display for Step {
 
 impl Step {
     /// Returns the link for a clause that no package may satisfy.
-    pub(super) fn nothing(pool: &Pool, question: &Question, clause: &Clause) -> Self {
+    pub(super) fn nothing(pool: &Pool, question: &Question, clause: &Clause, allowed: &[bool]) -> Self {
         let (who, what) = asker(pool, question, clause.owner);
         let mut there = Vec::new();
         for name in names(pool, question, clause.owner) {
             let excluded = question.excluded.contains(&*String::from_utf8_lossy(&name));
             let Some(name) = pool.find(&name) else { continue };
-            let note = if excluded { " (excluded)" } else { "" };
-            there.extend(pool.named(name).map(|id| format!("{}{note}", pool.label(id))));
+            let note = |id: PackageId| match (excluded, allowed[id.index()]) {
+                (true, _) => " (excluded)",
+                (false, true) => "",
+                (false, false) => " (another version is preferred)",
+            };
+            there.extend(pool.named(name).map(|id| format!("{}{}", pool.label(id), note(id))));
             there.extend(pool.providers(name).iter().map(|(id, version)| {
                 let version = pool.shown(*version);
                 let version = if version.is_empty() { "no version".to_owned() } else { version };
@@ -273,7 +277,7 @@ impl Writer<'_> {
     /// Tells that nothing is left for a clause.
     fn tell_failed(&mut self, clause: &Clause) {
         if clause.candidates.is_empty() {
-            self.steps.push(Step::nothing(self.pool, self.question, clause));
+            self.steps.push(Step::nothing(self.pool, self.question, clause, &self.state.clauses.allowed));
             return;
         }
         for candidate in &clause.candidates {
