@@ -8,7 +8,7 @@ use super::challenge::{Challenge, challenges};
 use super::client::Repository;
 use super::token::{Scopes, Token, TokenServer};
 use super::{Credential, RegistryError};
-use crate::fetch::{Body, Headers, Method, Request, Response, Secret, Transient};
+use crate::fetch::{Body, FetchError, Headers, Method, Request, Response, Secret, Transient};
 use crate::tree::{Content, ContentSource};
 
 /// What was found out about a registry.
@@ -50,9 +50,21 @@ pub(super) struct Ask<'run> {
     pub(super) scopes: Scopes,
 }
 
+/// What a registry says of a manifest one of whose blobs it does not find (distribution-spec, "Error Codes").
+const BLOB_UNKNOWN: &str = "MANIFEST_BLOB_UNKNOWN";
+
 impl Transient for RegistryError {
     fn is_transient(&self) -> bool {
-        matches!(self, Self::Fetch { source, .. } if source.is_transient())
+        match self {
+            Self::Fetch { source, .. } if source.is_transient() => true,
+            // The blobs that a manifest names are sent, or looked for, before it is. A registry may not find one for a moment
+            // while another push brings the same.
+            Self::Fetch { source, .. } => {
+                matches!(&**source, FetchError::Status { detail, .. } if detail.contains(BLOB_UNKNOWN))
+            }
+            Self::NotFound { detail, .. } => detail.contains(BLOB_UNKNOWN),
+            _ => false,
+        }
     }
 
     fn retry_after(&self) -> Option<std::time::Duration> {

@@ -105,10 +105,11 @@ impl Repository<'_> {
         let mut ask = self.ask(Method::Put, &format!("manifests/{under}"))?;
         ask.headers = Headers::new().with("content-type", document.descriptor.media_type.clone());
         ask.payload = Payload::Bytes(&document.bytes);
-        let response = self.call(&ask, &what)?;
-        if !matches!(response.status, 200..=202) {
-            return Err(self.refusal(response, &what));
-        }
+        // What refuses a manifest may pass (see [`RegistryError::is_transient`]).
+        let response = self.client.fetcher.repeat(|_| match self.once(&ask, &what)? {
+            response if matches!(response.status, 200..=202) => Ok(response),
+            response => Err(self.refusal(response, &what)),
+        })?;
         if let Some(digest) = response.headers.get("docker-content-digest").and_then(|digest| digest.parse().ok()) {
             self.same(document.descriptor.digest, digest)?;
         }

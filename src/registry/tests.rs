@@ -35,6 +35,8 @@ struct Fake {
     forgetful: bool,
     /// What is handed out instead of the blobs and manifests that are there.
     lie: Option<Vec<u8>>,
+    /// How many manifests are refused although their blobs are there, as happens while another push brings the same ones.
+    blind: u32,
     /// Puts something under a tag right after it was looked for.
     rival: Option<(String, Vec<u8>)>,
 }
@@ -170,8 +172,10 @@ impl Fake {
         let digest = Digest::of(&bytes);
         if media_type::is_manifest(&kind) {
             let manifest = Manifest::read(&bytes).unwrap();
+            let blind = self.blind > 0;
+            self.blind = self.blind.saturating_sub(1);
             for blob in manifest.layers.iter().chain([&manifest.config]) {
-                if !self.blobs.contains_key(&(repository.clone(), blob.digest)) {
+                if blind || !self.blobs.contains_key(&(repository.clone(), blob.digest)) {
                     return (400, Headers::new(), br#"{"errors":[{"code":"MANIFEST_BLOB_UNKNOWN"}]}"#.to_vec());
                 }
             }
@@ -330,6 +334,17 @@ fn only_what_changed_is_sent() {
     );
     bench.push(&bench.layout(&[b"one", b"new"], &[]), REFERENCE).unwrap();
     assert_eq!((bench.log("HEAD"), bench.log("POST"), bench.log("PUT")), (1, 1, 2), "{:?}", bench.fake().log);
+}
+
+#[test]
+fn a_manifest_is_put_again_while_its_blobs_are_not_found() {
+    let bench = Bench::new();
+    bench.fake().blind = 2;
+    bench.push(&bench.layout(&[b"one"], &[]), REFERENCE).unwrap();
+    assert_eq!(bench.fake().log.iter().filter(|line| line.starts_with("PUT /v2/team/web/manifests/")).count(), 3);
+    bench.fake().blind = u32::MAX;
+    let error = bench.push(&bench.layout(&[b"two"], &[]), REFERENCE).unwrap_err().to_string();
+    assert!(error.contains("MANIFEST_BLOB_UNKNOWN"), "{error}");
 }
 
 #[test]
