@@ -33,7 +33,9 @@ pub enum Right {
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum ClaimError {
     /// Two packages have a file at one path.
-    #[error("both `{one}` and `{other}` have `{path}`, and neither may replace files of the other: exclude one of them")]
+    #[error(
+        "both `{one}` and `{other}` have `{path}`, and neither may replace files of the other: exclude one of them"
+    )]
     Conflict {
         /// The path.
         path: TreePath,

@@ -65,7 +65,14 @@ mod tests {
         assert_eq!(identity.to_string(), "Q1AAECAwQFBgcICQoLDA0ODxAREhM=");
         assert_eq!(Identity::parse(identity.to_string().as_bytes()), Some(identity));
         assert_eq!(identity.hex(), "000102030405060708090a0b0c0d0e0f10111213");
-        for text in ["", "Q1", "Q2AAECAwQFBgcICQoLDA0ODxAREhM=", "Q1AAEC", "Q1AAECAwQFBgcICQoLDA0ODxAREhMU", "Q1!AECAwQFBgcICQoLDA0ODxAREhM="] {
+        for text in [
+            "",
+            "Q1",
+            "Q2AAECAwQFBgcICQoLDA0ODxAREhM=",
+            "Q1AAEC",
+            "Q1AAECAwQFBgcICQoLDA0ODxAREhMU",
+            "Q1!AECAwQFBgcICQoLDA0ODxAREhM=",
+        ] {
             assert_eq!(Identity::parse(text.as_bytes()), None, "{text}");
         }
     }

@@ -121,7 +121,11 @@ mod tests {
             let dependency = Dependency::parse(text.as_bytes()).unwrap();
             let [name, tag, version] =
                 [dependency.name, dependency.tag, dependency.version].map(|bytes| String::from_utf8_lossy(bytes));
-            format!("{}{name};{tag};{};{version}", if dependency.conflict { "!" } else { "" }, dependency.comparison.sign())
+            format!(
+                "{}{name};{tag};{};{version}",
+                if dependency.conflict { "!" } else { "" },
+                dependency.comparison.sign()
+            )
         };
         for (text, expected) in [
             ("a", "a;;;"),

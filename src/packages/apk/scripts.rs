@@ -80,7 +80,8 @@ fn order(packages: &[Package<'_>], world: &[String]) -> Vec<usize> {
     }
     let found = |word: &str| -> Option<usize> {
         let wanted = Dependency::parse(word.as_bytes()).ok().filter(|dependency| !dependency.conflict)?;
-        let fits = |(_, version): &&(usize, &str)| relation::matches(version.as_bytes(), wanted.comparison, wanted.version);
+        let fits =
+            |(_, version): &&(usize, &str)| relation::matches(version.as_bytes(), wanted.comparison, wanted.version);
         serving.get(wanted.name)?.iter().find(fits).map(|(place, _)| *place)
     };
     let mut roots: Vec<&str> = world.iter().map(String::as_str).collect();

@@ -160,7 +160,8 @@ impl Pool {
 
     /// Returns the packages that have or provide a name, first those whose own it is.
     pub fn serving(&self, name: NameId) -> impl Iterator<Item = Candidate> {
-        let provided = |(package, version): &(PackageId, Text)| Candidate { package: *package, version: *version, own: false };
+        let provided =
+            |(package, version): &(PackageId, Text)| Candidate { package: *package, version: *version, own: false };
         self.named(name).map(|id| self.candidate(id)).chain(self.providers(name).iter().map(provided))
     }
 

@@ -97,7 +97,11 @@ impl Candidates {
         if request.comparison == Comparison::Any || pool.named(name).any(|id| self.allows(id) && fits(&id)) {
             return Ok(());
         }
-        let newest = pool.named(name).filter(fits).filter(|id| rules.is_available(*id)).max_by(|one, other| newer(pool, rules, *one, *other));
+        let newest = pool
+            .named(name)
+            .filter(fits)
+            .filter(|id| rules.is_available(*id))
+            .max_by(|one, other| newer(pool, rules, *one, *other));
         match newest {
             Some(id) => self.only(pool, id),
             None if pool.named(name).next().is_some() => {
@@ -123,10 +127,8 @@ impl Candidates {
 /// that have it the first, unless the family leaves the choice.
 fn choose(pool: &Pool, rules: &impl Rules, question: &Question, first: PackageId) -> Vec<PackageId> {
     let versions = pool.named(pool.package(first).name).filter(|id| rules.is_available(*id));
-    let with_priority: Vec<(i32, PackageId)> = versions
-        .map(|id| (priority(pool, rules, question, id), id))
-        .filter(|(priority, _)| *priority >= 0)
-        .collect();
+    let with_priority: Vec<(i32, PackageId)> =
+        versions.map(|id| (priority(pool, rules, question, id), id)).filter(|(priority, _)| *priority >= 0).collect();
     let Some(highest) = with_priority.iter().map(|(priority, _)| *priority).max() else { return Vec::new() };
     let best = with_priority.into_iter().filter(|(priority, _)| *priority == highest).map(|(_, id)| id);
     if rules.keeps_versions() {

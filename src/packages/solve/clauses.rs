@@ -8,7 +8,8 @@ use std::collections::{BTreeMap, VecDeque};
 use super::candidates::Candidates;
 use super::{Explanation, Question, Step, Variant};
 use crate::packages::model::{
-    Candidate, Comparison, NameId, PackageId, Pool, Priority, Qualifier, Reason, Relation, RelationKind, Request, Requirement, Rules,
+    Candidate, Comparison, NameId, PackageId, Pool, Priority, Qualifier, Reason, Relation, RelationKind, Request,
+    Requirement, Rules,
 };
 
 /// The number of a clause.
@@ -329,8 +330,7 @@ impl<R: Rules> Maker<'_, R> {
         let mut active: Vec<PackageId> = Vec::new();
         let mut passive: Vec<PackageId> = Vec::new();
         for candidate in found {
-            let list =
-                if self.rules.may_be_chosen(self.pool, candidate) { &mut active } else { &mut passive };
+            let list = if self.rules.may_be_chosen(self.pool, candidate) { &mut active } else { &mut passive };
             if !list.contains(&candidate.package) {
                 list.push(candidate.package);
             }

@@ -113,7 +113,11 @@ impl fmt::Display for Step {
             }
             Self::AllOut { who, what } => write!(formatter, "{who} {what}, and none of it can be installed"),
             Self::Unchosen { who, what, providers } => {
-                write!(formatter, "{who} {what}, and nothing is taken for that by itself: ask for {}", providers.join(" or "))
+                write!(
+                    formatter,
+                    "{who} {what}, and nothing is taken for that by itself: ask for {}",
+                    providers.join(" or ")
+                )
             }
             Self::Clash { package, what, other } => write!(formatter, "{package} {what}, which rules out {other}"),
             Self::Together { packages } => write!(formatter, "{} cannot be installed together", packages.join(", ")),
@@ -256,7 +260,9 @@ impl Writer<'_> {
 
     fn fired(&mut self, package: PackageId, trigger: &Trigger) {
         let mut names = Vec::new();
-        for condition in trigger.conditions.iter().filter(|condition| condition.relation.kind == RelationKind::InstallIf) {
+        for condition in
+            trigger.conditions.iter().filter(|condition| condition.relation.kind == RelationKind::InstallIf)
+        {
             condition.packages.iter().copied().filter(|id| self.state.is_in(*id)).for_each(|id| self.tell(id));
             names.push(self.pool.relation_label(&condition.relation));
         }
@@ -283,11 +289,7 @@ impl Writer<'_> {
             Discord::Relation(relation) => said(self.pool, &relation),
             Discord::Name(name) => format!("has the name {} to itself", String::from_utf8_lossy(self.pool.name(name))),
         };
-        self.steps.push(Step::Clash {
-            package: self.pool.label(clash.by),
-            what,
-            other: self.pool.label(other),
-        });
+        self.steps.push(Step::Clash { package: self.pool.label(clash.by), what, other: self.pool.label(other) });
     }
 
     fn lesson(&mut self, number: usize) {

@@ -22,9 +22,12 @@ pub(in crate::packages::apk) struct Package<'unpacked> {
 impl<'unpacked> Package<'unpacked> {
     pub(super) fn of(unpacked: &'unpacked Unpacked) -> Result<Self, DatabaseError> {
         let file = |name: &str| unpacked.control_file(name).map_or(&b""[..], |file| &file.bytes);
-        let info = Info::parse(file(".PKGINFO"))
-            .map_err(|reason| DatabaseError::Package { package: "?".into(), reason })?;
-        let fault = || DatabaseError::Package { package: info.name.to_owned(), reason: "it was not unpacked as it should be".into() };
+        let info =
+            Info::parse(file(".PKGINFO")).map_err(|reason| DatabaseError::Package { package: "?".into(), reason })?;
+        let fault = || DatabaseError::Package {
+            package: info.name.to_owned(),
+            reason: "it was not unpacked as it should be".into(),
+        };
         let lines = std::str::from_utf8(file(FILES)).map_err(|_| fault())?;
         let mut lines = lines.lines().map(|line| line.split(' '));
         let mut first = lines.next().ok_or_else(fault)?;

@@ -17,7 +17,7 @@ use crate::packages::model::{Comparison, NewPackage, Pool, PoolBuilder, Qualifie
 use crate::tree::{StreamItem, TarFault, TarStream};
 
 /// The most bytes of one index, decompressed: that of Alpine's largest repository has ten million.
-const LARGEST: u64 = 512 << 20;
+const LARGEST: u64 = 256 << 20;
 /// The most bytes of the archive with signatures.
 const SIGNATURES: u64 = 1 << 20;
 
@@ -25,7 +25,9 @@ const SIGNATURES: u64 = 1 << 20;
 #[derive(Debug, thiserror::Error)]
 pub enum IndexError {
     /// It is of the third format.
-    #[error("`{file}` is an index of the third format of apk (ADB), which is not supported: name a repository that has an `APKINDEX.tar.gz`")]
+    #[error(
+        "`{file}` is an index of the third format of apk (ADB), which is not supported: name a repository that has an `APKINDEX.tar.gz`"
+    )]
     ThirdFormat {
         /// The index.
         file: String,
@@ -266,13 +268,17 @@ impl Parser<'_> {
         let name = record.get(b'P');
         let shown = |text: &[u8]| text[..text.len().min(100)].escape_ascii().to_string();
         let wrong = |letter: u8, words: &str| {
-            (record.field(letter).0, format!("the package `{}` has no valid `{}`: {words}", shown(name), char::from(letter)))
+            (
+                record.field(letter).0,
+                format!("the package `{}` has no valid `{}`: {words}", shown(name), char::from(letter)),
+            )
         };
         if let Some(words) = relation::package_name_fault(name) {
             return Err((record.field(b'P').0, format!("`{}` is no package: {words}", shown(name))));
         }
         let architecture = record.get(b'A');
-        if record.unknown || !architecture.is_empty() && architecture != self.architecture && architecture != b"noarch" {
+        if record.unknown || !architecture.is_empty() && architecture != self.architecture && architecture != b"noarch"
+        {
             return Ok(());
         }
         let version = record.get(b'V');

@@ -44,8 +44,7 @@ impl ApkRules {
     /// When no repository has a tag that is asked for; returns the tag.
     pub fn with_tags(pool: &Pool, tags: &[Tag], wanted: &[(String, String)]) -> Result<Self, String> {
         let tagged: Vec<u16> = tags.iter().map(|tag| tag.source).collect();
-        let mut available: Vec<bool> =
-            pool.ids().map(|id| !tagged.contains(&pool.package(id).source)).collect();
+        let mut available: Vec<bool> = pool.ids().map(|id| !tagged.contains(&pool.package(id).source)).collect();
         let mut preferred = BTreeMap::new();
         let mut queue: Vec<(NameId, u16)> = Vec::new();
         for (name, tag) in wanted {

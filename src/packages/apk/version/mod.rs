@@ -99,9 +99,9 @@ impl<'text> Parts<'text> {
     fn read(&mut self) -> Option<Part<'text>> {
         match self.last {
             None => self.digits_after(b"").map(Part::First),
-            Some(Part::First(_) | Part::Number(_)) => (self.digits_after(b".").map(Part::Number))
-                .or_else(|| self.letter())
-                .or_else(|| self.after_letter()),
+            Some(Part::First(_) | Part::Number(_)) => {
+                (self.digits_after(b".").map(Part::Number)).or_else(|| self.letter()).or_else(|| self.after_letter())
+            }
             Some(Part::Letter(_)) => self.after_letter(),
             Some(Part::Suffix(_)) => self.digits_after(b"").map(Part::SuffixNumber).or_else(|| self.after_letter()),
             Some(Part::SuffixNumber(_)) => self.after_letter(),

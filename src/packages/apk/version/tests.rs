@@ -4,7 +4,18 @@ use super::*;
 /// value, fractions by digits, letters, suffixes before and after a release, revisions.
 const CHAINS: &[&[&str]] = &[
     &["0", "0.1", "0.9", "0.10", "0.11", "1", "1.0", "1.1", "1.2", "1.10", "2", "10", "100"],
-    &["1.0_alpha", "1.0_alpha1", "1.0_alpha2", "1.0_alpha10", "1.0_beta", "1.0_pre", "1.0_pre3", "1.0_rc", "1.0_rc1", "1.0"],
+    &[
+        "1.0_alpha",
+        "1.0_alpha1",
+        "1.0_alpha2",
+        "1.0_alpha10",
+        "1.0_beta",
+        "1.0_pre",
+        "1.0_pre3",
+        "1.0_rc",
+        "1.0_rc1",
+        "1.0",
+    ],
     &["1.0", "1.0_cvs", "1.0_svn", "1.0_git", "1.0_git20240101", "1.0_hg", "1.0_p", "1.0_p1", "1.0_p2", "1.0_p10"],
     &["1.0-r0", "1.0-r1", "1.0-r2", "1.0-r9", "1.0-r10", "1.0_p1-r0", "1.0.1-r0"],
     &["1.0", "1.0-r0", "1.0~abc", "1.0_p1", "1.0a", "1.0.0"],
@@ -18,7 +29,8 @@ const CHAINS: &[&[&str]] = &[
 ];
 
 /// Versions that are equal though they are written differently.
-const EQUAL: &[(&str, &str)] = &[("1", "01"), ("1-r1", "1-r01"), ("1_p1", "1_p01"), ("007", "7"), ("1.0", "1.0"), ("1_rc5", "1_rc05")];
+const EQUAL: &[(&str, &str)] =
+    &[("1", "01"), ("1-r1", "1-r01"), ("1_p1", "1_p01"), ("007", "7"), ("1.0", "1.0"), ("1_rc5", "1_rc05")];
 
 #[test]
 fn versions_are_ordered_by_the_rules() {
@@ -65,7 +77,8 @@ fn what_is_no_version_is_told() {
     for version in ["1", "1.2.3a_rc1_p2~0123abc-r4", "20240101", "1.0_git20240101-r0", "0.0.1_alpha-r0"] {
         assert!(is_valid(version.as_bytes()), "{version}");
     }
-    for version in ["", "a", "1.", "1..2", "1_foo", "1-r", "1-1", "1.0ab", "1~xyz", "1:2", "1.0-r1-r2", "1 2", "1.0_P1"] {
+    for version in ["", "a", "1.", "1..2", "1_foo", "1-r", "1-1", "1.0ab", "1~xyz", "1:2", "1.0-r1-r2", "1 2", "1.0_P1"]
+    {
         assert!(!is_valid(version.as_bytes()), "{version}");
     }
 }

@@ -5,8 +5,8 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use super::selection::Package;
 use super::Decisions;
+use super::selection::Package;
 use crate::packages::apt::archive::Item;
 use crate::packages::claims::ClaimError;
 use crate::tree::{Kind, TreePath};

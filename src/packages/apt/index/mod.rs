@@ -8,10 +8,10 @@ use std::sync::mpsc;
 
 use memchr::memmem;
 
-use crate::packages::compression::Compression;
 use super::control::{ControlError, Field, Reader, Stanza, shown};
 use super::relation::{self, Relations};
 use super::version;
+use crate::packages::compression::Compression;
 use crate::packages::model::{MultiArch, NewPackage, Pool, PoolBuilder, Priority, Qualifier, RelationKind};
 
 /// The bytes that are parsed at a time.

@@ -7,9 +7,9 @@ mod date;
 
 use std::collections::BTreeMap;
 
-use crate::packages::compression::Compression;
 use super::control::{self, ControlError, shown};
 use crate::digest::Digest;
+use crate::packages::compression::Compression;
 
 pub use date::{parse_date, show_date};
 
