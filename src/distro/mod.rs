@@ -12,7 +12,7 @@ use std::str::FromStr;
 
 use serde::Serialize;
 
-pub use keys::archive_keys;
+pub use keys::{ApkKey, apk_keys, archive_keys};
 
 use crate::spec::{
     DistroDocument, DistroTable, FactsTable, Family, Init, KernelVersion, Libc, Located, Merge, Mode, Place, Problem,

@@ -203,7 +203,8 @@ mod tests {
 
     fn made(files: &[(&str, &str)]) -> Result<(String, String), String> {
         let mut tree = Tree::new();
-        let base = [("/etc/passwd", "root:x:0:0::/root:/usr/bin/bash\n"), ("/etc/group", "root:x:0:root\nsys:x:3:bin\n")];
+        let base =
+            [("/etc/passwd", "root:x:0:0::/root:/usr/bin/bash\n"), ("/etc/group", "root:x:0:root\nsys:x:3:bin\n")];
         for (path, text) in base.iter().chain(files) {
             let kind = Kind::Regular(Content::inline(text.as_bytes()));
             tree.insert(path.parse().unwrap(), Node { kind, meta: Meta::root_owned(0o644, 0) }).unwrap();
@@ -218,8 +219,14 @@ mod tests {
     #[test]
     fn accounts_are_made_as_declared() {
         let (passwd, group) = made(&[
-            ("/usr/lib/sysusers.d/b.conf", "u http 33 \"Web server\" /srv/http\nu! git - \"git daemon\" / /usr/bin/git-shell\n"),
-            ("/usr/lib/sysusers.d/a.conf", "# base\ng utmp 997\nu dbus 81\nu one -:utmp\nm http sys\nm one new\nr - 500-900\n"),
+            (
+                "/usr/lib/sysusers.d/b.conf",
+                "u http 33 \"Web server\" /srv/http\nu! git - \"git daemon\" / /usr/bin/git-shell\n",
+            ),
+            (
+                "/usr/lib/sysusers.d/a.conf",
+                "# base\ng utmp 997\nu dbus 81\nu one -:utmp\nm http sys\nm one new\nr - 500-900\n",
+            ),
             ("/etc/sysusers.d/c.conf", "u root 0\n"),
         ])
         .unwrap();

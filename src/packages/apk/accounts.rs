@@ -144,7 +144,9 @@ fn commands(script: &str) -> Vec<Vec<String>> {
                 }
                 (None, '#') if word.is_none() => break,
                 (None, ' ' | '\t') => words.extend(word.take()),
-                (None, ';' | '|' | '&' | '(' | ')' | '{' | '}') if word.as_deref().is_none_or(|word| !word.ends_with('>')) => {
+                (None, ';' | '|' | '&' | '(' | ')' | '{' | '}')
+                    if word.as_deref().is_none_or(|word| !word.ends_with('>')) =>
+                {
                     words.extend(word.take());
                     commands.push(std::mem::take(&mut words));
                 }
@@ -203,7 +205,10 @@ mod tests {
         let (passwd, group, _) = after(script);
         assert_eq!(passwd, "postgres:x:70:70:Postgres user:/var/lib/postgresql:/bin/sh");
         assert_eq!(group, "postgres:x:70:");
-        assert_eq!(after("adduser -SDH one && adduser -SDH two").0, "one:x:100:65533:Linux User,,,:/dev/null:/bin/false\ntwo:x:101:65533:Linux User,,,:/dev/null:/bin/false");
+        assert_eq!(
+            after("adduser -SDH one && adduser -SDH two").0,
+            "one:x:100:65533:Linux User,,,:/dev/null:/bin/false\ntwo:x:101:65533:Linux User,,,:/dev/null:/bin/false"
+        );
     }
 
     #[test]

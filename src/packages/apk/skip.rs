@@ -7,10 +7,10 @@
 //! and `ldconfig` of Alpine does nothing.
 
 use super::accounts;
-use crate::packages::accounts::Accounts;
 use super::database::{DatabaseError, Decisions, settle};
 use super::scripts::{Steps, steps};
 use crate::fs;
+use crate::packages::accounts::Accounts;
 use crate::packages::archive::Unpacked;
 use crate::packages::claims::ClaimError;
 use crate::tree::{Content, Kind, Meta, Node, Tree, TreePath};

@@ -75,6 +75,9 @@ mod tests {
         assert_eq!(world.tags, [("b".to_owned(), "edge".to_owned())]);
         assert_eq!((world.excluded.len(), world.pins[0].priority), (1, -1));
         assert_eq!(world.lines, ["!c", "!d<2", "a", "b@edge>=1"]);
-        assert_eq!(World::parse(["a="]).unwrap_err().to_string(), "`a=` cannot be asked for: expected a version after the sign");
+        assert_eq!(
+            World::parse(["a="]).unwrap_err().to_string(),
+            "`a=` cannot be asked for: expected a version after the sign"
+        );
     }
 }

@@ -158,7 +158,8 @@ mod tests {
         let hook = Hook::parse(HOOK).unwrap();
         assert_eq!(hook.command, ["/bin/sh", "-c", "a b", "c\"d"]);
         assert!(hook.after && hook.needs_targets);
-        let paths = ["usr/lib/sysusers.d/a.conf", "usr/lib/sysusers.d/no.conf", "usr/lib/sysusers.d/d/b.conf"].map(str::to_owned);
+        let paths = ["usr/lib/sysusers.d/a.conf", "usr/lib/sysusers.d/no.conf", "usr/lib/sysusers.d/d/b.conf"]
+            .map(str::to_owned);
         assert_eq!(
             hook.targets(&["bash", "systemd-libs"], &paths).unwrap(),
             ["systemd-libs", "usr/lib/sysusers.d/a.conf", "usr/lib/sysusers.d/d/b.conf"]

@@ -45,7 +45,8 @@ fn path(text: &str) -> Result<TreePath, DatabaseError> {
 }
 
 fn step(package: &str, name: &str, command: &[String]) -> Step {
-    let (program, arguments) = command.split_first().map_or((String::new(), &[][..]), |(first, rest)| (first.clone(), rest));
+    let (program, arguments) =
+        command.split_first().map_or((String::new(), &[][..]), |(first, rest)| (first.clone(), rest));
     Step {
         package: package.to_owned(),
         name: name.to_owned(),
@@ -133,14 +134,18 @@ fn hook_steps(tree: &Tree, packages: &[Package<'_>]) -> Result<Vec<Step>, Databa
         };
         let bytes = content.read(LARGEST)?.ok_or_else(|| fault(format!("the hook `{name}` is too long")))?;
         let text = String::from_utf8_lossy(&bytes);
-        let hook = Hook::parse(&text)
-            .map_err(|(line, words)| fault(format!("in the hook `{name}`, line {line}: {words}")))?;
+        let hook =
+            Hook::parse(&text).map_err(|(line, words)| fault(format!("in the hook `{name}`, line {line}: {words}")))?;
         let targets = hook.targets(&names, &paths);
         let targets = targets.map_err(|target| fault(format!("in the hook `{name}`: `{target}` is no pattern")))?;
         if !hook.after || targets.is_empty() || !depends_are_there(&hook, packages) {
             continue;
         }
-        let input = if hook.needs_targets { targets.iter().map(|target| format!("{target}\n")).collect() } else { String::new() };
+        let input = if hook.needs_targets {
+            targets.iter().map(|target| format!("{target}\n")).collect()
+        } else {
+            String::new()
+        };
         steps.push(Step { input, ..step(owner, &name, &hook.command) });
     }
     Ok(steps)

@@ -218,16 +218,16 @@ impl<'clauses> State<'clauses> {
 
     /// Returns what to do next: first all that is needed, then what is installed by itself, then wishes.
     pub(super) fn next(&mut self) -> Next {
-        if let Some(next) = self.from_queue(NEEDED) {
+        if let Some(next) = self.next_of(NEEDED) {
             return next;
         }
         if let Some((number, trigger)) = self.clauses.triggers.iter().enumerate().find(|(_, one)| self.fires(one)) {
             return Next::Choose(trigger.package, Cause::Trigger(number));
         }
-        (LATE..QUEUES).find_map(|queue| self.from_queue(queue)).unwrap_or(Next::Done)
+        (LATE..QUEUES).find_map(|queue| self.next_of(queue)).unwrap_or(Next::Done)
     }
 
-    fn from_queue(&mut self, queue: usize) -> Option<Next> {
+    fn next_of(&mut self, queue: usize) -> Option<Next> {
         while let Some(clause) = self.queues[queue].clauses.get(self.queues[queue].next).copied() {
             if let Some(package) = self.first_open(clause) {
                 return Some(Next::Choose(package, Cause::Choice(clause)));

@@ -49,14 +49,25 @@ impl Web {
     /// # Errors
     /// When the file cannot be read, the signatures have another form, or none is good.
     pub fn verify_file(&self, path: &Path, signatures: &[u8], now: i64) -> Result<Vec<String>, TrustError> {
-        self.verify(&path.display().to_string(), &|| Ok(Box::new(fs::open(path).map_err(std::io::Error::other)?)), signatures, now)
+        self.verify(
+            &path.display().to_string(),
+            &|| Ok(Box::new(fs::open(path).map_err(std::io::Error::other)?)),
+            signatures,
+            now,
+        )
     }
 
     /// Takes bytes that messages call `file`, as [`Web::verify_file`] does.
     ///
     /// # Errors
     /// When the signatures have another form, or none is good.
-    pub fn verify_bytes(&self, file: &str, bytes: &[u8], signatures: &[u8], now: i64) -> Result<Vec<String>, TrustError> {
+    pub fn verify_bytes(
+        &self,
+        file: &str,
+        bytes: &[u8],
+        signatures: &[u8],
+        now: i64,
+    ) -> Result<Vec<String>, TrustError> {
         self.verify(file, &|| Ok(Box::new(bytes)), signatures, now)
     }
 
@@ -72,7 +83,8 @@ impl Web {
         }
         let (mut signers, mut refusals) = (BTreeSet::new(), Vec::new());
         for signature in &signatures {
-            match self.keyring.signer(signature, text, now).and_then(|signer| self.check(&signer, now).map(|()| signer)) {
+            match self.keyring.signer(signature, text, now).and_then(|signer| self.check(&signer, now).map(|()| signer))
+            {
                 Ok(signer) => drop(signers.insert(signer)),
                 Err(refusal) => refusals.push(refusal.to_string()),
             }

@@ -81,8 +81,28 @@ pub(super) fn orders_versions_so(world: &World) -> Outcome {
         (state >> 33) as usize % below
     };
     const PARTS: [&str; 22] = [
-        "0", "1", "2", "10", "01", "007", "99999999999999999999", "a", "b", "rc", "alpha", "beta", ".", ".", "_", "__", "-",
-        "-1", ":", "1:", "~", "+",
+        "0",
+        "1",
+        "2",
+        "10",
+        "01",
+        "007",
+        "99999999999999999999",
+        "a",
+        "b",
+        "rc",
+        "alpha",
+        "beta",
+        ".",
+        ".",
+        "_",
+        "__",
+        "-",
+        "-1",
+        ":",
+        "1:",
+        "~",
+        "+",
     ];
     let mut made = || -> String {
         let length = 1 + next(6);
@@ -144,7 +164,11 @@ impl Repository {
             .args(["--user", "--map-user=1000", "--map-group=1000", "makepkg", "--nodeps", "--nocheck"])
             .current_dir(repository.folder.join("build"))
             .env("PKGDEST", repository.folder.join("repo"))
-            .envs([("PACKAGER", "P <p@example.org>"), ("SOURCE_DATE_EPOCH", "1700000000"), ("PKGEXT", ".pkg.tar.zst")]))?;
+            .envs([
+                ("PACKAGER", "P <p@example.org>"),
+                ("SOURCE_DATE_EPOCH", "1700000000"),
+                ("PKGEXT", ".pkg.tar.zst"),
+            ]))?;
         let script = "for package in *.pkg.tar.zst; do gpg --batch --no-tty --local-user packager@example.org --detach-sign \
                       \"$package\" || exit 1; done; repo-add -q test.db.tar.gz *.pkg.tar.zst";
         run(program("sh")
@@ -233,7 +257,11 @@ pub(super) fn and_a_root_of_ours(world: &World) -> Outcome {
     let archive = repository.folder.join("own.tar");
     let mut file = fs::File::create(&archive).map_err(explain("make an archive"))?;
     write_tar(&tree, &mut file).map_err(|error| error.to_string())?;
-    run(program("tar").args(["--extract", "--preserve-permissions", "--numeric-owner", "--file"]).arg(&archive).arg("--directory").arg(&own))?;
+    run(program("tar")
+        .args(["--extract", "--preserve-permissions", "--numeric-owner", "--file"])
+        .arg(&archive)
+        .arg("--directory")
+        .arg(&own))?;
     fs::create_dir_all(other.join("var/lib/pacman")).map_err(explain("make a folder"))?;
     repository.pacman(&other, &["-Sy", "filesystem", "tooling"])?;
     compare(&own, &other)?;
@@ -249,15 +277,28 @@ pub(super) fn and_a_root_of_ours(world: &World) -> Outcome {
     repository.pacman(&own, &["-Sy", "delta"])?;
     repository.pacman(&own, &["-Qkk"])?;
     repository.pacman(&own, &["-R", "delta"])?;
-    let after: String = listing(&own)?.lines().filter(|line| !line.contains("/sync")).map(|line| format!("{line}\n")).collect();
+    let after: String =
+        listing(&own)?.lines().filter(|line| !line.contains("/sync")).map(|line| format!("{line}\n")).collect();
     if after != before {
         let differs = before.lines().zip(after.lines()).find(|(one, other)| one != other);
         return Err(format!("pacman left something behind: {differs:?}"));
     }
     // What pacman would not have installed it refuses here, too.
-    let refused = run_refused(program("pacman").arg("--config").arg(repository.folder.join("pacman.conf")).arg("--root").arg(&own)
-        .arg("--dbpath").arg(own.join("var/lib/pacman")).args(["--noconfirm", "-R", "beta"]))?;
-    if refused.contains("alpha") { Ok(()) } else { Err(format!("pacman does not know that alpha needs beta:\n{refused}")) }
+    let refused = run_refused(
+        program("pacman")
+            .arg("--config")
+            .arg(repository.folder.join("pacman.conf"))
+            .arg("--root")
+            .arg(&own)
+            .arg("--dbpath")
+            .arg(own.join("var/lib/pacman"))
+            .args(["--noconfirm", "-R", "beta"]),
+    )?;
+    if refused.contains("alpha") {
+        Ok(())
+    } else {
+        Err(format!("pacman does not know that alpha needs beta:\n{refused}"))
+    }
 }
 
 /// Takes packages by their signatures, those beside them and those in the database.
@@ -327,7 +368,8 @@ fn compare(own: &Path, other: &Path) -> Outcome {
             }
             let text = fs::read_to_string(&path).map_err(explain(format!("read {}", path.display())))?;
             // The time of the installation, and what only pacman 7 writes.
-            let sections = text.split("\n\n%").filter(|one| !one.starts_with("INSTALLDATE%") && !one.starts_with("XDATA%"));
+            let sections =
+                text.split("\n\n%").filter(|one| !one.starts_with("INSTALLDATE%") && !one.starts_with("XDATA%"));
             Ok(sections.collect::<Vec<_>>().join("\n\n%").trim_end().to_owned())
         };
         let (ours, theirs) = (desc(own)?, desc(other)?);
@@ -369,5 +411,9 @@ pub(super) fn keyring_of_arch(world: &World) -> Outcome {
     say(&format!("  {} keys are good here, {} with gpg", ours.len(), theirs.len()));
     let extra: Vec<&String> = ours.difference(&theirs).collect();
     let missing: Vec<&String> = theirs.difference(&ours).collect();
-    if extra.is_empty() && missing.is_empty() { Ok(()) } else { Err(format!("only here: {extra:?}; only with gpg: {missing:?}")) }
+    if extra.is_empty() && missing.is_empty() {
+        Ok(())
+    } else {
+        Err(format!("only here: {extra:?}; only with gpg: {missing:?}"))
+    }
 }

@@ -16,7 +16,7 @@ use sha1::{Digest as _, Sha1};
 use super::identity::Identity;
 use super::info::Info;
 use super::segment::{Segment, Segments, Watch};
-use crate::digest::{Digest, Hasher};
+use crate::digest::Digest;
 use crate::fs;
 use crate::packages::archive::{
     ArchiveError, ArchiveFault, CONTROL_BYTES, ControlFile, DATA_BYTES, Failure, Fetched, Form, Item, Pack, Unpacked,
@@ -170,7 +170,7 @@ impl<'file> Package<'file> {
         &mut self,
         read: impl FnOnce(&mut TarStream<Segment<'_, &'file File>>) -> Result<T, Failure>,
     ) -> Result<T, Failure> {
-        let segment = self.segments.open(Watch::Sha256(Box::new(Hasher::new())));
+        let segment = self.segments.open(Watch::Sha256(Box::default()));
         let mut stream = TarStream::new(segment, DATA_BYTES).open_ended();
         read(&mut stream)
     }

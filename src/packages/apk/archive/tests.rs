@@ -65,7 +65,10 @@ fn a_package_is_three_members() {
     let bytes = apk(INFO, &[(".post-install", "#!/bin/sh\n")], DATA);
     for bytes in [bytes.clone(), signed(Algorithm::Sha1, &bytes)] {
         let package = unpacked(&bytes, folder.path()).unwrap();
-        assert_eq!(shown(&package), ["/usr directory 755", "/usr/tool file 4755", "/usr/again = /usr/tool", "/usr/link symlink 777"]);
+        assert_eq!(
+            shown(&package),
+            ["/usr directory 755", "/usr/tool file 4755", "/usr/again = /usr/tool", "/usr/link symlink 777"]
+        );
         assert_eq!(package.control_file(".post-install").unwrap().mode, 0o755);
         let files = String::from_utf8(package.control_file(FILES).unwrap().bytes.clone()).unwrap();
         let identified = identify(&folder.path().join(format!("{}.apk", Digest::of(&bytes).hex()))).unwrap();

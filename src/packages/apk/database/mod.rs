@@ -10,8 +10,8 @@ mod package;
 
 use std::collections::BTreeSet;
 
-use crate::packages::accounts::Accounts;
 use crate::fs;
+use crate::packages::accounts::Accounts;
 use crate::packages::archive::Unpacked;
 use crate::packages::claims::{ClaimError, Claims, Customs, Holder, Right, put_links};
 use crate::tree::{Meta, Tree, TreePath};

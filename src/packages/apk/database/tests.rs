@@ -93,8 +93,7 @@ fn the_database_is_as_the_rules_of_the_format_have_it() {
          C:{identity_b}\nP:b\nV:1-r0\nA:x86_64\nS:{size_b}\nI:0\nT:d\nU:u\nL:MIT\nF:usr\nR:b\nZ:Q16dcfXufJLW3J6S/9rRe4vUlBj5g=\n\n",
         sum(PASSWD),
         sum("root:x:0:\nnginx:x:102:\n"),
-    )
-;
+    );
     let installed = text(&tree, "/lib/apk/db/installed");
     for (line, (found, expected)) in installed.lines().zip(expected.lines()).enumerate() {
         assert_eq!(found, expected, "line {line}");
@@ -120,7 +119,8 @@ fn sum(text: &str) -> String {
 fn scripts_are_kept_in_an_archive() {
     let long = "x".repeat(90);
     let a = package(&long, "builddate = 10\n", &[(".post-install", "#!/bin/sh\n"), (".pre-install", "one\n")], &[]);
-    let identity = super::super::identity::Identity::parse(identity(&a.1).split(' ').next().unwrap().as_bytes()).unwrap();
+    let identity =
+        super::super::identity::Identity::parse(identity(&a.1).split(' ').next().unwrap().as_bytes()).unwrap();
     let packages = [a];
     for (tool, path, name) in [
         (Tool::Two, "/lib/apk/db/scripts.tar", format!("{long}-1-r0.{identity}")),
@@ -136,7 +136,10 @@ fn scripts_are_kept_in_an_archive() {
         let mut stream = crate::tree::TarStream::new(&archive[..], 1 << 20);
         for (kind, content) in [("pre-install", "one\n"), ("post-install", "#!/bin/sh\n")] {
             let member = stream.next_member().unwrap().unwrap();
-            assert_eq!(member.path.as_bytes(), format!("{name}.{kind}").replace('/', "\u{0}").as_bytes().split(|b| *b == 0).next().unwrap_or_default());
+            assert_eq!(
+                member.path.as_bytes(),
+                format!("{name}.{kind}").replace('/', "\u{0}").as_bytes().split(|b| *b == 0).next().unwrap_or_default()
+            );
             assert_eq!((member.meta.mode, member.meta.mtime, member.meta.uid), (0o755, 10, 0));
             let mut found = String::new();
             stream.read_to_string(&mut found).unwrap();
@@ -185,7 +188,17 @@ fn steps_come_in_the_order_of_needs() {
     let script = |kind| [(kind, "#!/bin/sh\n")];
     let packages = [
         package("a", "depend = z\n", &script(".post-install"), &[]),
-        package("m", "", &script(".post-install"), &[("usr|", b'5', 0o755, "", ""), ("usr/share|", b'5', 0o755, "", ""), ("usr/share/x|", b'5', 0o755, "", ""), ("usr/share/x/f|", b'0', 0o644, "", "")]),
+        package(
+            "m",
+            "",
+            &script(".post-install"),
+            &[
+                ("usr|", b'5', 0o755, "", ""),
+                ("usr/share|", b'5', 0o755, "", ""),
+                ("usr/share/x|", b'5', 0o755, "", ""),
+                ("usr/share/x/f|", b'0', 0o644, "", ""),
+            ],
+        ),
         package("t", "triggers = /usr/share/* /nowhere\n", &script(".trigger"), &[]),
         package("u", "triggers = /usr/*\n", &script(".trigger"), &[]),
         package("z", "provides = so:z=1\ndepend = a\n", &[(".pre-install", "x"), (".post-install", "x")], &[]),
@@ -196,7 +209,10 @@ fn steps_come_in_the_order_of_needs() {
         steps.iter().map(|step| format!("{} {} {}", step.package, step.name, step.arguments.join(" "))).collect()
     };
     assert_eq!(shown(&steps.before), ["z pre-install 1-r0"]);
-    assert_eq!(shown(&steps.after), ["z post-install 1-r0", "a post-install 1-r0", "m post-install 1-r0", "t trigger /usr/share/x"]);
+    assert_eq!(
+        shown(&steps.after),
+        ["z post-install 1-r0", "a post-install 1-r0", "m post-install 1-r0", "t trigger /usr/share/x"]
+    );
     let step = &steps.before[0];
     assert_eq!(step.script.as_ref().unwrap().0.to_string(), step.program);
     assert!(step.environment.contains(&("APK_PACKAGE".into(), "z".into())));
@@ -238,7 +254,13 @@ fn scripts_that_are_skipped_are_done_natively() {
             "",
             &[],
             &[
-                ("etc/ca-certificates.conf|root", b'0', 0o644, "", "# list\nmozilla/b.crt\n!mozilla/no.crt\nmozilla/a.crt\n"),
+                (
+                    "etc/ca-certificates.conf|root",
+                    b'0',
+                    0o644,
+                    "",
+                    "# list\nmozilla/b.crt\n!mozilla/no.crt\nmozilla/a.crt\n",
+                ),
                 ("usr/share/ca-certificates/mozilla/a.crt|root", b'0', 0o644, "", &one),
                 ("usr/share/ca-certificates/mozilla/b.crt|root", b'0', 0o644, "", &two),
                 ("usr/share/ca-certificates/mozilla/no.crt|root", b'0', 0o644, "", "no"),
@@ -247,7 +269,10 @@ fn scripts_that_are_skipped_are_done_natively() {
         package(
             "nginx",
             "",
-            &[(".pre-install", "addgroup -S nginx 2>/dev/null\nadduser -S -D -H -G nginx -g nginx nginx 2>/dev/null\n")],
+            &[(
+                ".pre-install",
+                "addgroup -S nginx 2>/dev/null\nadduser -S -D -H -G nginx -g nginx nginx 2>/dev/null\n",
+            )],
             &[("var/lib/nginx|nginx", b'5', 0o750, "", "")],
         ),
         package("bash", "", &[(".post-install", "#!/bin/sh\nadd-shell '/bin/bash'\n")], &[]),
@@ -268,7 +293,8 @@ fn scripts_that_are_skipped_are_done_natively() {
 
 #[test]
 fn what_is_left_out_stays_in_the_record() {
-    let (_folder, a) = package("a", "", &[], &[("doc|root", b'5', 0o755, "", ""), ("doc/f|root", b'0', 0o644, "", "a")]);
+    let (_folder, a) =
+        package("a", "", &[], &[("doc|root", b'5', 0o755, "", ""), ("doc/f|root", b'0', 0o644, "", "a")]);
     let tree = install(&[a], &decisions(), |path| path.as_bytes().starts_with(b"doc/")).unwrap();
     assert!(tree.get(&"/doc/f".parse().unwrap()).is_none());
     assert!(text(&tree, "/lib/apk/db/installed").contains("F:doc\nR:f\n"));

@@ -17,7 +17,7 @@ use crate::packages::model::{Comparison, NewPackage, Pool, PoolBuilder, Qualifie
 use crate::tree::{StreamItem, TarFault, TarStream};
 
 /// The most bytes of one index, decompressed: that of Alpine's largest repository has ten million.
-const LARGEST: u64 = 512 << 20;
+const LARGEST: u64 = 256 << 20;
 /// The most bytes of the archive with signatures.
 const SIGNATURES: u64 = 1 << 20;
 

@@ -85,7 +85,11 @@ const CASES: &[Case] = &[
     (&["a 1; D:x", "t 1; p:x=1", "u 1; p:x=1"], &["a"], "a-1 t-1"),
     // What has none is chosen by priority, or by a person.
     (&["a 1; D:v", "t 1; p:v", "u 1; p:v"], &["a"], "no: "),
-    (&["a 1; D:v", "t 1; p:v", "u 1; p:v"], &["a"], "no: these packages cannot be installed together:\n  you ask for a\n  a 1 depends on v, and nothing is taken for that by itself: ask for t 1 or u 1"),
+    (
+        &["a 1; D:v", "t 1; p:v", "u 1; p:v"],
+        &["a"],
+        "no: these packages cannot be installed together:\n  you ask for a\n  a 1 depends on v, and nothing is taken for that by itself: ask for t 1 or u 1",
+    ),
     (&["a 1; D:v", "t 1; p:v", "u 1; p:v"], &["a", "u"], "a-1 u-1"),
     (&["a 1; D:v", "t 1; p:v", "u 1; p:v"], &["a", "t", "u"], "a-1 t-1 u-1"),
     (&["a 1; D:v b", "b 1; D:t", "t 1; p:v", "u 1; p:v"], &["a"], "a-1 b-1 t-1"),
@@ -98,7 +102,11 @@ const CASES: &[Case] = &[
     (&["t 1; p:v; k:3", "u 1; p:v"], &["v"], "t-1"),
     // What must not be there.
     (&["a 1; D:!b", "b 1"], &["a"], "a-1"),
-    (&["a 1; D:!b", "b 1"], &["a", "b"], "no: these packages cannot be installed together:\n  you ask for a\n  you ask for b\n  a 1 conflicts with b, which rules out b 1"),
+    (
+        &["a 1; D:!b", "b 1"],
+        &["a", "b"],
+        "no: these packages cannot be installed together:\n  you ask for a\n  you ask for b\n  a 1 conflicts with b, which rules out b 1",
+    ),
     (&["a 1; D:!b<2", "b 1", "b 2"], &["a", "b"], "a-1 b-2"),
     (&["a 1; D:!b>1", "b 1", "b 2"], &["a", "b"], "a-1 b-1"),
     (&["a 1; D:x !t", "t 1; p:x=2", "u 1; p:x=1"], &["a"], "a-1 u-1"),
@@ -167,7 +175,11 @@ fn what_has_a_tag_is_taken_where_it_is_asked_for() {
 
 #[test]
 fn the_first_repository_is_taken_among_equal_packages() {
-    let pool = merge(vec![repository(&["a 1"]), repository(&["a 1", "b 1; D:v", "t 1; p:v; k:1"]), repository(&["s 1; p:v; k:1"])]);
+    let pool = merge(vec![
+        repository(&["a 1"]),
+        repository(&["a 1", "b 1; D:v", "t 1; p:v; k:1"]),
+        repository(&["s 1; p:v; k:1"]),
+    ]);
     let solution = solve(&pool, &ApkRules::new(), &question(&["a", "b"]).0).unwrap();
     let sources: Vec<_> = solution.packages.keys().map(|id| (pool.label(*id), pool.package(*id).source)).collect();
     assert_eq!(sources, [("a 1".into(), 0), ("b 1".into(), 1), ("t 1".into(), 1)]);
@@ -219,7 +231,13 @@ fn universe() -> impl Strategy<Value = (Vec<Imagined>, Vec<usize>)> {
             any::<bool>(),
             proptest::collection::vec(name, 0..3),
         )
-            .prop_map(|(depends, conflicts, provides, priority, with)| Imagined { depends, conflicts, provides, priority, with });
+            .prop_map(|(depends, conflicts, provides, priority, with)| Imagined {
+                depends,
+                conflicts,
+                provides,
+                priority,
+                with,
+            });
         (proptest::collection::vec(package, count), proptest::collection::vec(0..count, 1..3))
     })
 }
@@ -229,8 +247,10 @@ fn imagined(packages: &[Imagined]) -> Pool {
         .map(|(number, package)| {
             let mut depends: Vec<String> = package.depends.iter().map(|name| format!("p{name}")).collect();
             depends.extend(package.conflicts.iter().map(|name| format!("!p{name}")));
-            let provides =
-                package.provides.map(|(name, version)| format!("p{name}{}", if version { "=1" } else { "" })).unwrap_or_default();
+            let provides = package
+                .provides
+                .map(|(name, version)| format!("p{name}{}", if version { "=1" } else { "" }))
+                .unwrap_or_default();
             let with: Vec<String> = package.with.iter().map(|name| format!("p{name}")).collect();
             let priority = u8::from(package.priority);
             format!("p{number} 1; D:{}; p:{provides}; k:{priority}; i:{}", depends.join(" "), with.join(" "))
@@ -242,9 +262,8 @@ fn imagined(packages: &[Imagined]) -> Pool {
 /// Every set of packages, as a list.
 fn sets(pool: &Pool) -> impl Iterator<Item = Vec<PackageId>> {
     let ids: Vec<PackageId> = pool.ids().collect();
-    (0..1_u32 << ids.len()).map(move |set| {
-        ids.iter().enumerate().filter(|(bit, _)| set >> bit & 1 == 1).map(|(_, id)| *id).collect()
-    })
+    (0..1_u32 << ids.len())
+        .map(move |set| ids.iter().enumerate().filter(|(bit, _)| set >> bit & 1 == 1).map(|(_, id)| *id).collect())
 }
 
 proptest! {

@@ -4,8 +4,8 @@ use std::path::Path;
 use super::*;
 use crate::digest::Digest;
 use crate::fs;
-use crate::packages::archive::made::tar;
 pub(in crate::packages::apt) use crate::packages::archive::made::File;
+use crate::packages::archive::made::tar;
 use crate::packages::archive::unpack;
 
 fn ar(members: &[(&str, &[u8])]) -> Vec<u8> {

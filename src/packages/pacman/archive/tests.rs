@@ -42,7 +42,10 @@ fn every_compression_is_read() {
     let zstd = zstd::encode_all(plain.as_slice(), 1).unwrap();
     for bytes in [gzip.finish().unwrap(), xz.finish().unwrap(), zstd, plain] {
         let package = unpacked(&bytes, folder.path()).unwrap();
-        assert_eq!(shown(&package), ["/usr directory", "/usr/tool file", "/usr/again = /usr/tool", "/usr/link symlink"]);
+        assert_eq!(
+            shown(&package),
+            ["/usr directory", "/usr/tool file", "/usr/again = /usr/tool", "/usr/link symlink"]
+        );
         let control: Vec<&str> = package.control.iter().map(|file| file.name.as_str()).collect();
         assert_eq!(control, [".PKGINFO", ".MTREE", ".INSTALL"]);
         for short in (0..bytes.len().saturating_sub(1024)).step_by(7) {

@@ -94,8 +94,7 @@ fn files(package: &Package<'_>) -> Result<String, DatabaseError> {
         let entry = package.unpacked.entries.iter().rfind(|entry| entry.path.as_bytes() == path.as_bytes());
         // What is not in the package yet may come later: it has no checksum.
         let Some(Item::Node(Kind::Regular(content))) = entry.map(|entry| &entry.item) else { continue };
-        let bytes =
-            content.read(BACKUP_BYTES)?.ok_or_else(|| fault(format!("`{path}` is too long for `backup`")))?;
+        let bytes = content.read(BACKUP_BYTES)?.ok_or_else(|| fault(format!("`{path}` is too long for `backup`")))?;
         let mut line = format!("{path}\t");
         for byte in Md5::digest(&bytes) {
             // Writing into a string cannot fail.

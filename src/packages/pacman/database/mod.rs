@@ -77,10 +77,8 @@ pub fn install(
     excluded: impl Fn(&TreePath) -> bool,
 ) -> Result<Tree, DatabaseError> {
     let packages = sorted(packages)?;
-    let holders: Vec<Holder<'_>> = packages
-        .iter()
-        .map(|package| Holder { name: package.info.name, entries: &package.unpacked.entries })
-        .collect();
+    let holders: Vec<Holder<'_>> =
+        packages.iter().map(|package| Holder { name: package.info.name, entries: &package.unpacked.entries }).collect();
     let claims = Claims::of(&holders, &Pacman)?;
     let mut tree = Tree::new();
     put_links(&mut tree, &decisions.links, decisions.epoch)?;

@@ -6,7 +6,9 @@ use crate::tree::Kind;
 
 fn package(name: &str, info: &str, members: &[Member<'_>]) -> (tempfile::TempDir, Unpacked) {
     let folder = tempfile::tempdir().unwrap();
-    let info = format!("# made\npkgname = {name}\npkgbase = {name}\nxdata = pkgtype=pkg\npkgver = 1-1\npkgdesc = d\nurl = u\nbuilddate = 5\npackager = P\nsize = 9\narch = any\n{info}");
+    let info = format!(
+        "# made\npkgname = {name}\npkgbase = {name}\nxdata = pkgtype=pkg\npkgver = 1-1\npkgdesc = d\nurl = u\nbuilddate = 5\npackager = P\nsize = 9\narch = any\n{info}"
+    );
     let mut all: Vec<Member<'_>> = vec![(".PKGINFO", b'0', 0o644, "", &info), (".MTREE", b'0', 0o644, "", "mtree")];
     all.extend(members);
     let unpacked = unpacked(&tar(&all), folder.path()).unwrap();
@@ -83,10 +85,22 @@ fn two_packages_have_no_file_in_common() {
 
 #[test]
 fn steps_are_scripts_in_the_order_of_needs_and_then_hooks() {
-    let hook = |target: &str, more: &str| format!("[Trigger]\nOperation = Install\nType = Path\nTarget = {target}\n[Action]\nWhen = PostTransaction\nExec = /usr/bin/x y\n{more}");
-    let (one, two, three) = (hook("usr/share/*", "NeedsTargets\n"), hook("nothing", ""), hook("usr/*", "Depends = missing\n"));
+    let hook = |target: &str, more: &str| {
+        format!(
+            "[Trigger]\nOperation = Install\nType = Path\nTarget = {target}\n[Action]\nWhen = PostTransaction\nExec = /usr/bin/x y\n{more}"
+        )
+    };
+    let (one, two, three) =
+        (hook("usr/share/*", "NeedsTargets\n"), hook("nothing", ""), hook("usr/*", "Depends = missing\n"));
     let packages = [
-        package("a", "depend = z\n", &[(".INSTALL", b'0', 0o644, "", "pre_install() { :; }\npost_install() { :; }\n"), ("usr/share/f", b'0', 0o644, "", "")]),
+        package(
+            "a",
+            "depend = z\n",
+            &[
+                (".INSTALL", b'0', 0o644, "", "pre_install() { :; }\npost_install() { :; }\n"),
+                ("usr/share/f", b'0', 0o644, "", ""),
+            ],
+        ),
         package(
             "z",
             "provides = p\n",
@@ -105,7 +119,10 @@ fn steps_are_scripts_in_the_order_of_needs_and_then_hooks() {
     let unpacked: Vec<Unpacked> = packages.iter().map(|(_, unpacked)| unpacked.clone()).collect();
     let mut tree = install(&unpacked, &Decisions::default(), |_| false).unwrap();
     let steps = scripts::steps(&tree, &unpacked).unwrap();
-    let shown: Vec<String> = steps.iter().map(|step| format!("{} {}: {} {}", step.package, step.name, step.program, step.arguments.join(" "))).collect();
+    let shown: Vec<String> = steps
+        .iter()
+        .map(|step| format!("{} {}: {} {}", step.package, step.name, step.program, step.arguments.join(" ")))
+        .collect();
     assert_eq!(
         shown,
         [

@@ -16,7 +16,7 @@ use crate::packages::model::{Comparison, NewPackage, Pool, PoolBuilder, Qualifie
 use crate::tree::{StreamItem, TarFault, TarStream};
 
 /// The most bytes of one database, decompressed: that of `extra` has thirty million.
-const LARGEST: u64 = 1 << 30;
+const LARGEST: u64 = 256 << 20;
 /// The most bytes about one package.
 const LARGEST_DESC: u64 = 4 << 20;
 
@@ -85,11 +85,8 @@ struct Parser<'index> {
 }
 
 /// The sections that say something about relations.
-const RELATIONS: [(&str, RelationKind); 3] = [
-    ("DEPENDS", RelationKind::Depends),
-    ("CONFLICTS", RelationKind::Conflicts),
-    ("REPLACES", RelationKind::Replaces),
-];
+const RELATIONS: [(&str, RelationKind); 3] =
+    [("DEPENDS", RelationKind::Depends), ("CONFLICTS", RelationKind::Conflicts), ("REPLACES", RelationKind::Replaces)];
 
 impl Parser<'_> {
     fn take(&mut self, text: &[u8]) -> Result<(), String> {

@@ -68,7 +68,11 @@ fn packages_come_with_all_they_say() {
         "PGPSIG: AQID",
         "LATER: what",
     ];
-    let texts = [("b-2", desc("b", "1:2-1", &more)), ("a-1", desc("a", "1-1", &[])), ("o-1", desc("o", "1", &[]).replace("any\n", "armv7h\n"))];
+    let texts = [
+        ("b-2", desc("b", "1:2-1", &more)),
+        ("a-1", desc("a", "1-1", &[])),
+        ("o-1", desc("o", "1", &[]).replace("any\n", "armv7h\n")),
+    ];
     let plain = database(&texts);
     let expected = [
         "a 1-1 a-1-1-any.pkg.tar.zst [] [] ",
@@ -82,7 +86,10 @@ fn packages_come_with_all_they_say() {
         let pool = read("core.db", &bytes, "x86_64").unwrap();
         assert_eq!(dump(&pool), expected);
         let b = pool.ids().nth(1).unwrap();
-        assert_eq!((pool.text(pool.package(b).signature), pool.digest(b).unwrap().hex()), (&[1, 2, 3][..], DIGEST.into()));
+        assert_eq!(
+            (pool.text(pool.package(b).signature), pool.digest(b).unwrap().hex()),
+            (&[1, 2, 3][..], DIGEST.into())
+        );
         for length in (0..bytes.len().saturating_sub(1024)).step_by(13) {
             let _ = read("core.db", &bytes[..length], "x86_64");
         }

@@ -56,7 +56,11 @@ fn cases_written_from_the_rules() {
         (&["a 1-1; DEPENDS: v", "u 1-1; PROVIDES: v", "t 1-1; PROVIDES: v"], &["a"], "a-1-1 t-1-1"),
         (&["a 1-1; DEPENDS: v", "u 1-1; PROVIDES: v", "t 1-1; PROVIDES: v"], &["a", "u"], "a-1-1 u-1-1"),
         (&["a 1-1; DEPENDS: v>=1", "u 1-1; PROVIDES: v=1", "t 1-1; PROVIDES: v"], &["a"], "a-1-1 u-1-1"),
-        (&["a 1-1; DEPENDS: v b", "b 1-1; DEPENDS: u", "u 1-1; PROVIDES: v", "t 1-1; PROVIDES: v"], &["a"], "a-1-1 b-1-1 u-1-1"),
+        (
+            &["a 1-1; DEPENDS: v b", "b 1-1; DEPENDS: u", "u 1-1; PROVIDES: v", "t 1-1; PROVIDES: v"],
+            &["a"],
+            "a-1-1 b-1-1 u-1-1",
+        ),
         (&["a 1-1; CONFLICTS: b", "b 1-1"], &["a", "b"], "no: "),
         (&["a 1-1; CONFLICTS: v", "b 1-1; PROVIDES: v"], &["a", "b"], "no: "),
         (&["a 1-1; CONFLICTS: v; PROVIDES: v"], &["a"], "a-1-1"),
@@ -81,7 +85,8 @@ fn cases_written_from_the_rules() {
 #[test]
 fn the_first_repository_that_will_do_is_taken() {
     let core = repository(&["a 1-1", "b 1-1; DEPENDS: a", "u 1-1; PROVIDES: v"]);
-    let extra = repository(&["a 2-1", "c 1-1; DEPENDS: a>=2", "t 1-1; PROVIDES: v", "d 1-1; DEPENDS: v", "a 2-1; GROUPS: g"]);
+    let extra =
+        repository(&["a 2-1", "c 1-1; DEPENDS: a>=2", "t 1-1; PROVIDES: v", "d 1-1; DEPENDS: v", "a 2-1; GROUPS: g"]);
     let pool = merge(vec![core, extra]);
     assert_eq!(outcome(&pool, &["b"]), "a-1-1 b-1-1");
     assert_eq!(outcome(&pool, &["c"]), "a-2-1 c-1-1");
@@ -92,7 +97,13 @@ fn the_first_repository_that_will_do_is_taken() {
 
 #[test]
 fn choices_that_nobody_made_are_told() {
-    let pool = repository(&["a 1-1; DEPENDS: v w x", "t 1-1; PROVIDES: v", "u 1-1; PROVIDES: v", "w 1-1", "y 1-1; PROVIDES: x w"]);
+    let pool = repository(&[
+        "a 1-1; DEPENDS: v w x",
+        "t 1-1; PROVIDES: v",
+        "u 1-1; PROVIDES: v",
+        "w 1-1",
+        "y 1-1; PROVIDES: x w",
+    ]);
     let question = Question { requests: asking(&["a"]), ..Question::default() };
     let solution = solve(&pool, &PacmanRules, &question).unwrap();
     let found: Vec<String> = choices(&pool, &solution)
@@ -122,7 +133,12 @@ fn imagined(packages: &[Imagined]) -> Pool {
     let lines: Vec<String> = (packages.iter().enumerate())
         .map(|(number, (depends, conflicts, provides))| {
             let provides: Vec<usize> = provides.iter().copied().collect();
-            format!("p{number} 1-1; DEPENDS: {}; CONFLICTS: {}; PROVIDES: {}", names(depends), names(conflicts), names(&provides))
+            format!(
+                "p{number} 1-1; DEPENDS: {}; CONFLICTS: {}; PROVIDES: {}",
+                names(depends),
+                names(conflicts),
+                names(&provides)
+            )
         })
         .collect();
     repository(&lines.iter().map(String::as_str).collect::<Vec<_>>())
