@@ -39,7 +39,7 @@ pub(crate) fn write(folder: &Path) -> Result<()> {
     for Profile { name, packages, scripts, output } in PROFILES {
         let mut text = format!(
             "layers = ['top']\n[distro.debian]\nrelease = 'trixie'\n[packages]\nscripts = '{scripts}'\n\
-             documentation = true\nlocales = ['*']\n[output.{output}]\npackages = 'bundled'\n"
+             documentation = true\nlocales = ['*']\n[lint.allow]\nHY01 = 'measured only'\nHY02 = 'measured only'\nHY03 = 'measured only'\n[output.{output}]\npackages = 'bundled'\n"
         );
         for package in packages.split(',').filter(|package| !package.is_empty()) {
             text.push_str(&format!("[package.{package}]\n"));

@@ -66,7 +66,8 @@ mod tests {
             (pool.shown(pool.package(first).location), pool.digest(first)),
             ("one.deb".into(), Some(files[0].1))
         );
-        let error = |change: &dyn Fn(&mut [(String, Digest, u64)])| {
+        type File = (String, Digest, u64);
+        let error = |change: &dyn Fn(&mut [File])| {
             let mut files = files.clone();
             change(&mut files);
             read(folder.path(), &files, "amd64").unwrap_err().to_string()

@@ -370,11 +370,11 @@ impl Generator {
     fn list(&mut self, key: &str, words: &[&str]) -> String {
         let mut value = String::from(*self.pick(&["", "~", "", "~"]));
         for _ in 0..self.below(4) {
-            value.push_str(*self.pick(words));
-            value.push_str(*self.pick(&[" ", "  ", " \\\n  ", " \\\n# between\n\t"]));
+            value.push_str(self.pick::<&str>(words));
+            value.push_str(self.pick::<&str>(&[" ", "  ", " \\\n  ", " \\\n# between\n\t"]));
         }
         // The line ends here, and not with what continues it.
-        value.push_str(*self.pick(words));
+        value.push_str(self.pick::<&str>(words));
         format!("{key} = {value}\n")
     }
 }

@@ -10,7 +10,7 @@ pub(crate) fn systemd_agrees(_: &World) -> Outcome {
         let (verdict, text) = line.split_once(' ').ok_or("a line of schedules.txt has a verdict and a schedule")?;
         let output = program("systemd-analyze").args(["calendar", text]).output().map_err(|error| error.to_string())?;
         if output.status.success() != (verdict == "good") {
-            return Err(format!("`{text}` is called {verdict}; {}", String::from_utf8_lossy(&output.stderr)).into());
+            return Err(format!("`{text}` is called {verdict}; {}", String::from_utf8_lossy(&output.stderr)));
         }
     }
     Ok(())
