@@ -14,6 +14,7 @@ pub mod archive;
 pub mod claims;
 pub mod compression;
 pub mod model;
+mod order;
 pub mod pacman;
 mod reader;
 pub mod solve;
