@@ -22,6 +22,7 @@ pub mod installed;
 mod means;
 mod mirrors;
 pub mod model;
+mod order;
 pub mod pacman;
 mod reader;
 pub mod solve;

@@ -22,3 +22,12 @@ pub struct Step {
     /// Whether the package manager goes on when it fails, and says so.
     pub may_fail: bool,
 }
+
+/// Something that scripts would have done and that was not done where they are not run.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Left {
+    /// The package.
+    pub package: String,
+    /// The script, the hook, or the command of one that was not understood.
+    pub what: String,
+}

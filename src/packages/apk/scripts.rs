@@ -12,6 +12,7 @@ use super::database::{DatabaseError, Package, sorted};
 use super::relation::{self, Dependency};
 use crate::packages::archive::Unpacked;
 use crate::packages::claims::ClaimError;
+use crate::packages::order::by_needs;
 use crate::packages::step::Step;
 use crate::tree::TreePath;
 
@@ -86,30 +87,8 @@ fn order(packages: &[Package<'_>], world: &[String]) -> Vec<usize> {
     };
     let mut roots: Vec<&str> = world.iter().map(String::as_str).collect();
     roots.sort_unstable();
-    let mut order = Vec::new();
-    let mut seen = BTreeSet::new();
-    let all = roots.into_iter().filter_map(found).chain(0..packages.len());
-    for root in all.collect::<Vec<_>>() {
-        // A package with what is left of what it needs.
-        let mut stack: Vec<(usize, std::slice::Iter<'_, &str>)> = Vec::new();
-        if seen.insert(root) {
-            stack.push((root, packages[root].info.depends.iter()));
-        }
-        while let Some((place, needs)) = stack.last_mut() {
-            match needs.next() {
-                Some(word) => {
-                    if let Some(next) = found(word).filter(|next| seen.insert(*next)) {
-                        stack.push((next, packages[next].info.depends.iter()));
-                    }
-                }
-                None => {
-                    order.push(*place);
-                    stack.pop();
-                }
-            }
-        }
-    }
-    order
+    let needs = |place: usize| packages[place].info.depends.iter().filter_map(|word| found(word)).collect();
+    by_needs(packages.len(), roots.into_iter().filter_map(found), needs)
 }
 
 /// Returns the directories that packages have put files into, with a slash before them, sorted.

@@ -13,19 +13,11 @@ use crate::fs;
 use crate::packages::accounts::Accounts;
 use crate::packages::archive::Unpacked;
 use crate::packages::claims::ClaimError;
+use crate::packages::step::Left;
 use crate::tree::{Content, Kind, Meta, Node, Tree, TreePath};
 
 /// The most bytes of one certificate or list.
 const LARGEST: usize = 16 << 20;
-
-/// Something that scripts would have done and that was not done: the package, and the command or the script.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Left {
-    /// The package.
-    pub package: String,
-    /// What was not done.
-    pub what: String,
-}
 
 /// Does what is known of what scripts do. Returns what was left: whole scripts of which nothing was done stand there by
 /// their names.

@@ -138,6 +138,11 @@ impl Pool {
         &self.providers[self.first_provider[name.index()] as usize..self.first_provider[name.index() + 1] as usize]
     }
 
+    /// Tells whether any package asks something of this kind.
+    pub fn has_relations(&self, kind: RelationKind) -> bool {
+        self.relations.iter().any(|relation| relation.kind == kind)
+    }
+
     /// Returns what a package asks of others, in written order of its fields.
     pub fn relations(&self, id: PackageId) -> &[Relation] {
         &self.relations[self.package(id).relations.of()]

@@ -4,7 +4,7 @@
 //! before the first script, which pacman puts there package by package. The functions of a package are read from the local
 //! database. Hooks that run before a transaction are not there yet when the first packages are installed.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeMap;
 
 use super::database::{DatabaseError, Package, sorted};
 use super::hooks::Hook;
@@ -13,6 +13,7 @@ use super::version;
 use crate::packages::archive::Unpacked;
 use crate::packages::claims::ClaimError;
 use crate::packages::model::Comparison;
+use crate::packages::order::by_needs;
 use crate::packages::step::Step;
 use crate::tree::{Kind, Tree, TreePath};
 
@@ -88,28 +89,7 @@ fn order(packages: &[Package<'_>]) -> Vec<usize> {
         };
         serving.get(wanted.name)?.iter().find(fits).map(|(place, _)| *place)
     };
-    let (mut order, mut seen) = (Vec::new(), BTreeSet::new());
-    for root in 0..packages.len() {
-        // A package with what is left of what it needs.
-        let mut stack: Vec<(usize, std::slice::Iter<'_, &str>)> = Vec::new();
-        if seen.insert(root) {
-            stack.push((root, packages[root].info.depends.iter()));
-        }
-        while let Some((place, needs)) = stack.last_mut() {
-            match needs.next() {
-                Some(word) => {
-                    if let Some(next) = found(word).filter(|next| seen.insert(*next)) {
-                        stack.push((next, packages[next].info.depends.iter()));
-                    }
-                }
-                None => {
-                    order.push(*place);
-                    stack.pop();
-                }
-            }
-        }
-    }
-    order
+    by_needs(packages.len(), [], |place| packages[place].info.depends.iter().filter_map(|word| found(word)).collect())
 }
 
 /// Returns the steps of the hooks that an installation of all packages triggers, in the order of their names.

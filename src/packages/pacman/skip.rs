@@ -6,6 +6,7 @@
 use super::database::DatabaseError;
 use super::scripts::steps;
 use crate::packages::archive::Unpacked;
+use crate::packages::step::Left;
 use crate::packages::sysusers::{self, SysusersError};
 use crate::tree::Tree;
 
@@ -33,15 +34,6 @@ pub enum SkipError {
     /// Accounts cannot be made.
     #[error(transparent)]
     Sysusers(#[from] SysusersError),
-}
-
-/// Something that was not done: the package, and the script or the hook.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Left {
-    /// The package.
-    pub package: String,
-    /// What was not done.
-    pub what: String,
 }
 
 /// Does what is known of what scripts and hooks do. Returns what was left.

@@ -244,6 +244,9 @@ impl<R: Rules> Maker<'_, R> {
     /// Makes the clauses of everything that roots may bring in, and of what is installed by itself beside it.
     fn follow_all(&mut self, recommends: bool) {
         let pool = self.pool;
+        if !pool.has_relations(RelationKind::InstallIf) {
+            return self.follow(recommends);
+        }
         let conditional =
             |id: &PackageId| pool.relations(*id).iter().any(|relation| relation.kind == RelationKind::InstallIf);
         let mut waiting: Vec<PackageId> =

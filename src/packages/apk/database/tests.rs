@@ -280,7 +280,7 @@ fn scripts_that_are_skipped_are_done_natively() {
     let unpacked: Vec<Unpacked> = packages.iter().map(|(_, unpacked)| unpacked.clone()).collect();
     let mut tree = install(&unpacked, &decisions(), |_| false).unwrap();
     let left = skip::skip_scripts(&mut tree, &unpacked, &decisions()).unwrap();
-    assert_eq!(left, [skip::Left { package: "base".into(), what: "post-install".into() }]);
+    assert_eq!(left, [crate::packages::step::Left { package: "base".into(), what: "post-install".into() }]);
     assert_eq!((text(&tree, "/bin/sh"), text(&tree, "/bin/ls")), ("-> /bin/busybox".into(), "another".into()));
     assert_eq!(text(&tree, "/etc/ssl/certs/ca-certificates.crt"), two + &one);
     assert!(text(&tree, "/etc/passwd").ends_with("nginx:x:100:100:nginx:/dev/null:/bin/false\n"));
