@@ -130,10 +130,18 @@ impl Packages<'_> {
         // Which packages are asked for says more than that something is.
         let mut differences = lock.differences(&Lock::of(&lock.profile, [recipe.requirements()]));
         if differences.is_empty() {
-            let earlier = lock.earlier_bundle(&recipe.distro);
-            let locked = earlier.map(|bundle| format!("{} for another request", bundle.packages.len()));
-            let wanted = Some(format!("some for {}", recipe.distro.architecture));
-            differences.push(Difference { target, what: "bundled packages", locked, wanted });
+            let short = |digest: crate::digest::Digest| digest.hex()[..12].to_owned();
+            let difference = match (lock.earlier_bundle(&recipe.distro), recipe.bundled()) {
+                (Some(earlier), Some(bundled)) => {
+                    let (locked, wanted) = (Some(short(earlier.asked)), Some(short(bundled.digest())));
+                    Difference { target, what: "request for packages", locked, wanted }
+                }
+                _ => {
+                    let wanted = Some(format!("those for {}", recipe.distro.architecture));
+                    Difference { target, what: "bundled packages", locked: None, wanted }
+                }
+            };
+            differences.push(difference);
         }
         LockError::Stale { path: self.path.to_owned(), differences }.into()
     }
