@@ -150,5 +150,6 @@ impl Packages<'_> {
 /// Returns the packages of a recipe as a set, without their files.
 fn set(recipe: &Recipe, bundle: &Bundle) -> PackageSet {
     let packages = bundle.packages.iter().map(|package| (package.clone(), PathBuf::new())).collect();
-    PackageSet::new(&recipe.distro, packages, recipe.package_settings.clone(), recipe.profile.epoch)
+    let settings = recipe.package_settings.clone();
+    PackageSet::new(&recipe.distro, packages, settings, recipe.profile.epoch).accounts(recipe.users.clone(), recipe.groups.clone())
 }
