@@ -344,7 +344,16 @@ pub fn stack(recipe: &Recipe, archives: &Path) -> Result<Stacked, BuildError> {
         }
     }
     let removed = merged.removed.into_keys().filter(|path| tree.get(path).is_none()).collect();
-    Ok(Stacked { tree, origins: merged.origins, removed, stack, base: None, whole: None, packages: None, over_packages: None })
+    Ok(Stacked {
+        tree,
+        origins: merged.origins,
+        removed,
+        stack,
+        base: None,
+        whole: None,
+        packages: None,
+        over_packages: None,
+    })
 }
 
 /// Makes the trees of all layers. Decompressed archives are kept in `archives`.

@@ -55,7 +55,11 @@ fn text(plan: &TargetPlan, style: Style) -> String {
     }
     if !plan.uncompared.is_empty() {
         let kinds: Vec<String> = plan.uncompared.iter().map(ToString::to_string).collect();
-        let _ = writeln!(text, "  not compared, because what is below the layers is not in the cache: {}", kinds.join(", "));
+        let _ = writeln!(
+            text,
+            "  not compared, because what is below the layers is not in the cache: {}",
+            kinds.join(", ")
+        );
     }
     for difference in &plan.lock {
         let _ = writeln!(text, "  the lock is renewed: {difference}");

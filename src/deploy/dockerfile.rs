@@ -40,7 +40,8 @@ pub fn dockerfile(recipe: &Recipe, image: &ImageTree<'_>) -> Result<String, Depl
     let container = Container::of(recipe, image.process)?;
     let mut sections = vec![header(recipe)];
     if image.bundled {
-        sections.push("# The whole root filesystem, with its packages, lies in this folder.\nFROM scratch\n".to_owned());
+        sections
+            .push("# The whole root filesystem, with its packages, lies in this folder.\nFROM scratch\n".to_owned());
     } else {
         sections.push(base(recipe, container.started.is_some())?);
         sections.extend(preparation(recipe, image)?);

@@ -170,8 +170,13 @@ fn a_shell_reads_the_words_that_were_meant() {
             user.groups = vec!["web".into()];
             let removed: TreePath = format!("/r{text}").parse().unwrap();
             let tree = Tree::new();
-            let image =
-                ImageTree { tree: &tree, removed: std::slice::from_ref(&removed), special: false, process: None, bundled: false };
+            let image = ImageTree {
+                tree: &tree,
+                removed: std::slice::from_ref(&removed),
+                special: false,
+                process: None,
+                bundled: false,
+            };
             let mut told = told_commands(&dockerfile(&recipe, &image).unwrap());
             told.retain(|command| command[0] != "grep");
             let (home, comment, path) = (&*user_of(&recipe).home, &*user_of(&recipe).comment, &*removed.to_string());

@@ -4,8 +4,8 @@ use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
-use crate::build::{BuildError, Stacked};
 use crate::build::packages::{PackageMaker, PackageSet, PackageTree};
+use crate::build::{BuildError, Stacked};
 use crate::distro::Architecture;
 use crate::error::Error;
 use crate::event::Reporter;
@@ -151,5 +151,6 @@ impl Packages<'_> {
 fn set(recipe: &Recipe, bundle: &Bundle) -> PackageSet {
     let packages = bundle.packages.iter().map(|package| (package.clone(), PathBuf::new())).collect();
     let settings = recipe.package_settings.clone();
-    PackageSet::new(&recipe.distro, packages, settings, recipe.profile.epoch).accounts(recipe.users.clone(), recipe.groups.clone())
+    PackageSet::new(&recipe.distro, packages, settings, recipe.profile.epoch)
+        .accounts(recipe.users.clone(), recipe.groups.clone())
 }

@@ -128,8 +128,12 @@ pub fn render(
     let plans = recipes.iter().map(|recipe| Plan::of(recipe, &kinds(request, recipe), request.image));
     let plans = plans.collect::<Result<Vec<_>, SpecError>>()?;
     // A mistake in the layers of one target is found before anything is written for another.
-    let built: Vec<_> =
-        recipes.par_iter().zip(plans).zip(grounds).map(|((recipe, plan), base)| prepare(recipe, plan, base, (&packages, &bundles))).collect();
+    let built: Vec<_> = recipes
+        .par_iter()
+        .zip(plans)
+        .zip(grounds)
+        .map(|((recipe, plan), base)| prepare(recipe, plan, base, (&packages, &bundles)))
+        .collect();
     let built = built.into_iter().collect::<Result<Vec<_>, Error>>()?;
     let how = if request.locked { Keep::Unchanged } else { Keep::Renewed };
     lock_file::keep(&library, Wanted { requirements, given: given.clone(), bundles: bundles.clone() }, how)?;

@@ -576,7 +576,12 @@ const CASES: &[(&str, Make, Edit, Edit)] = &[
     ),
     ("OC02", oci, |s| end(s.remove("/var/lib/app")), |_| {}),
     ("HY01", oci, |s| end(s.file("/etc/app/tls.pem", KEY)), |s| end(s.file("/usr/share/doc/app/tls.pem", KEY))),
-    ("HY01", portable, |s| end(s.file("/root/.ssh/id", KEY)), |s| end(s.file("/etc/app/tls.pem", "-----BEGIN CERTIFICATE-----\n"))),
+    (
+        "HY01",
+        portable,
+        |s| end(s.file("/root/.ssh/id", KEY)),
+        |s| end(s.file("/etc/app/tls.pem", "-----BEGIN CERTIFICATE-----\n")),
+    ),
     (
         "HY02",
         oci,
@@ -607,7 +612,8 @@ const CASES: &[(&str, Make, Edit, Edit)] = &[
 /// Ends an edit that gives something back.
 fn end<T>(_: T) {}
 
-const KEY: &str = "-----BEGIN PRIVATE KEY-----\nMIIBVQIBADANBgkqhkiG9w0BAQEFAASCAT8wggE7AgEAAkEA\n-----END PRIVATE KEY-----\n";
+const KEY: &str =
+    "-----BEGIN PRIVATE KEY-----\nMIIBVQIBADANBgkqhkiG9w0BAQEFAASCAT8wggE7AgEAAkEA\n-----END PRIVATE KEY-----\n";
 const WANTED: &str = "[Service]\nDynamicUser=yes\n[Install]\nWantedBy=multi-user.target\n";
 
 fn program(machine: u16, loader: Option<&str>) -> Kind {

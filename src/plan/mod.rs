@@ -149,7 +149,12 @@ impl Step {
         match self {
             Self::Tar { .. } | Self::Portable(_) => true,
             Self::Oci(output) => !output.scratch,
-            Self::Packages | Self::Layer(_) | Self::Stack | Self::Rootfs { .. } | Self::Sysext(_) | Self::Confext(_) => false,
+            Self::Packages
+            | Self::Layer(_)
+            | Self::Stack
+            | Self::Rootfs { .. }
+            | Self::Sysext(_)
+            | Self::Confext(_) => false,
         }
     }
 }

@@ -278,7 +278,10 @@ fn what_is_kept_for_folders_that_are_gone_is_removed() {
     fs::write_atomic(&store.archives().join("unpacked"), b"x").unwrap();
     let collected = store.collect().unwrap();
     assert_eq!((collected.removed, collected.freed > 0), (3, true));
-    assert_eq!(collected.left.iter().map(|left| left.entries).collect::<Vec<_>>(), [1, 1, 1, 1, 0, 0, 0, 0, 0, 0, 0, 0, 0]);
+    assert_eq!(
+        collected.left.iter().map(|left| left.entries).collect::<Vec<_>>(),
+        [1, 1, 1, 1, 0, 0, 0, 0, 0, 0, 0, 0, 0]
+    );
     assert_eq!((store.record(&here), store.record(&gone)), (Some(record()), None));
     assert!(store.sources(&here).is_some());
     assert_eq!(store.collect().unwrap().removed, 0);

@@ -208,7 +208,8 @@ fn cyclonedx(subject: &Subject<'_>) -> Value {
     let mut components: Vec<Value> =
         installed.iter().map(|package| cyclonedx_package(package, &purl(recipe, package))).collect();
     let owner = |path: &TreePath| {
-        let packages = stacked.packages.as_deref().filter(|_| !installed.is_empty() && !stacked.origins.contains_key(path))?;
+        let packages =
+            stacked.packages.as_deref().filter(|_| !installed.is_empty() && !stacked.origins.contains_key(path))?;
         Some(&installed[*packages.owners.get(path)?].name)
     };
     for (path, node, first) in super::tree_of(stacked, output).links() {

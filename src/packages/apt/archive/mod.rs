@@ -8,8 +8,8 @@ mod ar;
 use std::fs::File;
 use std::io::{BufReader, Read};
 
-pub use crate::packages::archive::{ArchiveError, ArchiveFault, ControlFile, Entry, Fetched, Item, Unpacked};
 use crate::packages::archive::{self, CHUNK, CONTROL_BYTES, DATA_BYTES, Failure, Form, Pack, control_file, member};
+pub use crate::packages::archive::{ArchiveError, ArchiveFault, ControlFile, Entry, Fetched, Item, Unpacked};
 use crate::packages::compression::Compression;
 use crate::tree::{Kind, StreamItem, TarFault, TarStream, TreePath};
 
