@@ -8,7 +8,7 @@ use std::process::Stdio;
 use layerforge::image::oci::media_type;
 use serde_json::Value;
 
-use super::oci::{Image, REFERENCE, hello, index, json, render, same, write};
+use super::oci::{Image, REFERENCE, hello, index, json, pulled_by_podman, render, same, write};
 use crate::Outcome;
 use crate::base::bootstrap;
 use crate::command::{explain, program, run, run_refused};
@@ -146,15 +146,12 @@ pub(super) fn several_platforms(world: &World) -> Outcome {
 pub(super) fn laid_over_others(world: &World) -> Outcome {
     let image = render(world, "overlay", "from = 'scratch'\ncompression = 'gzip'")?;
     let containers = world.containers()?;
-    let overlay = run(containers
-        .command("podman")
-        .args(["pull", "--quiet"])
-        .arg(format!("oci:{}:{REFERENCE}", image.path.display())))?;
+    let overlay = pulled_by_podman(containers, &image.path)?;
     let busybox = busybox(&image.folder)?;
     run(containers.command("podman").arg("import").arg(&busybox).arg("localhost/layerforge-test-busybox"))?;
     for (base, own) in [(BASE, "/usr/bin/dpkg"), ("localhost/layerforge-test-busybox", "/bin/busybox")] {
         let folder = image.folder.join("build");
-        let text = format!("FROM {base}\nCOPY --from={} / /\nCMD [\"/usr/bin/hello\"]\n", overlay.trim());
+        let text = format!("FROM {base}\nCOPY --from={} / /\nCMD [\"/usr/bin/hello\"]\n", overlay);
         write(&folder, "Dockerfile", &text)?;
         let mut build = containers.command("buildah");
         build.args([
@@ -175,8 +172,7 @@ pub(super) fn laid_over_others(world: &World) -> Outcome {
         hello(&run(containers.command("podman").arg("run").args(options).arg(built.trim()))?)?;
         run(containers.command("podman").args(["rmi", "--force", built.trim()]))?;
     }
-    run(containers.command("podman").args(["rmi", "--force", overlay.trim(), "localhost/layerforge-test-busybox"]))
-        .map(drop)
+    run(containers.command("podman").args(["rmi", "--force", &overlay, "localhost/layerforge-test-busybox"])).map(drop)
 }
 
 /// Returns an archive of a root with nothing but busybox, whose /etc and /srv are not as Debian's are.

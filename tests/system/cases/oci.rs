@@ -10,6 +10,7 @@ use serde_json::Value;
 use super::owners::special_files;
 use crate::Outcome;
 use crate::command::{explain, program, run};
+use crate::containers::Containers;
 use crate::project::tool;
 use crate::verify::matches_entries;
 use crate::world::{World, layerforge};
@@ -46,6 +47,15 @@ pub(super) fn copied_by_skopeo(world: &World) -> Outcome {
     Ok(())
 }
 
+/// Pulls the image of a layout with podman, and returns its number: podman calls it by the path that it is given, and not every
+/// path can be a name.
+pub(super) fn pulled_by_podman(containers: &Containers, layout: &Path) -> Outcome<String> {
+    let (folder, name) = (layout.parent().ok_or("no folder")?, layout.file_name().ok_or("no name")?);
+    let source = format!("oci:{}:{REFERENCE}", name.to_string_lossy());
+    let id = run(containers.command("podman").args(["pull", "--quiet", &source]).current_dir(folder))?;
+    Ok(id.trim().to_owned())
+}
+
 /// A layout, and an archive of one, that buildah begins with and podman runs.
 pub(super) fn run_by_podman(world: &World) -> Outcome {
     let containers = world.containers()?;
@@ -53,12 +63,8 @@ pub(super) fn run_by_podman(world: &World) -> Outcome {
         [("podman-zstd", "compression = 'zstd'"), ("podman-few", "max_layers = 1\ncompression = 'gzip'")]
     {
         let image = render(world, name, keys)?;
-        // podman calls what it pulls from a layout by the path it is given, and not every path can be a name.
-        let folder = image.path.parent().ok_or("no folder")?;
-        let layout = image.path.strip_prefix(folder).map_err(explain("name the layout"))?;
-        let source = format!("oci:{}:{REFERENCE}", layout.display());
-        let id = run(containers.command("podman").args(["pull", "--quiet", &source]).current_dir(folder))?;
-        let id = id.trim();
+        let id = pulled_by_podman(containers, &image.path)?;
+        let id = id.as_str();
         containers.look_into(id, |root| image.is_below(root))?;
         let options = ["--read-only", "--cap-drop=ALL", "--network=none", "--rm"];
         hello(&run(containers.command("podman").arg("run").args(options).arg(id))?)?;
