@@ -203,7 +203,7 @@ fn something_else_is_refused_and_another_mirror_asked() {
 fn damage_in_what_is_held_is_mended() {
     let (_folder, store) = store();
     if let crate::store::Begun::Partial(mut partial) = store.begin_download(&Digest::of(b"content")).unwrap() {
-        partial.write(b"XXX").unwrap();
+        partial.write(b"not").unwrap();
     }
     let server =
         Server::start(vec![answer("206 Partial Content", "Content-Range: bytes 3-6/7\r\n", b"tent"), ok(b"content")]);

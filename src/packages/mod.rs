@@ -16,6 +16,7 @@ pub mod archive;
 mod choose;
 pub mod claims;
 pub mod compression;
+pub mod database;
 mod error;
 mod fetch;
 pub mod installed;

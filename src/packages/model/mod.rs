@@ -10,6 +10,8 @@ mod builder;
 mod merge;
 mod pool;
 mod reason;
+#[cfg(test)]
+pub(in crate::packages) mod shown;
 
 use std::cmp::Ordering;
 

@@ -3,6 +3,7 @@ use crate::packages::apk::archive::tests::{gzip, signed};
 use crate::packages::apk::key::{Algorithm, tests::public};
 use crate::packages::archive::made::tar;
 use crate::packages::model::PackageId;
+use crate::packages::model::shown;
 
 const IDENTITY: &str = "Q1AAECAwQFBgcICQoLDA0ODxAREhM=";
 
@@ -23,19 +24,10 @@ pub(in crate::packages::apk) fn index(text: &str) -> Vec<u8> {
 
 fn dump(pool: &Pool) -> Vec<String> {
     let line = |id: PackageId| {
-        let relations: Vec<String> = pool
-            .relations(id)
-            .iter()
-            .map(|relation| format!("{} {}", relation.kind.verb(), pool.relation_label(relation)))
-            .collect();
-        let provides: Vec<String> = pool
-            .provides(id)
-            .iter()
-            .map(|provide| format!("{}={}", pool.name(provide.name).escape_ascii(), pool.shown(provide.version)))
-            .collect();
+        let (relations, provides) = (shown::relations(pool, id), shown::provides(pool, id));
         let package = pool.package(id);
         let location = pool.shown(package.location);
-        format!("{} {location} {} [{}] [{}]", pool.label(id), package.size, relations.join("; "), provides.join("; "))
+        format!("{} {location} {} [{}] [{}]", pool.label(id), package.size, relations, provides)
     };
     pool.ids().map(line).collect()
 }

@@ -1,6 +1,7 @@
 use std::io::Write;
 
 use super::*;
+use crate::packages::model::shown;
 use crate::packages::model::{PackageId, decode, encode, merge};
 
 const DIGEST: &str = "e3b0c44298fc1c149afbf4c8996fb92427ae41e4649b934ca495991b7852b855";
@@ -22,19 +23,10 @@ fn fault(text: &str) -> String {
 /// Writes everything that a pool holds.
 fn dump(pool: &Pool) -> Vec<String> {
     let line = |id: PackageId| {
-        let relations: Vec<String> = pool
-            .relations(id)
-            .iter()
-            .map(|relation| format!("{} {}", relation.kind.verb(), pool.relation_label(relation)))
-            .collect();
-        let provides: Vec<String> = pool
-            .provides(id)
-            .iter()
-            .map(|provide| format!("{}={}", pool.name(provide.name).escape_ascii(), pool.shown(provide.version)))
-            .collect();
+        let (relations, provides) = (shown::relations(pool, id), shown::provides(pool, id));
         let package = pool.package(id);
         let location = pool.shown(package.location);
-        format!("{} {location} {} [{}] [{}]", pool.label(id), package.size, relations.join("; "), provides.join("; "))
+        format!("{} {location} {} [{}] [{}]", pool.label(id), package.size, relations, provides)
     };
     pool.ids().map(line).collect()
 }

@@ -8,33 +8,12 @@ mod files;
 
 use std::collections::BTreeSet;
 
-use super::info::Info;
-use crate::fs;
-use crate::packages::archive::Unpacked;
-use crate::packages::claims::{ClaimError, Claims, Customs, Holder, Right, put_links};
-use crate::tree::{Meta, Tree, TreePath};
+pub use crate::packages::database::DatabaseError;
 
-/// Packages that cannot be put together.
-#[derive(Debug, thiserror::Error)]
-pub enum DatabaseError {
-    /// A package says something about itself that cannot be.
-    #[error("in the package `{package}`: {reason}")]
-    Package {
-        /// The package, as far as it is known.
-        package: String,
-        /// What is wrong with it.
-        reason: String,
-    },
-    /// A package is there twice.
-    #[error("the package `{0}` is there twice")]
-    Twice(String),
-    /// Packages have paths that cannot stand beside each other.
-    #[error(transparent)]
-    Claim(#[from] ClaimError),
-    /// A file of a package cannot be read.
-    #[error(transparent)]
-    Fs(#[from] fs::Error),
-}
+use super::info::Info;
+use crate::packages::archive::Unpacked;
+use crate::packages::claims::{Claims, Customs, Holder, Right, put_links};
+use crate::tree::{Meta, Tree, TreePath};
 
 /// How a package was found to be what it should be.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]

@@ -3,6 +3,7 @@ use std::io::Write as _;
 use super::*;
 use crate::packages::archive::made::{File, tar};
 use crate::packages::model::PackageId;
+use crate::packages::model::shown;
 
 const DIGEST: &str = "e3b0c44298fc1c149afbf4c8996fb92427ae41e4649b934ca495991b7852b855";
 
@@ -33,23 +34,14 @@ pub(in crate::packages::pacman) fn pool(packages: &[(&str, String)]) -> Pool {
 
 fn dump(pool: &Pool) -> Vec<String> {
     let line = |id: PackageId| {
-        let relations: Vec<String> = pool
-            .relations(id)
-            .iter()
-            .map(|relation| format!("{} {}", relation.kind.verb(), pool.relation_label(relation)))
-            .collect();
-        let provides: Vec<String> = pool
-            .provides(id)
-            .iter()
-            .map(|provide| format!("{}={}", pool.name(provide.name).escape_ascii(), pool.shown(provide.version)))
-            .collect();
+        let (relations, provides) = (shown::relations(pool, id), shown::provides(pool, id));
         let package = pool.package(id);
         format!(
             "{} {} [{}] [{}] {}",
             pool.label(id),
             pool.shown(package.location),
-            relations.join("; "),
-            provides.join("; "),
+            relations,
+            provides,
             pool.shown(package.section)
         )
     };
