@@ -1,0 +1,201 @@
+//! The packages that system extensions add to those of their hosts: chosen, kept in the lock, fetched.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
+use super::lock_file;
+use super::packages::Packages;
+use crate::build::packages::{PackageMaker, PackageSet, PackageTree};
+use crate::build::{BuildError, Stacked};
+use crate::distro::{Architecture, Wish};
+use crate::error::Error;
+use crate::lock::{Bundle, Difference, Lock, LockError, LockedPackage, target_of};
+use crate::packages::{self, Host, Upgrade, Wanted};
+use crate::resolve::{
+    Bundled, ExtensionPackages, Library, OverPackages, PackageSource, Recipe, Request, User, resolve, target_name,
+};
+
+/// The packages that a system extension adds, and those of its host.
+#[derive(Debug, Clone)]
+pub(super) struct Extended {
+    /// What the lock says of it.
+    pub(super) bundle: Bundle,
+    /// The packages of the host.
+    host: Vec<LockedPackage>,
+    /// Where those come from.
+    sources: Vec<PackageSource>,
+    /// The users and groups of the host and of the profile.
+    accounts: (BTreeMap<String, User>, BTreeMap<String, u32>),
+}
+
+/// The packages that system extensions add, by target and architecture.
+pub(super) type Extensions = BTreeMap<(String, Architecture), Extended>;
+
+impl Packages<'_> {
+    /// Returns the packages that system extensions of recipes add: those of the lock as long as the same is asked for and
+    /// the host is the same.
+    ///
+    /// # Errors
+    /// When they cannot be chosen, their host is not known, or the lock does not know them and must not change.
+    pub(super) fn extensions(&self, library: &Library, recipes: &[Recipe]) -> Result<Extensions, Error> {
+        let mut extensions = Extensions::new();
+        for recipe in recipes {
+            let Some(extension) = recipe.extension() else { continue };
+            let extended = match &extension.over {
+                OverPackages::Chosen { .. } => self.over_chosen(recipe, &extension)?,
+                OverPackages::Lock(profile) => self.over_lock(library, recipe, &extension, profile)?,
+            };
+            extensions.insert((target_of(&recipe.distro), recipe.distro.architecture), extended);
+        }
+        Ok(extensions)
+    }
+
+    /// Returns what an extension adds to a host whose packages are chosen, too.
+    fn over_chosen(&self, recipe: &Recipe, extension: &ExtensionPackages) -> Result<Extended, Error> {
+        let bundle = match self.locked_extension(recipe) {
+            Some(known) => known.clone(),
+            None if self.locked => return Err(self.stale_extension(recipe, extension)),
+            None => self.choose_both(recipe, extension)?,
+        };
+        let (host, sources) = (bundle.below.clone(), extension.bundled.sources.clone());
+        Ok(Extended { bundle, host, sources, accounts: (recipe.users.clone(), recipe.groups.clone()) })
+    }
+
+    fn choose_both(&self, recipe: &Recipe, extension: &ExtensionPackages) -> Result<Bundle, Error> {
+        let OverPackages::Chosen { variant, requests } = &extension.over else { return Err(self.stale(recipe)) };
+        let mut bundled: Bundled = extension.bundled.clone();
+        bundled.settings.variant = *variant;
+        bundled.requests = requests.iter().map(|name| (name.clone(), None)).collect();
+        let earlier = self.lock.and_then(|lock| lock.earlier_extension(&recipe.distro));
+        let below = earlier.map(|earlier| Bundle { packages: earlier.below.clone(), ..earlier.clone() });
+        let (distro, upgrade) = (&recipe.distro, self.upgrade);
+        let wanted = Wanted { distro, bundled: &bundled, earlier: below.as_ref(), upgrade };
+        let below = packages::choose(&wanted, &self.means()?)?.packages;
+        let sources = &bundled.sources;
+        let bundle = self.choose_over(recipe, extension, &Host { packages: &below, sources })?;
+        Ok(Bundle { below, ..bundle })
+    }
+
+    fn choose_over(&self, recipe: &Recipe, extension: &ExtensionPackages, host: &Host<'_>) -> Result<Bundle, Error> {
+        let earlier = self.lock.and_then(|lock| lock.earlier_extension(&recipe.distro));
+        let wanted = Wanted { distro: &recipe.distro, bundled: &extension.bundled, earlier, upgrade: self.upgrade };
+        let bundle = packages::choose_over(&wanted, host, &self.means()?)?;
+        Ok(Bundle { asked: extension.digest(), ..bundle })
+    }
+
+    /// Returns what an extension adds to a host whose packages are in the lock of another profile.
+    fn over_lock(
+        &self,
+        library: &Library,
+        recipe: &Recipe,
+        extension: &ExtensionPackages,
+        profile: &str,
+    ) -> Result<Extended, Error> {
+        let (host, locked) = host_of(library, recipe, profile)?;
+        let over = Bundle::digest_of(&locked.packages);
+        let bundle = match self.locked_extension(recipe).filter(|known| known.over == Some(over)) {
+            Some(known) => known.clone(),
+            None if self.locked => return Err(self.stale_extension(recipe, extension)),
+            None => {
+                let host = Host { packages: &locked.packages, sources: &host.package_sources };
+                self.choose_over(recipe, extension, &host)?
+            }
+        };
+        let (mut users, mut groups) = (host.users, host.groups);
+        users.extend(recipe.users.clone());
+        groups.extend(recipe.groups.clone());
+        Ok(Extended { bundle, host: locked.packages, sources: host.package_sources, accounts: (users, groups) })
+    }
+
+    fn locked_extension(&self, recipe: &Recipe) -> Option<&Bundle> {
+        let known = self.lock.and_then(|lock| lock.extension(&recipe.requirements()));
+        known.filter(|_| *self.upgrade == Upgrade::Nothing)
+    }
+
+    /// Returns the error for an extension whose packages the lock does not know.
+    fn stale_extension(&self, recipe: &Recipe, extension: &ExtensionPackages) -> Error {
+        let Some(lock) = self.lock else { return LockError::Missing { path: self.path.to_owned() }.into() };
+        let shown = |bundle: &Bundle| bundle.asked.hex()[..12].to_owned();
+        let difference = Difference {
+            target: target_of(&recipe.distro),
+            what: "request for packages of the extension, or its host,",
+            locked: lock.earlier_extension(&recipe.distro).map(shown),
+            wanted: Some(extension.digest().hex()[..12].to_owned()),
+        };
+        LockError::Stale { path: self.path.to_owned(), differences: vec![difference] }.into()
+    }
+
+    /// Puts the packages of a host, and those of the system extension, below the layers when such an extension is `wanted`.
+    ///
+    /// # Errors
+    /// When a package cannot be fetched, they cannot be put together, or the layers do not fit over them.
+    pub(super) fn over_host(
+        &self,
+        recipe: &Recipe,
+        wanted: bool,
+        stacked: Stacked,
+        extensions: &Extensions,
+    ) -> Result<Stacked, Error> {
+        let extended = extensions.get(&(target_of(&recipe.distro), recipe.distro.architecture));
+        let (true, Some(extended)) = (wanted, extended) else { return Ok(stacked) };
+        let host = self.tree_of(recipe, extended, &[])?;
+        let whole = self.tree_of(recipe, extended, &extended.bundle.packages)?;
+        Ok(stacked.with_host(host, whole, recipe.profile.epoch)?)
+    }
+
+    /// Returns what the packages of a host are together with those that are `added`.
+    fn tree_of(
+        &self,
+        recipe: &Recipe,
+        extended: &Extended,
+        added: &[LockedPackage],
+    ) -> Result<Arc<PackageTree>, Error> {
+        let maker = PackageMaker::new(self.store, self.reporter);
+        let set = |mut packages: Vec<(LockedPackage, std::path::PathBuf)>| {
+            packages.sort_by(|(one, _), (other, _)| one.name.cmp(&other.name));
+            let (users, groups) = extended.accounts.clone();
+            PackageSet::new(&recipe.distro, packages, recipe.package_settings.clone(), recipe.profile.epoch)
+                .accounts(users, groups)
+        };
+        let named = extended.host.iter().chain(added).map(|package| (package.clone(), std::path::PathBuf::new()));
+        if let Some(known) = maker.known(&set(named.collect())).map_err(BuildError::from)? {
+            return Ok(Arc::new(known));
+        }
+        let mut packages = Vec::new();
+        for (list, sources) in [(&*extended.host, &extended.sources), (added, &recipe.package_sources)] {
+            let files = packages::fetch(list, &recipe.distro, sources, &self.means()?)?;
+            packages.extend(list.iter().cloned().zip(files));
+        }
+        Ok(Arc::new(maker.tree(&set(packages)).map_err(BuildError::from)?))
+    }
+}
+
+/// Returns the recipe of the profile that a host is made from, and its packages by the lock of that profile.
+fn host_of(library: &Library, recipe: &Recipe, profile: &str) -> Result<(Recipe, Bundle), Error> {
+    let host = Library::load(Arc::clone(&library.project), profile)?;
+    let target = target_name(&recipe.distro);
+    let found = host.distros()?.into_iter().find(|(name, _)| name.as_str() == recipe.distro.name);
+    let Some((distro, table)) = found else {
+        return Err(Error::usage(format!(
+            "`over.lock`: the profile `{profile}` is not made for `{}`, which the extension is for",
+            recipe.distro.name
+        )));
+    };
+    let wish = Wish { release: Some(recipe.distro.release.clone()), architecture: Some(recipe.distro.architecture) };
+    let request = Request { distro, table, wish, settings: Vec::new(), epoch: None };
+    let below = resolve(&host, &request)?;
+    let path = lock_file::path(&host);
+    library.project.depends_on(&path)?;
+    let lock = Lock::read(&path)?.ok_or_else(|| LockError::Missing { path: path.clone() })?;
+    match lock.bundle(&below.requirements()) {
+        Some(bundle) => {
+            let bundle = bundle.clone();
+            Ok((below, bundle))
+        }
+        None => Err(Error::usage(format!(
+            "`over.lock`: `{}` does not name the packages that the profile `{profile}` asks for on {target}: give it an \
+             output with `packages = \"bundled\"`, and run `layerforge lock {profile}`",
+            path.display()
+        ))),
+    }
+}
