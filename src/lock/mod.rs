@@ -579,6 +579,35 @@ mod tests {
     }
 
     #[test]
+    fn an_extension_knows_its_host() {
+        let mut old = lock(&["nginx"]);
+        old.target.get_mut("alpine").unwrap().extension_asked = Some(Digest::of(b"asked"));
+        let plain = old.to_text();
+        let extension = |version: &str| {
+            let below = bundle(&[("libc6", version, "variant")]).packages;
+            Bundle { over: Some(Bundle::digest_of(&below)), below, ..bundle(&[("nginx", "1", "requested")]) }
+        };
+        old.give_extension("alpine", Architecture::X86_64, extension("1"));
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("web.lock");
+        fs::write_atomic(&path, old.to_text().as_bytes()).unwrap();
+        let read = Lock::read(&path).unwrap().unwrap();
+        assert_eq!((read.to_text(), &read.target["alpine"].extension["x86_64"]), (old.to_text(), &extension("1")));
+        let edited = old.to_text().replace("\"libc6\"", "\"libc7\"");
+        fs::write_atomic(&path, edited.as_bytes()).unwrap();
+        assert!(Lock::read(&path).unwrap_err().to_string().contains("`inputs` of `alpine`"));
+        let mut new = old.clone();
+        new.give_extension("alpine", Architecture::X86_64, extension("2"));
+        let told: Vec<_> = old.differences(&new).iter().map(ToString::to_string).collect();
+        assert_eq!(told, ["package below the extension of alpine: `libc6 1` became `libc6 2`"]);
+        // Once the extension carries no packages, they go, and the lock is as it was before.
+        let without = lock(&["nginx"]);
+        assert_eq!(old.differences(&without).len(), 1);
+        old.renew(without);
+        assert_eq!(old.to_text(), plain);
+    }
+
+    #[test]
     fn the_chain_of_reasons() {
         let bundle = bundle(&[
             ("a", "1", "b depends on a"),
