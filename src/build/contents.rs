@@ -117,8 +117,8 @@ fn sysext(recipe: &Recipe, stacked: &Stacked, output: &SysextOutput, store: &Sto
 
 /// Tells which accounts the packages of a system extension made that its host does not have.
 fn missing_accounts(recipe: &Recipe, accounts: &BTreeSet<String>) -> Option<Remark> {
-    let declared = |name: &&String| !recipe.users.contains_key(*name) && !recipe.groups.contains_key(*name);
-    let names: Vec<String> = accounts.iter().filter(declared).map(|name| format!("`{name}`")).collect();
+    let is_news = |name: &&String| !recipe.users.contains_key(*name) && !recipe.groups.contains_key(*name);
+    let names: Vec<String> = accounts.iter().filter(is_news).map(|name| format!("`{name}`")).collect();
     (!names.is_empty()).then(|| Remark {
         message: format!(
             "the packages of the sysext of {} make the accounts {}, which its host does not have",

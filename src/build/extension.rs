@@ -125,7 +125,9 @@ fn settle_alternatives(tree: &mut Tree, host: &Tree) -> Result<(), BuildError> {
         if !target.is_below(&alternatives) || host.get(&target).is_some() {
             continue;
         }
-        if let Some(Node { kind: Kind::Symlink(real), .. }) = tree.get(&target) {
+        if let Some(Node { kind: Kind::Symlink(real), .. }) = tree.get(&target)
+            && real.starts_with(b"/")
+        {
             settled.push((path.clone(), real.clone()));
         }
     }
@@ -137,6 +139,9 @@ fn settle_alternatives(tree: &mut Tree, host: &Tree) -> Result<(), BuildError> {
     let links: Vec<TreePath> = tree.below(&alternatives).map(|(path, _)| path.clone()).collect();
     for link in links.iter().filter(|link| host.get(link).is_none()) {
         tree.remove(link);
+    }
+    if host.get(&alternatives).is_none() && tree.below(&alternatives).next().is_none() {
+        tree.remove(&alternatives);
     }
     Ok(())
 }

@@ -42,7 +42,12 @@ impl Packages<'_> {
         for recipe in recipes {
             let Some(extension) = recipe.extension() else { continue };
             let extended = match &extension.over {
-                OverPackages::Chosen { .. } => self.over_chosen(recipe, &extension)?,
+                OverPackages::Chosen { variant, requests } => {
+                    let mut host: Bundled = extension.bundled.clone();
+                    host.settings.variant = *variant;
+                    host.requests = requests.iter().map(|name| (name.clone(), None)).collect();
+                    self.over_chosen(recipe, &extension, &host)?
+                }
                 OverPackages::Lock(profile) => self.over_lock(library, recipe, &extension, profile)?,
             };
             extensions.insert((target_of(&recipe.distro), recipe.distro.architecture), extended);
@@ -51,28 +56,24 @@ impl Packages<'_> {
     }
 
     /// Returns what an extension adds to a host whose packages are chosen, too.
-    fn over_chosen(&self, recipe: &Recipe, extension: &ExtensionPackages) -> Result<Extended, Error> {
+    fn over_chosen(&self, recipe: &Recipe, extension: &ExtensionPackages, host: &Bundled) -> Result<Extended, Error> {
         let bundle = match self.locked_extension(recipe) {
             Some(known) => known.clone(),
             None if self.locked => return Err(self.stale_extension(recipe, extension)),
-            None => self.choose_both(recipe, extension)?,
+            None => self.choose_both(recipe, extension, host)?,
         };
         let (host, sources) = (bundle.below.clone(), extension.bundled.sources.clone());
         Ok(Extended { bundle, host, sources, accounts: (recipe.users.clone(), recipe.groups.clone()) })
     }
 
-    fn choose_both(&self, recipe: &Recipe, extension: &ExtensionPackages) -> Result<Bundle, Error> {
-        let OverPackages::Chosen { variant, requests } = &extension.over else { return Err(self.stale(recipe)) };
-        let mut bundled: Bundled = extension.bundled.clone();
-        bundled.settings.variant = *variant;
-        bundled.requests = requests.iter().map(|name| (name.clone(), None)).collect();
+    /// Chooses the packages of a host, and then those of the extension.
+    fn choose_both(&self, recipe: &Recipe, extension: &ExtensionPackages, host: &Bundled) -> Result<Bundle, Error> {
         let earlier = self.lock.and_then(|lock| lock.earlier_extension(&recipe.distro));
         let below = earlier.map(|earlier| Bundle { packages: earlier.below.clone(), ..earlier.clone() });
         let (distro, upgrade) = (&recipe.distro, self.upgrade);
-        let wanted = Wanted { distro, bundled: &bundled, earlier: below.as_ref(), upgrade };
+        let wanted = Wanted { distro, bundled: host, earlier: below.as_ref(), upgrade };
         let below = packages::choose(&wanted, &self.means()?)?.packages;
-        let sources = &bundled.sources;
-        let bundle = self.choose_over(recipe, extension, &Host { packages: &below, sources })?;
+        let bundle = self.choose_over(recipe, extension, &Host { packages: &below, sources: &host.sources })?;
         Ok(Bundle { below, ..bundle })
     }
 

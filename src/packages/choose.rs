@@ -68,9 +68,7 @@ pub(super) const USUAL: i32 = 500;
 /// # Errors
 /// When a source cannot be reached or trusted, or no set of packages does what is asked for.
 pub fn choose(wanted: &Wanted<'_>, means: &Means<'_>) -> Result<Bundle, PackageError> {
-    if wanted.bundled.sources.is_empty() && wanted.distro.family == Family::Apt {
-        return Err(PackageError::NoSources { distro: wanted.distro.name.clone() });
-    }
+    check_sources(wanted)?;
     let Loaded { indexes, sources } = load(wanted, means)?;
     let (pool, names, pins) = together(indexes);
     let question = question(wanted, pins);
@@ -82,6 +80,14 @@ pub fn choose(wanted: &Wanted<'_>, means: &Means<'_>) -> Result<Bundle, PackageE
     let solution = solution.map_err(|explanation| PackageError::Unsolvable { target, explanation })?;
     let packages = solution.packages.iter().map(|(id, reason)| locked(&pool, *id, reason, &names)).collect();
     Ok(Bundle { asked: wanted.bundled.digest(), over: None, sources, packages, below: Vec::new() })
+}
+
+/// Refuses to choose from nothing.
+pub(super) fn check_sources(wanted: &Wanted<'_>) -> Result<(), PackageError> {
+    match wanted.bundled.sources.is_empty() && wanted.distro.family == Family::Apt {
+        true => Err(PackageError::NoSources { distro: wanted.distro.name.clone() }),
+        false => Ok(()),
+    }
 }
 
 /// Makes one pool of indexes; returns it with the names of their sources and which of these are preferred.

@@ -7,11 +7,11 @@ use std::collections::BTreeMap;
 
 use super::apt::folder;
 use super::apt::rules::AptRules;
-use super::choose::{Index, Loaded, USUAL, Wanted, load, locked, question, solve_keeping, together};
+use super::choose::{Index, Loaded, USUAL, Wanted, check_sources, load, locked, question, solve_keeping, together};
 use super::error::{PackageChange, PackageError};
 use super::fetch::fetch;
 use super::means::Means;
-use super::model::{PackageId, Pool, Reason};
+use super::model::{Comparison, PackageId, Pool, Reason};
 use super::solve::{Explanation, Question, Solution, Variant};
 use crate::lock::{Bundle, LockedPackage};
 use crate::resolve::{PackageSource, target_name};
@@ -31,6 +31,7 @@ pub struct Host<'run> {
 /// # Errors
 /// When a source cannot be reached or trusted, or nothing fits over the host as it is.
 pub fn choose_over(wanted: &Wanted<'_>, host: &Host<'_>, means: &Means<'_>) -> Result<Bundle, PackageError> {
+    check_sources(wanted)?;
     let Loaded { mut indexes, sources } = load(wanted, means)?;
     indexes.extend(vanished(wanted, host, &indexes, means)?);
     let (pool, names, pins) = together(indexes);
@@ -78,6 +79,8 @@ fn refusal(pool: &Pool, question: Question, explanation: Explanation, target: St
     let installed = question.installed.clone();
     let mut free = Question { installed: BTreeMap::new(), ..question };
     free.kept.extend(installed.clone());
+    // Who asks for what is there anyway explains nothing.
+    free.requests.retain(|request| request.comparison != Comparison::Any || !installed.contains_key(&request.name));
     let changes = match solve_keeping(pool, &AptRules, free) {
         Ok(solution) => changes(pool, &solution, &installed),
         Err(_) => Vec::new(),

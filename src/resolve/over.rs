@@ -1,18 +1,18 @@
 //! What an extension is laid over.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use std::path::PathBuf;
 
 use serde::Serialize;
 
 use super::names;
-use super::packages::{Bundled, PackageSettings};
-use super::recipe::Recipe;
+use super::packages::Bundled;
+use super::recipe::{Package, Recipe};
 use super::resolver::Resolver;
 use crate::digest::Digest;
 use crate::spec::{
-    ConfextTable, EtcContent, Located, OverTable, PackageOrigin, PackageVariant, Place, Problem, Scalar, SpecError,
-    SysextTable,
+    ConfextTable, EtcContent, Located, Name, OverTable, PackageOrigin, PackageVariant, Place, Problem, Scalar,
+    SpecError, SysextTable,
 };
 
 /// What the host of a system extension has already.
@@ -75,11 +75,12 @@ impl Recipe {
 enum Named<'table> {
     Path(&'table Located<String>),
     Packages(&'table Located<Scalar>),
-    Lock(&'table Located<crate::spec::Name>),
+    Lock(&'table Located<Name>),
 }
 
 impl Named<'_> {
-    fn place(self) -> &'static str {
+    /// Returns the key.
+    fn key(self) -> &'static str {
         match self {
             Self::Path(_) => "path",
             Self::Packages(_) => "packages",
@@ -87,6 +88,7 @@ impl Named<'_> {
         }
     }
 
+    /// Returns where it is written.
     fn written(&self) -> &Place {
         match self {
             Self::Path(path) => &path.place,
@@ -105,7 +107,7 @@ impl Resolver<'_> {
             (None, None) => None,
             (None, Some(Named::Path(path))) => self.over_path(path).map(Over::Path),
             (None, Some(named)) => {
-                let problem = Problem::at(named.written(), format!("`over.{}` says nothing here", named.place()));
+                let problem = Problem::at(named.written(), format!("`over.{}` says nothing here", named.key()));
                 self.problems.push(
                     problem
                         .rule("it tells which packages an extension need not bring, and this one brings none")
@@ -148,7 +150,7 @@ impl Resolver<'_> {
         match self.named(table.over.as_ref())? {
             Named::Path(path) => self.over_path(path),
             named => {
-                let message = format!("`over.{}` is for a sysext", named.place());
+                let message = format!("`over.{}` is for a sysext", named.key());
                 self.problems.push(
                     Problem::at(named.written(), message)
                         .rule("a confext carries no packages")
@@ -182,7 +184,7 @@ impl Resolver<'_> {
                 let Some(variant) = variant_named(name) else {
                     let problem = Problem::at(&packages.place, format!("`{}` is no variant", name.escape_debug()));
                     let known = VARIANTS.map(|(name, _)| name);
-                    self.problems.push(problem.suggest(name, "variants", known).help("a list names packages"));
+                    self.problems.push(problem.suggest(name, "variants", known));
                     return None;
                 };
                 Some(OverPackages::Chosen { variant, requests: BTreeSet::new() })
@@ -205,12 +207,9 @@ impl Resolver<'_> {
     }
 
     /// Returns what is asked of the packages that the system extension carries.
-    pub(super) fn extension(
-        &mut self,
-        packages: &std::collections::BTreeMap<String, super::recipe::Package>,
-    ) -> Option<ExtensionPackages> {
+    pub(super) fn extension(&mut self, packages: &BTreeMap<String, Package>) -> Option<ExtensionPackages> {
         let over = self.over_packages()?;
-        let settings: PackageSettings = self.package_settings(&self.library.profile.packages);
+        let settings = self.package_settings(&self.library.profile.packages);
         let sources = self.package_sources();
         Some(ExtensionPackages { bundled: Bundled::of(packages, settings, sources), over })
     }
@@ -229,7 +228,7 @@ impl Resolver<'_> {
             self.problems.push(
                 Problem::at(
                     second.written(),
-                    format!("`over` names two hosts: `{}` and `{}`", first.place(), second.place()),
+                    format!("`over` names two hosts: `{}` and `{}`", first.key(), second.key()),
                 )
                 .related(first.written(), "the other one")
                 .rule("an extension is laid over one host: leave one of them out"),

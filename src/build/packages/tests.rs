@@ -388,7 +388,7 @@ fn a_sysext_carries_what_its_host_does_not_have() {
     }
     let means = Means { store: &store, signer: None, neutrals: &Neutrals::default(), platforms: &BTreeMap::new() };
     let products = build::artifacts(&plan, &recipe, &stacked, &means).unwrap();
-    let told: String = products[0].remarks.iter().map(|remark| format!("{}\n", remark.message)).collect();
-    assert!(told.contains("/var/lib/app"), "{told}");
-    assert!(!told.contains("/var/lib/dpkg"), "{told}");
+    let Body::Bytes(manifest) = &products[0].artifacts[1].body else { panic!("no manifest") };
+    let manifest = String::from_utf8_lossy(manifest);
+    assert!(manifest.contains("\"/var/lib/app\"") && !manifest.contains("/var/lib/dpkg"), "{manifest}");
 }
