@@ -3,7 +3,7 @@
 use std::path::Path;
 use std::sync::Arc;
 
-use super::{Action, Entry, Library, Recipe, Request, resolve};
+use super::{Action, Entry, Library, OverPackages, Recipe, Request, resolve};
 use crate::distro::Wish;
 use crate::spec::{Project, SpecError};
 use crate::tree::{Content, ContentSource};
