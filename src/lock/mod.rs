@@ -396,7 +396,8 @@ impl Target {
                     continue;
                 };
                 let found = locked.differences(name, bundle);
-                let digests = |bundle: &Bundle| [Some(bundle.asked), bundle.over].map(|one| one.map(|one| one.to_string()));
+                let digests =
+                    |bundle: &Bundle| [Some(bundle.asked), bundle.over].map(|one| one.map(|one| one.to_string()));
                 let pairs = ["request", "what the extension is laid over"].into_iter().zip(digests(locked));
                 if found.is_empty() {
                     let changed = pairs.zip(digests(bundle)).filter(|((_, locked), wanted)| locked != wanted);

@@ -11,8 +11,8 @@ use super::resolver::Resolver;
 use crate::distro::Distro;
 use crate::spec::{
     ConfextTable, EtcContent, Filesystem, Host, ImageCompression, ImageFormat, ImageTable, KernelVersion, Located,
-    Name, PackageOrigin, Place, PortableTable, Problem, Scope, SpecError, SysextTable, SystemdVersion,
-    TarCompression, UnitName, Verity,
+    Name, PackageOrigin, Place, PortableTable, Problem, Scope, SpecError, SysextTable, SystemdVersion, TarCompression,
+    UnitName, Verity,
 };
 
 /// The shapes that a profile declares.
