@@ -2,8 +2,8 @@
 //!
 //! Comes in: the number of rounds, and whether to work in memory or on a fresh ext4 with a journal. Goes out: tables, and
 //! `docs/benchmarks/packages.json` with every sample. Always holds: all tasks take turns within each round; every task is a
-//! whole process; nobody uses the network while the clock runs: mmdebstrap takes packages from a folder, layerforge from its
-//! store; before a number counts, both have written the same `status` of dpkg. Needs root, for mmdebstrap.
+//! whole process; nobody uses the network while the clock runs: mmdebstrap takes packages from a vendored folder, with the
+//! indexes of the whole repositories, layerforge from its store; before a number counts, both have written the same `status` of dpkg. Needs root, for mmdebstrap.
 
 #![expect(
     clippy::disallowed_methods,

@@ -7,7 +7,7 @@ use std::process::Command;
 use layerforge::lock::Lock;
 
 use crate::Result;
-use crate::command::{done, said};
+use crate::command::done;
 
 /// Packages with much to set up: an init, a kernel, servers, about three hundred with what they need.
 pub(crate) const LARGE: &str = "systemd-sysv,dbus,openssh-server,nginx,postgresql,cron,rsyslog,linux-image-cloud-amd64,git,python3,openjdk-21-jre-headless,\
@@ -88,16 +88,13 @@ pub(crate) fn downloads(folder: &Path, profile: &str) -> Result<Vec<(String, Pat
     Ok(target.bundle.into_values().flat_map(|bundle| bundle.packages).map(package).collect())
 }
 
-/// Makes a folder of packages with an index, as mmdebstrap takes it.
-pub(crate) fn repository(folder: &Path, profile: &str) -> Result<String> {
-    let repository = folder.join("repository").join(profile);
-    fs::create_dir_all(&repository)?;
-    for (name, path, _) in downloads(folder, profile)? {
-        fs::hard_link(&path, repository.join(name))?;
-    }
-    let index = said(Command::new("apt-ftparchive").args(["packages", "."]).current_dir(&repository))?;
-    fs::write(repository.join("Packages"), index)?;
-    let release = said(Command::new("apt-ftparchive").args(["release", "."]).current_dir(&repository))?;
-    fs::write(repository.join("Release"), release)?;
-    Ok(format!("deb [trusted=yes] copy://{} ./", repository.display()))
+/// Writes the packages of a profile, and the signed indexes of the repositories that they come from, into a folder, and returns
+/// it as sources of apt.
+pub(crate) fn repository(folder: &Path, profile: &str) -> Result<Vec<String>> {
+    const KEYS: &str = "/usr/share/keyrings/debian-archive-keyring.gpg";
+    let vendored = folder.join("vendored").join(profile);
+    done(layerforge(folder).args(["vendor", "--quiet"]).arg(&vendored).arg(profile))?;
+    let suites = [("debian", "trixie"), ("debian", "trixie-updates"), ("debian-security", "trixie-security")];
+    let source = |(name, suite)| format!("deb [signed-by={KEYS}] copy://{}/{name} {suite} main", vendored.display());
+    Ok(suites.map(source).into())
 }

@@ -61,7 +61,7 @@ pub(crate) struct Measured {
 struct Bench {
     folder: PathBuf,
     /// What mmdebstrap takes packages from: for minbase and for the large set.
-    sources: [String; 2],
+    sources: [Vec<String>; 2],
     /// The names of the packages of minbase.
     names: String,
     /// The packages of the large set, each as it is told to [`unpack`].
@@ -160,13 +160,13 @@ impl Bench {
         command
     }
 
-    fn mmdebstrap(&self, variant: &str, source: &str, packages: &str) -> Command {
+    fn mmdebstrap(&self, variant: &str, sources: &[String], packages: &str) -> Command {
         let mut command = Command::new("mmdebstrap");
         command.args(["--quiet", "--mode=root"]).arg(format!("--variant={variant}"));
         if !packages.is_empty() {
             command.arg(format!("--include={packages}"));
         }
-        command.arg("trixie").arg(self.out()).arg(source);
+        command.arg("trixie").arg(self.out()).args(sources);
         command
     }
 

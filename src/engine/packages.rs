@@ -10,7 +10,7 @@ use crate::distro::Architecture;
 use crate::error::Error;
 use crate::event::Reporter;
 use crate::lock::{Bundle, Difference, Lock, LockError, LockedPackage, target_of};
-use crate::packages::{self, Means, Network, Upgrade, Wanted};
+use crate::packages::{self, Means, Network, PackageError, Upgrade, Wanted};
 use crate::resolve::{Bundled, Recipe};
 use crate::store::Store;
 
@@ -58,7 +58,8 @@ impl Packages<'_> {
     pub(super) fn choose(&self, recipe: &Recipe, bundled: &Bundled, upgrade: &Upgrade) -> Result<Bundle, Error> {
         let distro = &recipe.distro;
         let earlier = self.lock.and_then(|lock| lock.earlier_bundle(distro));
-        Ok(packages::choose(&Wanted { distro, bundled, earlier, upgrade }, &self.means()?)?)
+        let chosen = packages::choose(&Wanted { distro, bundled, earlier, upgrade }, &self.means()?);
+        Ok(chosen.map_err(|error| located(error, recipe))?)
     }
 
     /// Puts the packages of a recipe below its layers when they are to be `bundled`.
@@ -153,4 +154,15 @@ fn set(recipe: &Recipe, bundle: &Bundle) -> PackageSet {
     let settings = recipe.package_settings.clone();
     PackageSet::new(&recipe.distro, packages, settings, recipe.profile.epoch)
         .accounts(recipe.users.clone(), recipe.groups.clone())
+}
+
+/// Adds to an explanation where the packages that take part are asked for.
+fn located(error: PackageError, recipe: &Recipe) -> PackageError {
+    let PackageError::Unsolvable { target, explanation, .. } = error else { return error };
+    let place = |name: &str| {
+        let package = recipe.packages.values().find(|package| package.names.iter().any(|own| own == name))?;
+        Some((name.to_owned(), package.place.to_string()))
+    };
+    let asked = explanation.requests().into_iter().filter_map(place).collect();
+    PackageError::Unsolvable { target, explanation, asked }
 }

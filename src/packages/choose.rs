@@ -77,7 +77,8 @@ pub fn choose(wanted: &Wanted<'_>, means: &Means<'_>) -> Result<Bundle, PackageE
         Family::Apk | Family::Pacman => return Err(unsupported(wanted.distro)),
     };
     let target = target_name(wanted.distro);
-    let solution = solution.map_err(|explanation| PackageError::Unsolvable { target, explanation })?;
+    let solution =
+        solution.map_err(|explanation| PackageError::Unsolvable { target, explanation, asked: Vec::new() })?;
     let packages = solution.packages.iter().map(|(id, reason)| locked(&pool, *id, reason, &names)).collect();
     Ok(Bundle { asked: wanted.bundled.digest(), over: None, sources, packages, below: Vec::new() })
 }

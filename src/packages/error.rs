@@ -36,12 +36,14 @@ pub enum PackageError {
         keyring: String,
     },
     /// No set of packages does what is asked for.
-    #[error("for {target}, {explanation}")]
+    #[error("for {target}, {explanation}{}", told(asked))]
     Unsolvable {
         /// The target.
         target: String,
         /// Why not.
         explanation: Explanation,
+        /// The packages that a profile asks for and that take part in it, each with where it does.
+        asked: Vec<(String, String)>,
     },
     /// No set of packages does what is asked for beside those of the host of an extension.
     #[error("for {target}, nothing fits over the packages of the host: {explanation}")]
@@ -175,4 +177,9 @@ fn of_package(package: &str, failure: &FetchError) -> String {
 
 fn each(failures: &[PackageError]) -> String {
     failures.iter().map(|failure| format!("\n  {failure}")).collect()
+}
+
+/// Writes down where packages are asked for, a line for each.
+fn told(asked: &[(String, String)]) -> String {
+    asked.iter().map(|(name, place)| format!("\n  {name} is asked for at {place}")).collect()
 }

@@ -26,6 +26,12 @@ impl Explanation {
     pub(super) fn of(steps: Vec<Step>) -> Self {
         Self { steps }
     }
+
+    /// Returns the names of the requests that take part.
+    pub fn requests(&self) -> BTreeSet<&str> {
+        let names = self.steps.iter().filter_map(Step::request);
+        names.filter_map(|request| request.split(' ').next()).collect()
+    }
 }
 
 fn words(steps: &[Step]) -> String {
@@ -134,6 +140,18 @@ impl fmt::Display for Step {
 }
 
 impl Step {
+    /// Returns what somebody asked for, when it is about that.
+    fn request(&self) -> Option<&str> {
+        match self {
+            Self::Asked { who, what, .. }
+            | Self::Nothing { who, what, .. }
+            | Self::AllOut { who, what }
+            | Self::Unchosen { who, what, .. } => what.strip_prefix("ask for ").filter(|_| who == "you"),
+            Self::NoVersion { wanted, .. } => Some(wanted),
+            Self::Clash { .. } | Self::Together { .. } | Self::TooHard { .. } => None,
+        }
+    }
+
     /// Returns the link for a clause that no package may satisfy.
     pub(super) fn nothing(pool: &Pool, question: &Question, clause: &Clause, allowed: &[bool]) -> Self {
         let (who, what) = asker(pool, question, clause.owner);

@@ -350,3 +350,12 @@ fn what_is_installed_stays_exactly_what_it_is() {
     let told = failure(&lines, &question(&["new"])).join("\n");
     assert!(told.contains("new 1 depends on lib >= 2"), "{told}");
 }
+
+#[test]
+fn explanations_know_what_was_asked_for() {
+    let lines = ["app 1; Depends: lib", "lib 2; Conflicts: other", "other 1", "free 1"];
+    let explanation = solve(&pool(&lines), &AptRules, &asking(&["free", "other", "app >= 1"])).unwrap_err();
+    assert_eq!(explanation.requests(), BTreeSet::from(["app", "other"]));
+    let explanation = solve(&pool(&lines), &AptRules, &asking(&["missing"])).unwrap_err();
+    assert_eq!(explanation.requests(), BTreeSet::from(["missing"]));
+}

@@ -68,6 +68,7 @@ pub(crate) const ALL: &[(&str, Case)] = &[
     ("oci_signed_for_others", oci::signed_for_others),
     ("site_runs_read_only_with_docker", site::with_docker),
     ("site_runs_read_only_with_podman", site::with_podman),
+    ("site_runs_in_a_whole_image", site::in_a_whole_image),
     ("postgresql_keeps_its_data", services::postgresql),
     ("readers_of_other_tools", readers::of_other_tools),
     ("readers_of_sgdisk", readers::of_sgdisk),

@@ -1,5 +1,6 @@
 //! The profile `default`: a static site, built and run as a stranger would.
 
+use std::fs;
 use std::io::{Read as _, Write as _};
 use std::net::{TcpListener, TcpStream};
 use std::time::Duration;
@@ -9,10 +10,11 @@ use layerforge::deploy::{Engine, Program};
 use crate::Outcome;
 use crate::command::{explain, run, run_refused, wait_for};
 use crate::docker::Builder;
-use crate::verify::matches_manifest;
+use crate::verify::{matches_entries, matches_manifest};
 use crate::world::World;
 
 const IMAGE: &str = "localhost/layerforge-test-site:latest";
+const WHOLE: &str = "localhost/layerforge-test-whole:latest";
 
 pub(super) fn with_docker(world: &World) -> Outcome {
     let port = free_port()?;
@@ -56,6 +58,46 @@ pub(super) fn with_podman(world: &World) -> Outcome {
     let outcome = answers(port);
     let log = run(world.containers()?.command("podman").args(["logs", id.trim()])).unwrap_or_default();
     run(world.containers()?.command("podman").args(["rm", "--force", id.trim()]))?;
+    outcome.map_err(|message| format!("{message}\n{log}"))
+}
+
+/// An image that layerforge writes whole, with the packages of Debian in it: loaded and run, nothing is built.
+pub(super) fn in_a_whole_image(world: &World) -> Outcome {
+    let project = world.folder("whole")?;
+    let profiles = project.join("profiles");
+    fs::create_dir_all(&profiles).map_err(explain("make a project"))?;
+    let profile = format!(
+        "extends = ['default']\n[output.oci]\npackages = 'bundled'\nformat = 'docker-archive'\nreference = '{WHOLE}'\n"
+    );
+    fs::write(profiles.join("whole.toml"), profile).map_err(explain("write a profile"))?;
+    let port = free_port()?;
+    let rendered = world.render_in(&project, "whole", &[format!("http_port={port}")])?;
+    let archive = rendered.folder.join("oci/whole.tar");
+    let manifest = rendered.folder.join("oci.manifest.json");
+
+    let docker = world.docker()?;
+    run(docker.command().arg("load").arg("--input").arg(&archive))?;
+    let root = world.folder("whole-root")?;
+    docker.extract(WHOLE, &root)?;
+    matches_entries(&manifest, &root)?;
+    let options = rendered.run_options(WHOLE, Program::Process("nginx"), Engine::Docker)?;
+    let container = docker.start_container(&options)?;
+    answers(port).map_err(|message| format!("{message}\n{}", container.log()))?;
+    contains(&run_refused(&mut container.exec(&["touch", "/etc/nginx/new"]))?, "Read-only file system")?;
+    contains(&run(&mut container.exec(&["cat", "/proc/1/status"]))?, "CapEff:\t0000000000000000")?;
+    contains(&run(&mut container.exec(&["id", "-u"]))?, "65532")?;
+    // Both engines give it the same port of the machine.
+    drop(container);
+    run(docker.command().args(["rmi", "--force", WHOLE]))?;
+
+    let podman = || world.containers().map(|containers| containers.command("podman"));
+    run(podman()?.arg("load").arg("--input").arg(&archive))?;
+    let mut command = podman()?;
+    command.args(["run", "--detach", "--log-driver=k8s-file"]);
+    let id = run(command.args(rendered.run_options(WHOLE, Program::Process("nginx"), Engine::Podman)?))?;
+    let outcome = answers(port);
+    let log = run(podman()?.args(["logs", id.trim()])).unwrap_or_default();
+    run(podman()?.args(["rm", "--force", id.trim()]))?;
     outcome.map_err(|message| format!("{message}\n{log}"))
 }
 
