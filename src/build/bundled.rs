@@ -32,6 +32,7 @@ impl Stacked {
             whole: None,
             packages: Some(packages),
             over_packages: None,
+            over_host: None,
         };
         self.over_packages = Some(Box::new(whole));
         Ok(self)

@@ -1,14 +1,17 @@
 //! What each image that systemd takes holds, before it is written.
 
+use std::collections::BTreeSet;
+
 use rayon::prelude::*;
 
 use super::artifacts::Remark;
-use super::{BuildError, Stacked, base};
+use super::extension::OverHost;
+use super::{BuildError, Stacked, base, bundled};
 use crate::deploy::{self, Flavour, UnitBody, UnitFile, UnitOptions};
 use crate::distro::Architecture;
 use crate::image::{self, Elf, ExtensionClass, ReleaseFields, ReleaseFile, Subtracted};
 use crate::plan::{OutputKind, Plan, Step};
-use crate::resolve::{ConfextOutput, ImageOutput, PortableOutput, Recipe, ReleaseMatch, SysextOutput};
+use crate::resolve::{ConfextOutput, ImageOutput, Over, PortableOutput, Recipe, ReleaseMatch, SysextOutput};
 use crate::spec::{EtcContent, ImageFormat};
 use crate::store::Store;
 use crate::tree::{Content, Kind, Meta, Node, Tree, TreePath};
@@ -63,10 +66,29 @@ fn sysext(recipe: &Recipe, stacked: &Stacked, output: &SysextOutput, store: &Sto
     let options = UnitOptions { start: output.start, ..unit_options(Flavour::Sysext, &output.image) };
     let elsewhere = |path: &TreePath| output.etc == EtcContent::Confext && is_in(path, "/etc");
     let counts = |path: &TreePath, node: &Node| counts(recipe, stacked, path, node) && !elsewhere(path);
-    let carried = image::sysext(&stacked.tree, output.etc == EtcContent::Factory, counts)?;
-    let mut contents = over(carried.tree, output.over.as_deref(), store)?;
+    let host = match output.over {
+        Some(Over::Packages(_)) => Some(stacked.over_host.as_deref().ok_or(BuildError::NoPackages)?),
+        _ => None,
+    };
+    let added = host.map(OverHost::added).transpose()?;
+    let seen = added.as_ref().map_or(&stacked.tree, |added| &added.tree);
+    let carried = image::sysext(seen, output.etc == EtcContent::Factory, counts)?;
+    let path = match &output.over {
+        Some(Over::Path(path)) => Some(path.as_path()),
+        _ => None,
+    };
+    let mut contents = over(carried.tree, path, store)?;
     contents.left_out = carried.left_out;
     contents.left_out.extend(stacked.removed.iter().filter(|path| !elsewhere(path)).cloned());
+    if let Some(added) = added {
+        // Before a key that a script made gets into the factory.
+        contents.remarks.extend(bundled::judge(OutputKind::Sysext, recipe, &added.tree)?);
+        contents.remarks.extend(missing_accounts(recipe, &added.accounts));
+        contents.left_out.extend(added.left_out);
+        contents.left_out.sort();
+        contents.left_out.dedup();
+        contents.hides = added.hides;
+    }
     let mut files = deploy::units(recipe, &options)?;
     files.extend(deploy::factory(&carried.factory, &options)?);
     files.extend(deploy::preparation(&files, &options)?);
@@ -74,9 +96,10 @@ fn sysext(recipe: &Recipe, stacked: &Stacked, output: &SysextOutput, store: &Sto
     let units = TreePath::from_absolute(b"/usr/lib/systemd/system")?;
     let reload = contents.tree.below(&units).next().is_some();
     add_release(&mut contents.tree, recipe, ExtensionClass::Sysext, &output.image, &output.release, reload)?;
+    let whole = host.map_or_else(|| stacked.whole(), |host| &host.stacked.tree);
     let needed = programs(recipe).filter(|program| {
         let path = program.parse::<TreePath>();
-        path.is_ok_and(|path| stacked.whole().lookup(&path).is_none())
+        path.is_ok_and(|path| whole.lookup(&path).is_none())
     });
     let needed: Vec<String> = needed.map(|program| format!("`{program}`")).collect();
     if !needed.is_empty() {
@@ -90,6 +113,20 @@ fn sysext(recipe: &Recipe, stacked: &Stacked, output: &SysextOutput, store: &Sto
         });
     }
     Ok(contents)
+}
+
+/// Tells which accounts the packages of a system extension made that its host does not have.
+fn missing_accounts(recipe: &Recipe, accounts: &BTreeSet<String>) -> Option<Remark> {
+    let is_news = |name: &&String| !recipe.users.contains_key(*name) && !recipe.groups.contains_key(*name);
+    let names: Vec<String> = accounts.iter().filter(is_news).map(|name| format!("`{name}`")).collect();
+    (!names.is_empty()).then(|| Remark {
+        message: format!(
+            "the packages of the sysext of {} make the accounts {}, which its host does not have",
+            recipe.profile.name,
+            names.join(", ")
+        ),
+        hint: "a merge makes no accounts: make them on the host, for example with a file of sysusers.d(5)".into(),
+    })
 }
 
 /// Returns what its configuration extension holds.

@@ -7,6 +7,7 @@ mod artifacts;
 mod base;
 mod bundled;
 mod contents;
+mod extension;
 mod images;
 mod layer;
 mod oci;
@@ -22,6 +23,7 @@ use rayon::prelude::*;
 pub use artifacts::{ArchiveWriter, Artifact, Body, MANIFEST, Product, ROOTFS, ROOTFS_TAR, Remark, artifacts};
 pub use base::check_base;
 pub use contents::image_trees;
+pub use extension::OverHost;
 pub use images::Means;
 pub use oci::Neutrals;
 
@@ -278,6 +280,9 @@ pub struct Stacked {
     pub packages: Option<Arc<packages::PackageTree>>,
     /// The same layers over the packages, for outputs that bundle these ([`Stacked::with_packages`]).
     pub over_packages: Option<Box<Self>>,
+    /// The same layers over the packages of a host and of a system extension, for one that carries packages
+    /// ([`Stacked::with_host`]).
+    pub over_host: Option<Box<OverHost>>,
 }
 
 impl Stacked {
@@ -353,6 +358,7 @@ pub fn stack(recipe: &Recipe, archives: &Path) -> Result<Stacked, BuildError> {
         whole: None,
         packages: None,
         over_packages: None,
+        over_host: None,
     })
 }
 

@@ -12,7 +12,7 @@ use super::packages::Packages;
 use super::select::{Selection, resolve_all};
 use crate::error::Error;
 use crate::event::Reporter;
-use crate::lock::{Difference, Lock, target_of};
+use crate::lock::{Bundle, Difference, Lock, LockedPackage, target_of};
 use crate::packages::{Network, Upgrade};
 use crate::registry::Client;
 use crate::resolve::{Library, Recipe, Request};
@@ -77,8 +77,10 @@ pub fn lock(
     }
     let packages = Packages { store, network, reporter, lock, path: &path, locked, upgrade: &request.upgrade };
     let bundles = packages.look_up(&recipes.iter().chain(&others).collect::<Vec<_>>())?;
-    refuse_unknown(&request.upgrade, bundles.values().flat_map(|bundle| &bundle.packages), lock)?;
-    let differences = lock_file::keep(&library, Wanted { requirements, given, bundles }, how)?;
+    let extensions = packages.extensions(&library, &recipes)?;
+    let chosen = bundles.values().chain(extensions.values().map(|extended| &extended.bundle));
+    refuse_unknown(&request.upgrade, chosen.flat_map(named), lock)?;
+    let differences = lock_file::keep(&library, Wanted { requirements, given, bundles, extensions }, how)?;
     Ok(LockReport { path, differences })
 }
 
@@ -96,16 +98,22 @@ pub(super) fn other_architectures(
     resolve_all(library, &others.flatten().collect::<Vec<_>>())
 }
 
+/// Returns the packages that a lock names for one output.
+fn named(bundle: &Bundle) -> impl Iterator<Item = &LockedPackage> {
+    bundle.packages.iter().chain(&bundle.below)
+}
+
 /// Refuses names of packages to upgrade that no output carries or carried: a slip of the pen would upgrade nothing.
 fn refuse_unknown<'lock>(
     upgrade: &Upgrade,
-    chosen: impl Iterator<Item = &'lock crate::lock::LockedPackage>,
+    chosen: impl Iterator<Item = &'lock LockedPackage>,
     lock: Option<&'lock Lock>,
 ) -> Result<(), Error> {
     let Upgrade::Packages(names) = upgrade else { return Ok(()) };
-    let bundles = lock.into_iter().flat_map(|lock| lock.target.values()).flat_map(|target| target.bundle.values());
+    let targets = lock.into_iter().flat_map(|lock| lock.target.values());
+    let bundles = targets.flat_map(|target| target.bundle.values().chain(target.extension.values()));
     let known: std::collections::BTreeSet<&str> =
-        chosen.chain(bundles.flat_map(|bundle| &bundle.packages)).map(|package| package.name.as_str()).collect();
+        chosen.chain(bundles.flat_map(named)).map(|package| package.name.as_str()).collect();
     match names.iter().find(|name| !known.contains(name.as_str())) {
         Some(name) => Err(Error::usage(format!("`--upgrade={name}`: no output carries a package of this name"))),
         None => Ok(()),

@@ -3,6 +3,7 @@
 use std::collections::BTreeMap;
 use std::path::PathBuf;
 
+use super::extension::Extensions;
 use super::packages::Bundles;
 use crate::digest::Digest;
 use crate::error::Error;
@@ -27,6 +28,8 @@ pub(super) struct Wanted {
     pub(super) given: BTreeMap<String, Digest>,
     /// The packages that outputs carry.
     pub(super) bundles: Bundles,
+    /// The packages that system extensions add to their hosts.
+    pub(super) extensions: Extensions,
 }
 
 /// What becomes of a lock that is not what it should be.
@@ -51,6 +54,9 @@ pub(super) fn keep(library: &Library, wanted: Wanted, how: Keep) -> Result<Vec<D
     wanted.given.iter().for_each(|(target, digest)| lock.give(target, *digest));
     for ((target, architecture), bundle) in wanted.bundles {
         lock.give_bundle(&target, architecture, bundle);
+    }
+    for ((target, architecture), extended) in wanted.extensions {
+        lock.give_extension(&target, architecture, extended.bundle);
     }
     let locked = how == Keep::Unchanged;
     let old = if how == Keep::Mended { Lock::read_edited(&path)? } else { Lock::read(&path)? };

@@ -7,6 +7,7 @@ mod base;
 mod check;
 mod containers;
 mod diff;
+mod extension;
 mod graph;
 mod init;
 mod inspect;

@@ -64,6 +64,13 @@ pub fn outdated(
     };
     let mut found = Vec::new();
     for recipe in &recipes {
+        if recipe.extension().is_some() {
+            return Err(Error::usage(format!(
+                "the profile `{}` has a sysext that carries packages, of which it cannot be told yet what is outdated: \
+                 `layerforge lock --upgrade` tells what it changes",
+                library.name
+            )));
+        }
         let Some(bundled) = recipe.bundled() else { continue };
         let Some(locked) = lock.earlier_bundle(&recipe.distro) else { return Err(packages.stale(recipe)) };
         let chosen = packages.choose(recipe, &bundled, &Upgrade::All)?;

@@ -100,7 +100,9 @@ fn target_plan(
     let base = if stands { base(bases, recipe).ok().flatten() } else { None };
     let bundled = if plan.bundles() { packages.known_tree(recipe)? } else { None };
     let is_compared = |action: &Action| {
-        (base.is_some() || !stands || !action.step.holds_base()) && (bundled.is_some() || !action.bundled)
+        (base.is_some() || !stands || !action.step.holds_base())
+            && (bundled.is_some() || !action.bundled)
+            && !action.step.extends()
     };
     let (compared, uncompared): (Vec<_>, Vec<_>) = kinds
         .into_iter()

@@ -9,6 +9,7 @@ use serde::Serialize;
 
 use super::base::{Bases, Given, Images};
 use super::containers;
+use super::extension::Extensions;
 use super::lock::other_architectures;
 use super::lock_file::{self, Keep, Wanted};
 use super::memory::Memory;
@@ -115,7 +116,9 @@ pub fn render(
     let mut requirements = request.selection.declared_requirements(&library)?;
     requirements.extend(recipes.iter().map(Recipe::requirements));
     let path = lock_file::path(&library);
-    let stands = recipes.iter().any(|recipe| recipe.base.is_some() || recipe.outputs.bundled.any());
+    let stands = recipes
+        .iter()
+        .any(|recipe| recipe.base.is_some() || recipe.outputs.bundled.any() || recipe.extension().is_some());
     let lock = if stands { Lock::read(&path)? } else { None };
     let (lock, client, locked) = (lock.as_ref(), request.client.as_deref(), request.locked);
     let bases = Bases { store, client, reporter, lock, path: &path, locked, upgrade: false };
@@ -124,6 +127,7 @@ pub fn render(
     let packages = Packages { store, network, reporter, lock, path: &path, locked, upgrade: &upgrade };
     let others = other_architectures(&library, &requests, &recipes)?;
     let bundles = packages.look_up(&recipes.iter().chain(&others).collect::<Vec<_>>())?;
+    let extensions = packages.extensions(&library, &recipes)?;
     let (grounds, given) = grounds(request, &mut recipes, &bases)?;
     let plans = recipes.iter().map(|recipe| Plan::of(recipe, &kinds(request, recipe), request.image));
     let plans = plans.collect::<Result<Vec<_>, SpecError>>()?;
@@ -132,11 +136,15 @@ pub fn render(
         .par_iter()
         .zip(plans)
         .zip(grounds)
-        .map(|((recipe, plan), base)| prepare(recipe, plan, base, (&packages, &bundles)))
+        .map(|((recipe, plan), base)| prepare(recipe, plan, base, (&packages, &bundles, &extensions)))
         .collect();
     let built = built.into_iter().collect::<Result<Vec<_>, Error>>()?;
     let how = if request.locked { Keep::Unchanged } else { Keep::Renewed };
-    lock_file::keep(&library, Wanted { requirements, given: given.clone(), bundles: bundles.clone() }, how)?;
+    lock_file::keep(
+        &library,
+        Wanted { requirements, given: given.clone(), bundles: bundles.clone(), extensions },
+        how,
+    )?;
     let rendered: Vec<_> =
         requests.iter().zip(&recipes).zip(&built).map(|((one, recipe), built)| (one, recipe, built)).collect();
     let below = |recipe: &Recipe, output: &OciOutput, stacked: Stacked| {
@@ -247,10 +255,11 @@ fn prepare(
     recipe: &Recipe,
     plan: Plan,
     base: Option<Arc<BaseImage>>,
-    (packages, bundles): (&Packages<'_>, &Bundles),
+    (packages, bundles, extensions): (&Packages<'_>, &Bundles, &Extensions),
 ) -> Result<(Plan, Stacked), Error> {
     let stacked = build::stack(recipe, &packages.store.archives())?.standing_on(recipe, base)?;
     let stacked = packages.below(recipe, plan.bundles(), stacked, bundles)?;
+    let stacked = packages.over_host(recipe, plan.extends(), stacked, extensions)?;
     Ok((plan, stacked))
 }
 

@@ -45,6 +45,12 @@ pub fn vendor(
     let requests = selection.requests(&library)?;
     let recipes = resolve_all(&library, &requests)?;
     let others = other_architectures(&library, &requests, &recipes)?;
+    if recipes.iter().any(|recipe| recipe.extension().is_some()) {
+        return Err(Error::usage(format!(
+            "the profile `{}` has a sysext that carries packages, which cannot be vendored yet",
+            library.name
+        )));
+    }
     let recipes: Vec<_> = recipes.iter().chain(&others).filter(|recipe| recipe.outputs.bundled.any()).collect();
     if recipes.is_empty() {
         return Err(Error::usage(format!("no output of the profile `{}` carries packages", library.name)));

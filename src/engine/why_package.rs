@@ -65,8 +65,12 @@ pub fn why_package(
         upgrade: &upgrade,
     };
     let mut answers = Vec::new();
-    for recipe in recipes.iter().filter(|recipe| recipe.outputs.bundled.any()) {
-        let Some(bundle) = lock.bundle(&recipe.requirements()) else { return Err(packages.stale(recipe)) };
+    let carries = |recipe: &&Recipe| recipe.outputs.bundled.any() || recipe.extension().is_some();
+    for recipe in recipes.iter().filter(carries) {
+        let required = recipe.requirements();
+        // What an extension adds is explained where no output has everything.
+        let bundle = if recipe.outputs.bundled.any() { lock.bundle(&required) } else { lock.extension(&required) };
+        let Some(bundle) = bundle else { return Err(packages.stale(recipe)) };
         let link = |package: &crate::lock::LockedPackage| PackageLink {
             name: package.name.clone(),
             version: package.version.clone(),

@@ -17,7 +17,7 @@ pub use packages::{Bundle, LockedPackage, LockedSource};
 use crate::digest::Digest;
 use crate::distro::{Architecture, Distro};
 use crate::fs;
-use crate::resolve::{Bundled, Requirements};
+use crate::resolve::{Bundled, ExtensionPackages, Requirements};
 use crate::spec::Family;
 
 /// The version of the file's form.
@@ -121,9 +121,15 @@ pub struct Target {
     /// The packages that outputs carry, by architecture.
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
     pub bundle: BTreeMap<String, Bundle>,
+    /// The packages that a system extension adds to its host, by architecture.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub extension: BTreeMap<String, Bundle>,
     /// The digest of what is asked of them; nothing when no output carries any.
     #[serde(skip)]
     asked: Option<Digest>,
+    /// The digest of what is asked of those of an extension; nothing when it carries none.
+    #[serde(skip)]
+    extension_asked: Option<Digest>,
 }
 
 /// A base image.
@@ -186,6 +192,25 @@ impl Lock {
         self.target.get(&target_of(distro))?.bundle.get(distro.architecture.as_str())
     }
 
+    /// Takes the packages that a system extension of a target adds to its host on an architecture.
+    pub fn give_extension(&mut self, target: &str, architecture: Architecture, bundle: Bundle) {
+        if let Some(target) = self.target.get_mut(target) {
+            target.extension.insert(architecture.to_string(), bundle);
+            target.seal();
+        }
+    }
+
+    /// Returns the packages that a system extension of `required` adds to its host, as long as the same is asked for.
+    pub fn extension(&self, required: &Requirements) -> Option<&Bundle> {
+        let asked = required.extension.as_ref()?.digest();
+        self.earlier_extension(&required.distro).filter(|bundle| bundle.asked == asked)
+    }
+
+    /// Returns the packages that a system extension for `distro` adds to its host, whatever was asked for.
+    pub fn earlier_extension(&self, distro: &Distro) -> Option<&Bundle> {
+        self.target.get(&target_of(distro))?.extension.get(distro.architecture.as_str())
+    }
+
     /// Returns what was given for what `required` asks to be below the layers.
     pub fn given(&self, required: &Requirements) -> Option<Digest> {
         let target = self.target.get(&target_of(&required.distro))?;
@@ -220,7 +245,8 @@ impl Lock {
         for target in targets.filter(|target| !target.is_sealed()) {
             target.image.digest = None;
             target.base.iter_mut().for_each(|base| base.digest = None);
-            target.bundle.values_mut().for_each(|bundle| bundle.asked = Digest::from_bytes([0; 32]));
+            let bundles = target.bundle.values_mut().chain(target.extension.values_mut());
+            bundles.for_each(|bundle| bundle.asked = Digest::from_bytes([0; 32]));
         }
         Ok(lock)
     }
@@ -295,6 +321,11 @@ impl Lock {
                     target.bundle.entry(architecture.clone()).or_insert_with(|| bundle.clone());
                 }
             }
+            if let (Some(locked), Some(_)) = (self.target.get(name), target.extension_asked) {
+                for (architecture, bundle) in &locked.extension {
+                    target.extension.entry(architecture.clone()).or_insert_with(|| bundle.clone());
+                }
+            }
             target.seal();
         }
         self.profile = wanted.profile;
@@ -308,6 +339,7 @@ impl Target {
         packages.sort();
         packages.dedup();
         let asked = required.bundled.as_ref().map(Bundled::digest);
+        let extension_asked = required.extension.as_ref().map(ExtensionPackages::digest);
         let mut target = Self {
             inputs: Digest::of([]),
             family: required.distro.family,
@@ -316,7 +348,9 @@ impl Target {
             base: required.base_path.map(|path| BaseFile { path, digest: None }),
             packages,
             bundle: BTreeMap::new(),
+            extension: BTreeMap::new(),
             asked,
+            extension_asked,
         };
         target.seal();
         target
@@ -333,9 +367,14 @@ impl Target {
     }
 
     fn digest(&self) -> Digest {
-        let Self { family, release, image, base, packages, bundle, .. } = self;
+        let Self { family, release, image, base, packages, bundle, extension, .. } = self;
         let rest = (family, release, image, base, packages, bundle);
-        Digest::of(serde_json::to_vec(&rest).expect("a lock has only maps, strings and numbers"))
+        let text = match extension.is_empty() {
+            // As it was before there were any.
+            true => serde_json::to_vec(&rest),
+            false => serde_json::to_vec(&(rest, extension)),
+        };
+        Digest::of(text.expect("a lock has only maps, strings and numbers"))
     }
 
     /// Returns what is different in the packages that outputs of `wanted` carry.
@@ -346,22 +385,30 @@ impl Target {
             Difference { target, what, locked, wanted }
         };
         let count = |architecture: &str, bundle: &Bundle| Some(format!("{} for {architecture}", bundle.packages.len()));
-        for (architecture, bundle) in &wanted.bundle {
-            let Some(locked) = self.bundle.get(architecture) else {
-                differences.push(differ("bundled packages", None, count(architecture, bundle)));
-                continue;
-            };
-            let found = locked.differences(name, bundle);
-            if found.is_empty() && locked.asked != bundle.asked {
-                differences.push(differ("request", Some(locked.asked.to_string()), Some(bundle.asked.to_string())));
+        let groups = [
+            ("bundled packages", &self.bundle, &wanted.bundle, wanted.asked),
+            ("packages of the extension", &self.extension, &wanted.extension, wanted.extension_asked),
+        ];
+        for (what, before, now, asked) in groups {
+            for (architecture, bundle) in now {
+                let Some(locked) = before.get(architecture) else {
+                    differences.push(differ(what, None, count(architecture, bundle)));
+                    continue;
+                };
+                let found = locked.differences(name, bundle);
+                let digests =
+                    |bundle: &Bundle| [Some(bundle.asked), bundle.over].map(|one| one.map(|one| one.to_string()));
+                let pairs = ["request", "what the extension is laid over"].into_iter().zip(digests(locked));
+                if found.is_empty() {
+                    let changed = pairs.zip(digests(bundle)).filter(|((_, locked), wanted)| locked != wanted);
+                    differences.extend(changed.map(|((what, locked), wanted)| differ(what, locked, wanted)));
+                }
+                differences.extend(found);
             }
-            differences.extend(found);
-        }
-        if wanted.asked.is_none() {
-            let gone = |(architecture, bundle): (&String, &Bundle)| {
-                differ("bundled packages", count(architecture, bundle), None)
-            };
-            differences.extend(self.bundle.iter().map(gone));
+            if asked.is_none() {
+                let gone = |(architecture, bundle): (&String, &Bundle)| differ(what, count(architecture, bundle), None);
+                differences.extend(before.iter().map(gone));
+            }
         }
         differences
     }
@@ -396,7 +443,9 @@ mod tests {
             base: None,
             packages: packages.iter().map(ToString::to_string).collect(),
             bundle: BTreeMap::new(),
+            extension: BTreeMap::new(),
             asked: None,
+            extension_asked: None,
         };
         target.seal();
         Lock { version: VERSION, profile: "web".into(), target: BTreeMap::from([("alpine".to_owned(), target)]) }
@@ -478,7 +527,7 @@ mod tests {
             trusted: false,
         };
         let packages = packages.iter().map(package).collect();
-        Bundle { asked: Digest::of(b"asked"), sources: vec![source], packages }
+        Bundle { asked: Digest::of(b"asked"), over: None, sources: vec![source], packages, below: Vec::new() }
     }
 
     fn bundled(packages: &[(&str, &str, &str)]) -> Lock {
@@ -528,6 +577,35 @@ mod tests {
         assert_eq!(old.differences(&lock(&["nginx"])).len(), 1);
         old.renew(lock(&["nginx"]));
         assert!(old.target["alpine"].bundle.is_empty());
+    }
+
+    #[test]
+    fn an_extension_knows_its_host() {
+        let mut old = lock(&["nginx"]);
+        old.target.get_mut("alpine").unwrap().extension_asked = Some(Digest::of(b"asked"));
+        let plain = old.to_text();
+        let extension = |version: &str| {
+            let below = bundle(&[("libc6", version, "variant")]).packages;
+            Bundle { over: Some(Bundle::digest_of(&below)), below, ..bundle(&[("nginx", "1", "requested")]) }
+        };
+        old.give_extension("alpine", Architecture::X86_64, extension("1"));
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("web.lock");
+        fs::write_atomic(&path, old.to_text().as_bytes()).unwrap();
+        let read = Lock::read(&path).unwrap().unwrap();
+        assert_eq!((read.to_text(), &read.target["alpine"].extension["x86_64"]), (old.to_text(), &extension("1")));
+        let edited = old.to_text().replace("\"libc6\"", "\"libc7\"");
+        fs::write_atomic(&path, edited.as_bytes()).unwrap();
+        assert!(Lock::read(&path).unwrap_err().to_string().contains("`inputs` of `alpine`"));
+        let mut new = old.clone();
+        new.give_extension("alpine", Architecture::X86_64, extension("2"));
+        let told: Vec<_> = old.differences(&new).iter().map(ToString::to_string).collect();
+        assert_eq!(told, ["package below the extension of alpine: `libc6 1` became `libc6 2`"]);
+        // Once the extension carries no packages, they go, and the lock is as it was before.
+        let without = lock(&["nginx"]);
+        assert_eq!(old.differences(&without).len(), 1);
+        old.renew(without);
+        assert_eq!(old.to_text(), plain);
     }
 
     #[test]

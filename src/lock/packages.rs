@@ -6,7 +6,7 @@ use std::time::{Duration, UNIX_EPOCH};
 use serde::{Deserialize, Serialize};
 
 use super::Difference;
-use crate::digest::Digest;
+use crate::digest::{Digest, Hasher};
 
 /// The packages that outputs of a target carry on one architecture.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -14,15 +14,34 @@ use crate::digest::Digest;
 pub struct Bundle {
     /// The digest of what was asked for; once something else is, the packages are chosen anew.
     pub asked: Digest,
+    /// The digest of the packages that an extension is laid over ([`Bundle::digest_of`]); nothing for what is laid over
+    /// nothing.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub over: Option<Digest>,
     /// Where they come from, in the order in which sources are preferred.
     #[serde(rename = "source", default)]
     pub sources: Vec<LockedSource>,
     /// The packages, sorted by name.
     #[serde(rename = "package", default)]
     pub packages: Vec<LockedPackage>,
+    /// The packages that an extension is laid over, sorted by name, where no other lock names them.
+    #[serde(rename = "below", default, skip_serializing_if = "Vec::is_empty")]
+    pub below: Vec<LockedPackage>,
 }
 
 impl Bundle {
+    /// Returns the digest of packages that an extension is laid over: of their names, versions, architectures and files.
+    pub fn digest_of(packages: &[LockedPackage]) -> Digest {
+        let mut hasher = Hasher::new();
+        for package in packages {
+            for field in [&package.name, &package.version, &package.architecture] {
+                hasher.field(field.as_bytes());
+            }
+            hasher.field(package.sha256.as_bytes());
+        }
+        hasher.finish().0
+    }
+
     /// Returns a package by its name.
     pub fn package(&self, name: &str) -> Option<&LockedPackage> {
         self.packages.iter().find(|package| package.name == name)
@@ -65,13 +84,19 @@ impl Bundle {
             }
         }
         let shown = |package: &LockedPackage| format!("{} {}", package.name, package.version);
-        for (locked, wanted) in both(&self.packages, &wanted.packages, |package| package.name.clone()) {
-            match (locked, wanted) {
-                (Some(locked), Some(wanted)) if locked.version == wanted.version && locked.sha256 != wanted.sha256 => {
-                    let shown = |package: &LockedPackage| format!("{} {}", shown(package), package.sha256);
-                    differ("bundled package", Some(shown(locked)), Some(shown(wanted)));
+        let lists = [
+            ("bundled package", &self.packages, &wanted.packages),
+            ("package below the extension", &self.below, &wanted.below),
+        ];
+        for (what, locked, wanted) in lists {
+            for (locked, wanted) in both(locked, wanted, |package| package.name.clone()) {
+                match (locked, wanted) {
+                    (Some(one), Some(other)) if one.version == other.version && one.sha256 != other.sha256 => {
+                        let shown = |package: &LockedPackage| format!("{} {}", shown(package), package.sha256);
+                        differ(what, Some(shown(one)), Some(shown(other)));
+                    }
+                    _ => differ(what, locked.map(shown), wanted.map(shown)),
                 }
-                _ => differ("bundled package", locked.map(shown), wanted.map(shown)),
             }
         }
         differences

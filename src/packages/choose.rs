@@ -61,25 +61,16 @@ pub(super) struct Loaded {
 }
 
 /// The priority of versions that nothing is said about (apt_preferences(5)).
-const USUAL: i32 = 500;
+pub(super) const USUAL: i32 = 500;
 
 /// Chooses packages.
 ///
 /// # Errors
 /// When a source cannot be reached or trusted, or no set of packages does what is asked for.
 pub fn choose(wanted: &Wanted<'_>, means: &Means<'_>) -> Result<Bundle, PackageError> {
-    if wanted.bundled.sources.is_empty() && wanted.distro.family == Family::Apt {
-        return Err(PackageError::NoSources { distro: wanted.distro.name.clone() });
-    }
+    check_sources(wanted)?;
     let Loaded { indexes, sources } = load(wanted, means)?;
-    let names: Vec<String> = indexes.iter().map(|index| index.source.clone()).collect();
-    let pin = |(number, index): (usize, &Index)| Pin {
-        package: None,
-        target: PinTarget::Source(number as u16),
-        priority: index.priority,
-    };
-    let pins = indexes.iter().enumerate().filter(|(_, index)| index.priority != USUAL).map(pin).collect();
-    let pool = merge(indexes.into_iter().map(|index| index.pool).collect());
+    let (pool, names, pins) = together(indexes);
     let question = question(wanted, pins);
     let solution = match wanted.distro.family {
         Family::Apt => solve_keeping(&pool, &AptRules, question),
@@ -89,11 +80,31 @@ pub fn choose(wanted: &Wanted<'_>, means: &Means<'_>) -> Result<Bundle, PackageE
     let solution =
         solution.map_err(|explanation| PackageError::Unsolvable { target, explanation, asked: Vec::new() })?;
     let packages = solution.packages.iter().map(|(id, reason)| locked(&pool, *id, reason, &names)).collect();
-    Ok(Bundle { asked: wanted.bundled.digest(), sources, packages })
+    Ok(Bundle { asked: wanted.bundled.digest(), over: None, sources, packages, below: Vec::new() })
+}
+
+/// Refuses to choose from nothing.
+pub(super) fn check_sources(wanted: &Wanted<'_>) -> Result<(), PackageError> {
+    match wanted.bundled.sources.is_empty() && wanted.distro.family == Family::Apt {
+        true => Err(PackageError::NoSources { distro: wanted.distro.name.clone() }),
+        false => Ok(()),
+    }
+}
+
+/// Makes one pool of indexes; returns it with the names of their sources and which of these are preferred.
+pub(super) fn together(indexes: Vec<Index>) -> (Pool, Vec<String>, Vec<Pin>) {
+    let names = indexes.iter().map(|index| index.source.clone()).collect();
+    let pin = |(number, index): (usize, &Index)| Pin {
+        package: None,
+        target: PinTarget::Source(number as u16),
+        priority: index.priority,
+    };
+    let pins = indexes.iter().enumerate().filter(|(_, index)| index.priority != USUAL).map(pin).collect();
+    (merge(indexes.into_iter().map(|index| index.pool).collect()), names, pins)
 }
 
 /// Reads the indexes of every source.
-fn load(wanted: &Wanted<'_>, means: &Means<'_>) -> Result<Loaded, PackageError> {
+pub(super) fn load(wanted: &Wanted<'_>, means: &Means<'_>) -> Result<Loaded, PackageError> {
     match wanted.distro.family {
         Family::Apt => repository::load(wanted, means),
         Family::Apk | Family::Pacman => Err(unsupported(wanted.distro)),
@@ -104,7 +115,8 @@ fn unsupported(distro: &Distro) -> PackageError {
     PackageError::Family { distro: distro.name.clone() }
 }
 
-fn question(wanted: &Wanted<'_>, pins: Vec<Pin>) -> Question {
+/// Makes the question of what is asked for.
+pub(super) fn question(wanted: &Wanted<'_>, pins: Vec<Pin>) -> Question {
     let Bundled { requests, settings, .. } = wanted.bundled;
     let request = |(name, wish): (&String, &Option<crate::resolve::VersionWish>)| match wish {
         None => Request::any(name),
@@ -145,7 +157,7 @@ fn question(wanted: &Wanted<'_>, pins: Vec<Pin>) -> Question {
 
 /// Solves a question. Packages that would stay what they are and take part in its having no answer may change, and no
 /// others.
-fn solve_keeping(pool: &Pool, rules: &impl Rules, mut question: Question) -> Result<Solution, Explanation> {
+pub(super) fn solve_keeping(pool: &Pool, rules: &impl Rules, mut question: Question) -> Result<Solution, Explanation> {
     loop {
         let explanation = match solve(pool, rules, &question) {
             Ok(solution) => return Ok(solution),
@@ -164,7 +176,7 @@ fn solve_keeping(pool: &Pool, rules: &impl Rules, mut question: Question) -> Res
 }
 
 /// Writes down a package of a solution.
-fn locked(pool: &Pool, id: PackageId, reason: &Reason, sources: &[String]) -> LockedPackage {
+pub(super) fn locked(pool: &Pool, id: PackageId, reason: &Reason, sources: &[String]) -> LockedPackage {
     let package = pool.package(id);
     let name = |id: PackageId| String::from_utf8_lossy(pool.name(pool.package(id).name)).into_owned();
     let path = pool.shown(package.location);
@@ -180,6 +192,7 @@ fn locked(pool: &Pool, id: PackageId, reason: &Reason, sources: &[String]) -> Lo
         why: match reason {
             Reason::Requested(_) => "requested".into(),
             Reason::Variant => "variant".into(),
+            Reason::Installed => "installed".into(),
             Reason::Relation { by, relation } => {
                 format!("{} {} {}", name(*by), relation.kind.verb(), pool.relation_label(relation))
             }

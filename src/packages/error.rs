@@ -45,6 +45,25 @@ pub enum PackageError {
         /// The packages that a profile asks for and that take part in it, each with where it does.
         asked: Vec<(String, String)>,
     },
+    /// No set of packages does what is asked for beside those of the host of an extension.
+    #[error("for {target}, nothing fits over the packages of the host: {explanation}")]
+    Over {
+        /// The target.
+        target: String,
+        /// Why not.
+        explanation: Explanation,
+    },
+    /// Packages of the host of an extension would have to change.
+    #[error(
+        "for {target}, the extension would change packages of its host, which it cannot:{}\nask for versions that fit, or \
+         lay it over a host that has the newer ones", changes.iter().map(|change| format!("\n  {change}")).collect::<String>()
+    )]
+    OverChange {
+        /// The target.
+        target: String,
+        /// What would change.
+        changes: Vec<PackageChange>,
+    },
     /// A source cannot be used, whichever of its addresses is asked.
     #[error("the source `{source_name}` cannot be used{}", each(failures))]
     Source {
@@ -89,6 +108,26 @@ pub enum PackageError {
     File(#[from] fs::Error),
 }
 
+/// A package of a host that an extension would have to change.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct PackageChange {
+    /// Its name.
+    pub name: String,
+    /// The version that the host has.
+    pub there: String,
+    /// The version that it would have to have.
+    pub wanted: String,
+    /// Who asks for that.
+    pub why: String,
+}
+
+impl std::fmt::Display for PackageChange {
+    fn fmt(&self, formatter: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        let Self { name, there, wanted, why } = self;
+        write!(formatter, "`{name}` is {there} there, and would become {wanted}: {why}")
+    }
+}
+
 impl From<ControlError> for PackageError {
     fn from(error: ControlError) -> Self {
         Self::Index(error.into())
@@ -100,7 +139,12 @@ impl PackageError {
     pub fn is_unsolvable(&self) -> bool {
         matches!(
             self,
-            Self::Family { .. } | Self::NoSources { .. } | Self::Unsolvable { .. } | Self::UnknownSource { .. }
+            Self::Family { .. }
+                | Self::NoSources { .. }
+                | Self::Unsolvable { .. }
+                | Self::Over { .. }
+                | Self::OverChange { .. }
+                | Self::UnknownSource { .. }
         )
     }
 

@@ -24,6 +24,7 @@ mod means;
 mod mirrors;
 pub mod model;
 mod order;
+mod over;
 pub mod pacman;
 mod reader;
 pub mod solve;
@@ -34,10 +35,11 @@ mod vendor;
 mod writer;
 
 pub use choose::{Upgrade, Wanted, choose};
-pub use error::PackageError;
+pub use error::{PackageChange, PackageError};
 pub use fetch::fetch;
 pub use means::{Means, Network};
 pub use mirrors::Mirrors;
+pub use over::{Host, choose_over};
 pub use vendor::vendor;
 
 #[cfg(test)]

@@ -367,3 +367,41 @@ fn other_families_say_so() {
         vec![PackageSource { keys: Keys::Archive("devuan-keyring".into()), ..source("x", &[BASE]) }];
     assert!(world.first().unwrap_err().to_string().contains("name a file of them with `signed_by`"));
 }
+
+impl World {
+    fn over(&self, host: &Bundle) -> Result<Bundle, PackageError> {
+        let wanted = Wanted { distro: &self.distro, bundled: &self.bundled, earlier: None, upgrade: &Upgrade::Nothing };
+        choose_over(&wanted, &Host { packages: &host.packages, sources: &self.bundled.sources }, &self.means())
+    }
+}
+
+#[test]
+fn an_extension_adds_what_its_host_does_not_have() {
+    let mut world = world();
+    world.server.publish(BASE, DATE, "", &[("lib", "1", "")]);
+    world.bundled.requests = BTreeMap::from([("lib".to_owned(), None)]);
+    let host = world.first().unwrap();
+    let both = [("app", "1", "Depends: lib, other\n"), ("lib", "1", ""), ("lib", "2", ""), ("other", "1", "")];
+    world.server.publish(BASE, DATE, "", &both);
+    world.bundled.requests = BTreeMap::from([("app".to_owned(), None), ("lib".to_owned(), None)]);
+    let added = world.over(&host).unwrap();
+    assert_eq!(versions(&added), ["app 1", "other 1"]);
+    assert_eq!(added.over, Some(Bundle::digest_of(&host.packages)));
+    assert_eq!(added.packages[1].why, "app depends on other");
+
+    // A newer version of what the host has is nothing that an extension could carry.
+    let newer = [("app", "1", "Depends: lib (>= 2)\n"), ("lib", "1", ""), ("lib", "2", "")];
+    world.server.publish(BASE, DATE, "", &newer);
+    let error = world.over(&host).unwrap_err();
+    let PackageError::OverChange { changes, .. } = &error else { panic!("{error}") };
+    let change = &changes[0];
+    assert_eq!((&*change.name, &*change.there, &*change.wanted, changes.len()), ("lib", "1", "2", 1));
+    assert!(error.to_string().contains("`lib` is 1 there, and would become 2: app 1 depends on lib >= 2"), "{error}");
+    assert!(error.is_unsolvable());
+
+    // Nor is what cannot stand beside it.
+    world.server.publish(BASE, DATE, "", &[("app", "1", "Conflicts: lib\n"), ("lib", "1", "")]);
+    world.bundled.requests.remove("lib");
+    let error = world.over(&host).unwrap_err().to_string();
+    assert!(error.contains("nothing fits over the packages of the host") && error.contains("conflicts"), "{error}");
+}

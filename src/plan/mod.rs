@@ -9,7 +9,7 @@ use std::fmt;
 use serde::Serialize;
 
 use crate::resolve::{
-    ConfextOutput, ImageOutput, OciOutput, PortableOutput, Recipe, SysextOutput, default_confext, default_oci,
+    ConfextOutput, ImageOutput, OciOutput, Over, PortableOutput, Recipe, SysextOutput, default_confext, default_oci,
     default_portable, default_rootfs, default_sysext,
 };
 use crate::spec::{ImageCompression, ImageFormat, Problem, SpecError, TarCompression, Verity};
@@ -143,6 +143,11 @@ pub enum Step {
 }
 
 impl Step {
+    /// Tells whether it writes a system extension that carries packages.
+    pub fn extends(&self) -> bool {
+        matches!(self, Self::Sysext(SysextOutput { over: Some(Over::Packages(_)), .. }))
+    }
+
     /// Tells whether what it writes holds the image that the layers stand on. An extension does not, for its host has that;
     /// the Dockerfile of a rootfs names it.
     pub fn holds_base(&self) -> bool {
@@ -166,7 +171,7 @@ impl Plan {
     /// When a kind that is not declared cannot be written without being.
     pub fn of(recipe: &Recipe, kinds: &[OutputKind], wish: ImageWish) -> Result<Self, SpecError> {
         let mut actions = Vec::new();
-        if kinds.iter().any(|kind| bundles(recipe, *kind)) {
+        if kinds.iter().any(|kind| bundles(recipe, *kind) || extends(recipe, *kind)) {
             actions.push(Action { name: PACKAGES.into(), step: Step::Packages, inputs: Vec::new(), bundled: false });
         }
         for (index, layer) in recipe.layers.iter().enumerate() {
@@ -178,10 +183,16 @@ impl Plan {
         actions.push(Action { name: "stack".into(), step: Step::Stack, inputs: layers, bundled: false });
         for kind in kinds {
             let bundled = bundles(recipe, *kind);
-            let inputs = bundled.then_some(PACKAGES).into_iter().chain(["stack"]).map(str::to_owned).collect();
+            let packages = bundled || extends(recipe, *kind);
+            let inputs = packages.then_some(PACKAGES).into_iter().chain(["stack"]).map(str::to_owned).collect();
             actions.push(Action { name: kind.to_string(), step: step(recipe, *kind, wish)?, inputs, bundled });
         }
         Ok(Self { target: crate::resolve::target_name(&recipe.distro), actions })
+    }
+
+    /// Tells whether a system extension is written that carries packages.
+    pub fn extends(&self) -> bool {
+        self.actions.iter().any(|action| action.step.extends())
     }
 
     /// Tells whether the packages of the profile are part of anything that is written.
@@ -200,6 +211,11 @@ fn bundles(recipe: &Recipe, kind: OutputKind) -> bool {
         OutputKind::Oci => bundled.oci,
         OutputKind::Sysext | OutputKind::Confext => false,
     }
+}
+
+/// Tells whether an output is a system extension that carries packages.
+fn extends(recipe: &Recipe, kind: OutputKind) -> bool {
+    kind == OutputKind::Sysext && recipe.extension().is_some()
 }
 
 fn step(recipe: &Recipe, kind: OutputKind, wish: ImageWish) -> Result<Step, SpecError> {

@@ -16,6 +16,7 @@ mod mount_points;
 mod names;
 mod oci;
 mod output;
+mod over;
 mod packages;
 mod quantity;
 mod recipe;
@@ -40,6 +41,7 @@ pub use output::{
     Bundling, ConfextOutput, ImageOutput, Outputs, PortableOutput, ReleaseMatch, RootfsOutput, SysextOutput,
     default_confext, default_portable, default_rootfs, default_sysext,
 };
+pub use over::{ExtensionPackages, Over, OverPackages};
 pub use packages::{Answer, Bundled, PackageSettings, PathRule, VersionComparison, VersionWish};
 pub use recipe::{
     Account, Action, Base, Contract, Entry, HandOver, Job, Layer, Limits, Origin, OriginPlace, Package, Probe, Process,
@@ -97,7 +99,8 @@ pub fn requirements(library: &Library, request: &Request) -> Result<Requirements
             let sources = resolver.package_sources();
             Bundled::of(&packages, settings, sources)
         });
-        Requirements { image, base_path, packages, bundled, distro: resolver.distro.clone() }
+        let extension = resolver.extension(&packages);
+        Requirements { image, base_path, packages, bundled, extension, distro: resolver.distro.clone() }
     })
 }
 

@@ -5,13 +5,14 @@ use std::path::PathBuf;
 use serde::{Serialize, Serializer};
 
 use super::oci::OciOutput;
+use super::over::Over;
 use super::recipe::{Contract, Recipe};
 use super::resolver::Resolver;
 use crate::distro::Distro;
 use crate::spec::{
     ConfextTable, EtcContent, Filesystem, Host, ImageCompression, ImageFormat, ImageTable, KernelVersion, Located,
-    Name, OverTable, PackageOrigin, Place, PortableTable, Problem, Scope, SpecError, SysextTable, SystemdVersion,
-    TarCompression, UnitName, Verity,
+    Name, PackageOrigin, Place, PortableTable, Problem, Scope, SpecError, SysextTable, SystemdVersion, TarCompression,
+    UnitName, Verity,
 };
 
 /// The shapes that a profile declares.
@@ -108,9 +109,9 @@ pub struct SysextOutput {
     pub etc: EtcContent,
     /// Whether its services start when it is merged.
     pub start: bool,
-    /// Where the tree of the host is, of which only what is different is carried.
+    /// What the host has, of which only what is different is carried.
     #[serde(skip_serializing_if = "Option::is_none")]
-    pub over: Option<PathBuf>,
+    pub over: Option<Over>,
 }
 
 /// How a configuration extension is written.
@@ -229,7 +230,7 @@ impl Resolver<'_> {
                         .help("declare it: `[output.confext]`"),
                 );
             }
-            let over = self.over(table.over.as_ref());
+            let over = self.sysext_over(table);
             let output = self.image_output(&table.image())?;
             Some(SysextOutput { over, ..sysext(table, output, self.of()) })
         });
@@ -240,7 +241,7 @@ impl Resolver<'_> {
                 table.level.as_ref(),
                 table.restart_units.as_deref(),
             );
-            let over = self.over(table.over.as_ref());
+            let over = self.confext_over(table);
             let output = self.image_output(&table.image())?;
             Some(ConfextOutput { over, ..confext(table, output, self.of()) })
         });
@@ -343,30 +344,6 @@ impl Resolver<'_> {
                     .rule("`restart_units` needs systemd 262 or later")
                     .help("add `systemd = 262`, or leave `restart_units` out"),
             );
-        }
-    }
-
-    /// Finds the tree that an extension is laid over.
-    fn over(&mut self, table: Option<&OverTable>) -> Option<PathBuf> {
-        let path = table?.path.as_ref()?;
-        let rendered = self.render(path)?;
-        match self.project().import(&self.project().folder(), &rendered) {
-            Ok(Some(import)) => Some(import.path),
-            Ok(None) => {
-                self.problems.push(
-                    Problem::at(&path.place, format!("`{rendered}` does not exist"))
-                        .rule("`over.path` is a directory, tar archive or image, relative to the project"),
-                );
-                None
-            }
-            Err(SpecError::Problems(problems)) => {
-                self.problems.extend(problems.into_iter().map(|problem| problem.asked_at(&path.place)));
-                None
-            }
-            Err(SpecError::File(error)) => {
-                self.problems.push(Problem::at(&path.place, format!("{error}: {}", error.source)));
-                None
-            }
         }
     }
 

@@ -8,6 +8,7 @@ use std::time::Duration;
 use serde::{Serialize, Serializer};
 
 use super::output::Outputs;
+use super::over::ExtensionPackages;
 use super::packages::{Bundled, PackageSettings, VersionWish};
 use super::sources::PackageSource;
 use super::template::Used;
@@ -65,6 +66,8 @@ pub struct Requirements {
     pub packages: BTreeMap<String, Package>,
     /// What is asked of the packages that outputs carry; nothing when none does.
     pub bundled: Option<Bundled>,
+    /// What is asked of the packages that a system extension carries; nothing when it carries none.
+    pub extension: Option<ExtensionPackages>,
 }
 
 impl Recipe {
@@ -83,7 +86,8 @@ impl Recipe {
             _ => None,
         };
         let (distro, image, packages) = (self.distro.clone(), self.image.clone(), self.packages.clone());
-        Requirements { distro, image, base_path, packages, bundled: self.bundled() }
+        let (bundled, extension) = (self.bundled(), self.extension());
+        Requirements { distro, image, base_path, packages, bundled, extension }
     }
 }
 

@@ -3,7 +3,7 @@
 use std::path::Path;
 use std::sync::Arc;
 
-use super::{Action, Entry, Library, Recipe, Request, resolve};
+use super::{Action, Entry, Library, OverPackages, Recipe, Request, resolve};
 use crate::distro::Wish;
 use crate::spec::{Project, SpecError};
 use crate::tree::{Content, ContentSource};
@@ -160,4 +160,35 @@ fn a_distro_that_names_releases_has_no_others() {
     let recipe = recipe(&files).unwrap();
     assert_eq!(recipe.distro.paths["nginx"], "/opt/nginx");
     assert_eq!((recipe.distro.codename.as_deref(), recipe.distro.title.as_str()), (Some("trixie"), "Debian GNU/Linux"));
+}
+
+#[test]
+fn a_sysext_with_packages_says_what_its_host_has() {
+    let read = |keys: &str| {
+        recipe(&[("profiles/web.toml", &format!("[distro.debian]\n[package.nginx]\n[output.sysext]\n{keys}"))])
+    };
+    let over = |keys: &str| read(&format!("packages = 'bundled'\n{keys}")).unwrap().extension().unwrap().over;
+    let chosen = |variant, names: &[&str]| OverPackages::Chosen {
+        variant,
+        requests: names.iter().map(ToString::to_string).collect(),
+    };
+    assert_eq!(over("over.packages = 'standard'"), chosen(crate::spec::PackageVariant::Standard, &[]));
+    assert_eq!(over("over.packages = ['dbus']"), chosen(crate::spec::PackageVariant::Minbase, &["dbus"]));
+    assert_eq!(over("over.lock = 'server'"), OverPackages::Lock("server".into()));
+    assert!(read("packages = 'external'").unwrap().extension().is_none());
+    let bundled = "packages = 'bundled'\n";
+    for (keys, message) in [
+        ("", "which packages does the host have?"),
+        ("over.path = 'host'", "packages cannot be chosen for what a tree has"),
+        ("over.packages = 'everything'", "`everything` is no variant"),
+        ("over.packages = 3", "`over.packages` is of type integer"),
+        ("over.lock = 'web'", "the extension would be laid over itself"),
+        ("over = { lock = 'server', packages = 'minbase' }", "`over` names two hosts: `packages` and `lock`"),
+        ("over.packages = 'minbase'\netc = 'omit'", "the content that packages have in /etc goes into the factory"),
+    ] {
+        assert_eq!(read(&format!("{bundled}{keys}")).unwrap_err(), [message], "{keys}");
+    }
+    assert_eq!(read("over.lock = 'server'").unwrap_err(), ["`over.lock` says nothing here"]);
+    let confext = "[distro.debian]\n[output.confext]\nover.packages = 'minbase'";
+    assert_eq!(recipe(&[("profiles/web.toml", confext)]).unwrap_err(), ["`over.packages` is for a sysext"]);
 }

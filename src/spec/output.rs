@@ -5,7 +5,7 @@ use serde::Deserialize;
 
 use super::merge::{Merge, merge_fields};
 use super::source::{Located, Table};
-use super::value::{Name, Number, UnitName};
+use super::value::{Name, Number, Scalar, UnitName};
 use super::version::{KernelVersion, SystemdVersion};
 
 /// `[output.KIND]`: the shapes to write.
@@ -210,6 +210,8 @@ pub struct ImageTable {
 image_table!(
     /// `[output.sysext]`: see systemd-sysext(8).
     SysextTable {
+        /// Whether it carries packages, those that the lock names: `bundled` needs to know what the host has (`over`).
+        packages: Option<Located<PackageOrigin>>,
         /// Where it may be merged; `system` and `portable` by default.
         scope: Option<Vec<Located<Scope>>>,
         /// The host it is made for; `distro` by default.
@@ -259,6 +261,11 @@ image_table!(
 pub struct OverTable {
     /// A directory, tar archive or image with the tree of the host, relative to the project.
     pub path: Option<Located<String>>,
+    /// The packages of the host: a variant such as `minbase`, or a list of packages beside `[packages] variant`. Only for a
+    /// sysext that carries packages.
+    pub packages: Option<Located<Scalar>>,
+    /// The profile of the project whose lock names the packages of the host. Only for a sysext that carries packages.
+    pub lock: Option<Located<Name>>,
 }
 
 /// What holds the tree of an image.
@@ -375,7 +382,7 @@ merge_fields!(OciTable {
     sign,
 });
 merge_fields!(OutputTables { rootfs, tar, sysext, confext, portable, oci });
-merge_fields!(OverTable { path });
+merge_fields!(OverTable { path, packages, lock });
 
 /// Implements [`Merge`] for an optional table: one that is only below or only above counts whole.
 macro_rules! merge_optional {

@@ -335,3 +335,60 @@ fn outputs_that_bundle_packages_are_whole() {
         build::artifacts(&plan, &recipe, &alone, &means).unwrap_err().to_string().contains("nobody has put together")
     );
 }
+
+#[test]
+fn a_sysext_carries_what_its_host_does_not_have() {
+    let folder = tempfile::tempdir().unwrap();
+    let store = Store::open(&folder.path().join("store")).unwrap();
+    let base = package(folder.path(), "base", &[], &["/usr/bin/base=1", "/etc/base.conf=1", "/usr/share/info/dir=1"]);
+    let app = package(
+        folder.path(),
+        "app",
+        &[],
+        &[
+            "/usr/bin/app.real=1",
+            "/usr/bin/app>/etc/alternatives/app",
+            "/etc/alternatives/app>/usr/bin/app.real",
+            "/etc/app.conf=1",
+            "/usr/share/mime/mime.cache=1",
+            "/var/lib/app/state=1",
+        ],
+    );
+    let host = make(&store, &set(vec![base.clone()], whole()));
+    let both = make(&store, &set(vec![base, app], whole()));
+    let mut recipe = recipe("redis");
+    let mut output = crate::resolve::default_sysext(&recipe).unwrap();
+    output.over = Some(crate::resolve::Over::Packages(crate::resolve::OverPackages::Lock("server".into())));
+    recipe.outputs.sysext = Some(output);
+    let plan = Plan::of(&recipe, &[OutputKind::Sysext], ImageWish::default()).unwrap();
+    assert!(plan.extends() && !plan.bundles());
+    assert_eq!(plan.actions.last().unwrap().inputs, ["packages", "stack"]);
+    let alone = build::stack(&recipe, &store.archives()).unwrap();
+    let error = build::image_trees(&plan, &recipe, &alone, &store).unwrap_err().to_string();
+    assert!(error.contains("nobody has put together"), "{error}");
+
+    let epoch = recipe.profile.epoch;
+    let stacked = alone.with_host(Arc::new(host), Arc::new(both), epoch).unwrap();
+    let (_, tree) = build::image_trees(&plan, &recipe, &stacked, &store).unwrap().remove(0);
+    let has = |text: &str| tree.get(&path(text)).is_some();
+    assert!(has("/usr/bin/app.real") && has("/usr/share/factory/etc/app.conf"));
+    assert!(
+        matches!(&tree.get(&path("/usr/bin/app")).unwrap().kind, Kind::Symlink(to) if **to == *b"/usr/bin/app.real")
+    );
+    for absent in [
+        "/usr/bin/base",
+        "/usr/share/factory/etc/base.conf",
+        "/usr/share/info/dir",
+        "/usr/share/mime/mime.cache",
+        "/usr/share/factory/etc/alternatives",
+        "/etc",
+        "/var",
+    ] {
+        assert!(!has(absent), "{absent}");
+    }
+    let means = Means { store: &store, signer: None, neutrals: &Neutrals::default(), platforms: &BTreeMap::new() };
+    let products = build::artifacts(&plan, &recipe, &stacked, &means).unwrap();
+    let Body::Bytes(manifest) = &products[0].artifacts[1].body else { panic!("no manifest") };
+    let manifest = String::from_utf8_lossy(manifest);
+    assert!(manifest.contains("\"/var/lib/app\"") && !manifest.contains("/var/lib/dpkg"), "{manifest}");
+}

@@ -1,12 +1,13 @@
 //! A folder of packages in place of a repository.
 
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 use rayon::prelude::*;
 
 use super::archive::{self, Fetched};
 use super::index;
 use crate::digest::{Digest, Hasher};
+use crate::lock::LockedPackage;
 use crate::packages::error::PackageError;
 use crate::packages::model::Pool;
 
@@ -26,17 +27,39 @@ pub(super) fn digest(files: &[(String, Digest, u64)]) -> Digest {
 /// # Errors
 /// When one is no package, or not the file that it was.
 pub(super) fn read(path: &Path, files: &[(String, Digest, u64)], architecture: &str) -> Result<Pool, PackageError> {
-    let stanza = |(name, digest, size): &(String, Digest, u64)| {
-        let package = Fetched { path: path.join(name), size: *size, digest: *digest };
-        let files = archive::control(&package)?;
-        let control = files.into_iter().find(|file| file.name == "control").map(|file| file.bytes).unwrap_or_default();
-        let mut stanza = control.trim_ascii().to_vec();
-        stanza.extend(format!("\nFilename: {name}\nSize: {size}\nSHA256: {}\n\n", digest.hex()).bytes());
-        Ok(stanza)
+    let of_file = |(name, digest, size): &(String, Digest, u64)| {
+        stanza(&Fetched { path: path.join(name), size: *size, digest: *digest }, name)
     };
-    let stanzas: Vec<Result<Vec<u8>, PackageError>> = files.par_iter().map(stanza).collect();
+    let stanzas: Vec<Result<Vec<u8>, PackageError>> = files.par_iter().map(of_file).collect();
     let text = stanzas.into_iter().collect::<Result<Vec<_>, _>>()?.concat();
     Ok(index::parse(&path.display().to_string(), &text, architecture)?)
+}
+
+/// Reads what packages of a lock say of themselves, from the files that they were fetched to.
+///
+/// # Errors
+/// When one is no package, or not the file that it was.
+pub(in crate::packages) fn read_fetched(
+    packages: &[LockedPackage],
+    files: &[PathBuf],
+    architecture: &str,
+) -> Result<Pool, PackageError> {
+    let stanza = |(package, path): (&LockedPackage, &PathBuf)| {
+        let fetched = Fetched { path: path.clone(), size: package.size, digest: package.sha256 };
+        stanza(&fetched, &package.path)
+    };
+    let stanzas: Vec<Result<Vec<u8>, PackageError>> = packages.par_iter().zip(files).map(stanza).collect();
+    let text = stanzas.into_iter().collect::<Result<Vec<_>, _>>()?.concat();
+    Ok(index::parse("the packages of the host", &text, architecture)?)
+}
+
+/// Returns the control file of a package as it stands in an index.
+fn stanza(package: &Fetched, name: &str) -> Result<Vec<u8>, PackageError> {
+    let files = archive::control(package)?;
+    let control = files.into_iter().find(|file| file.name == "control").map(|file| file.bytes).unwrap_or_default();
+    let mut stanza = control.trim_ascii().to_vec();
+    stanza.extend(format!("\nFilename: {name}\nSize: {}\nSHA256: {}\n\n", package.size, package.digest.hex()).bytes());
+    Ok(stanza)
 }
 
 #[cfg(test)]

@@ -7,7 +7,7 @@
 pub mod archive;
 pub mod control;
 pub mod database;
-mod folder;
+pub(super) mod folder;
 pub mod host;
 pub mod index;
 pub mod relation;

@@ -35,6 +35,8 @@ pub enum Reason {
     Requested(usize),
     /// The variant of the system has it.
     Variant,
+    /// It is there already.
+    Installed,
     /// Another package asks for it. A relation of [`InstallIf`](super::RelationKind::InstallIf) is the package's own: it is
     /// installed because the other is.
     Relation {

@@ -34,6 +34,8 @@ pub(super) struct Candidates {
     allowed: Vec<bool>,
     /// Whether a package was in the earlier solution.
     kept: Vec<bool>,
+    /// The packages that are there already, sorted.
+    installed: Vec<PackageId>,
 }
 
 impl Candidates {
@@ -53,7 +55,7 @@ impl Candidates {
                 choose(pool, rules, question, first).into_iter().for_each(|id| allowed[id.index()] = true);
             }
         }
-        let mut candidates = Self { allowed, kept: Vec::new() };
+        let mut candidates = Self { allowed, kept: Vec::new(), installed: Vec::new() };
         for (name, version) in &question.kept {
             let Some(name) = pool.find(name.as_bytes()) else { continue };
             let same = |id: &PackageId| pool.text(pool.package(*id).version) == version.as_bytes();
@@ -72,6 +74,10 @@ impl Candidates {
             if let Some(name) = pool.find(name.as_bytes()) {
                 pool.named(name).for_each(|id| candidates.allowed[id.index()] = false);
             }
+        }
+        candidates.installed = installed(pool, question);
+        for id in candidates.installed.clone() {
+            candidates.only(pool, id);
         }
         Ok(candidates)
     }
@@ -118,9 +124,25 @@ impl Candidates {
         self.allowed[id.index()]
     }
 
+    /// Returns the packages that are there already, sorted.
+    pub(super) fn installed(&self) -> &[PackageId] {
+        &self.installed
+    }
+
     pub(super) fn is_kept(&self, id: PackageId) -> bool {
         self.kept[id.index()]
     }
+}
+
+/// Finds the packages that are there already; of several sources that have the same one, the first.
+fn installed(pool: &Pool, question: &Question) -> Vec<PackageId> {
+    let find = |(name, version): (&String, &String)| {
+        let same = |id: &PackageId| pool.text(pool.package(*id).version) == version.as_bytes();
+        pool.named(pool.find(name.as_bytes())?).find(same)
+    };
+    let mut found: Vec<PackageId> = question.installed.iter().filter_map(find).collect();
+    found.sort();
+    found
 }
 
 /// Returns the versions of the package of `first` with the highest priority; of several the latest, and of several sources

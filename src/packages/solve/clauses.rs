@@ -29,6 +29,8 @@ pub(super) enum Owner {
     Request(usize),
     /// The variant.
     Variant,
+    /// Nobody: it is there already.
+    Installed,
     /// A package, by one of its relations.
     Package(PackageId, Relation),
 }
@@ -181,6 +183,7 @@ impl Owner {
         match self {
             Self::Request(number) => Reason::Requested(number),
             Self::Variant => Reason::Variant,
+            Self::Installed => Reason::Installed,
             Self::Package(by, relation) => Reason::Relation { by, relation },
         }
     }
@@ -205,8 +208,11 @@ struct Maker<'question, R> {
 }
 
 impl<R: Rules> Maker<'_, R> {
-    /// Makes the clauses of requests and the variant.
+    /// Makes the clauses of what is there already, of requests and of the variant.
     fn roots(&mut self, question: &Question) {
+        for id in self.candidates.installed().to_vec() {
+            self.add(Owner::Installed, Found { candidates: vec![id], passive: 0 }, false);
+        }
         for (number, request) in question.requests.iter().enumerate() {
             let found = self.requested(request);
             self.add(Owner::Request(number), found, false);
@@ -292,6 +298,7 @@ impl<R: Rules> Maker<'_, R> {
     fn follow(&mut self, recommends: bool) {
         while let Some(id) = self.queue.pop_front() {
             let first = self.clauses.all.len() as u32;
+            let recommends = recommends && self.candidates.installed().binary_search(&id).is_err();
             for relation in self.pool.relations(id) {
                 let optional = relation.kind == RelationKind::Recommends;
                 if relation.kind.is_hard() || recommends && optional {

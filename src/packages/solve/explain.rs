@@ -182,6 +182,7 @@ fn asker(pool: &Pool, question: &Question, owner: Owner) -> (String, String) {
     match owner {
         Owner::Request(number) => ("you".into(), format!("ask for {}", question.requests[number].label())),
         Owner::Variant => ("the variant".into(), "has it".into()),
+        Owner::Installed => ("what is there already".into(), "has it".into()),
         Owner::Package(package, relation) => (pool.label(package), said(pool, &relation)),
     }
 }
@@ -194,7 +195,7 @@ fn said(pool: &Pool, relation: &Relation) -> String {
 fn names(pool: &Pool, question: &Question, owner: Owner) -> Vec<Vec<u8>> {
     match owner {
         Owner::Request(number) => vec![question.requests[number].name.clone().into_bytes()],
-        Owner::Variant => Vec::new(),
+        Owner::Variant | Owner::Installed => Vec::new(),
         Owner::Package(_, relation) => {
             pool.alternatives(&relation).iter().map(|alternative| pool.name(alternative.name).to_vec()).collect()
         }
@@ -270,7 +271,7 @@ impl Writer<'_> {
         }
         let (who, what) = asker(self.pool, self.question, clause.owner);
         let takes = match clause.owner {
-            Owner::Variant => {
+            Owner::Variant | Owner::Installed => {
                 let what = format!("has {}", self.pool.label(package));
                 return self.steps.push(Step::Asked { who, what, takes: None });
             }

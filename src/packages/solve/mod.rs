@@ -59,6 +59,9 @@ pub struct Question {
     pub pins: Vec<Pin>,
     /// The packages of an earlier solution, with their versions: they stay what they are where that is possible.
     pub kept: BTreeMap<String, String>,
+    /// The packages that are there already, with their versions, each of which the pool must have: they are part of every
+    /// solution as they are, and what they recommend nobody asks for any more.
+    pub installed: BTreeMap<String, String>,
 }
 
 /// The packages to install.

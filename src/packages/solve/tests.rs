@@ -332,6 +332,26 @@ proptest! {
 }
 
 #[test]
+fn what_is_installed_stays_exactly_what_it_is() {
+    let lines = [
+        "app 1; Depends: lib; Recommends: extra",
+        "base 1; Recommends: unwanted",
+        "extra 1",
+        "lib 1",
+        "lib 2",
+        "new 1; Depends: lib (>= 2)",
+        "unwanted 1",
+    ];
+    let installed = BTreeMap::from([("base".to_owned(), "1".to_owned()), ("lib".to_owned(), "1".to_owned())]);
+    let question = |names: &[&str]| Question { installed: installed.clone(), recommends: true, ..asking(names) };
+    assert_eq!(labels(&pool(&lines), &question(&["app"])), ["app 1", "base 1", "extra 1", "lib 1"]);
+    let excluding = Question { excluded: ["lib".to_owned()].into(), ..question(&["app"]) };
+    assert_eq!(labels(&pool(&lines), &excluding), ["app 1", "base 1", "extra 1", "lib 1"], "it is there");
+    let told = failure(&lines, &question(&["new"])).join("\n");
+    assert!(told.contains("new 1 depends on lib >= 2"), "{told}");
+}
+
+#[test]
 fn explanations_know_what_was_asked_for() {
     let lines = ["app 1; Depends: lib", "lib 2; Conflicts: other", "other 1", "free 1"];
     let explanation = solve(&pool(&lines), &AptRules, &asking(&["free", "other", "app >= 1"])).unwrap_err();

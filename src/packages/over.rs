@@ -1,0 +1,108 @@
+//! Which packages an extension adds to those of its host.
+//!
+//! Comes in: what is asked for, the packages of the host. Goes out: a [`Bundle`] of what has to come along. Always holds: the
+//! packages of the host are part of the solution as they are; where none fits beside them, that is an error.
+
+use std::collections::BTreeMap;
+
+use super::apt::folder;
+use super::apt::rules::AptRules;
+use super::choose::{Index, Loaded, USUAL, Wanted, check_sources, load, locked, question, solve_keeping, together};
+use super::error::{PackageChange, PackageError};
+use super::fetch::fetch;
+use super::means::Means;
+use super::model::{Comparison, PackageId, Pool, Reason};
+use super::solve::{Explanation, Question, Solution, Variant};
+use crate::lock::{Bundle, LockedPackage};
+use crate::resolve::{PackageSource, target_name};
+
+/// The packages of the host of an extension.
+#[derive(Debug, Clone, Copy)]
+pub struct Host<'run> {
+    /// Every package, sorted by name.
+    pub packages: &'run [LockedPackage],
+    /// Where they come from.
+    pub sources: &'run [PackageSource],
+}
+
+/// Chooses the packages that an extension adds to those of its host. What the host has of what is asked for is not among
+/// them.
+///
+/// # Errors
+/// When a source cannot be reached or trusted, or nothing fits over the host as it is.
+pub fn choose_over(wanted: &Wanted<'_>, host: &Host<'_>, means: &Means<'_>) -> Result<Bundle, PackageError> {
+    check_sources(wanted)?;
+    let Loaded { mut indexes, sources } = load(wanted, means)?;
+    indexes.extend(vanished(wanted, host, &indexes, means)?);
+    let (pool, names, pins) = together(indexes);
+    let mut question = Question { variant: Variant::None, ..question(wanted, pins) };
+    let versions = host.packages.iter().map(|package| (package.name.clone(), package.version.clone()));
+    question.installed = versions.collect();
+    question.kept.retain(|name, _| !question.installed.contains_key(name));
+    let solution = solve_keeping(&pool, &AptRules, question.clone())
+        .map_err(|explanation| refusal(&pool, question.clone(), explanation, target_name(wanted.distro)))?;
+    let is_new = |id: PackageId| !question.installed.contains_key(&*name(&pool, id));
+    let added = solution.packages.iter().filter(|(id, _)| is_new(**id));
+    let packages = added.map(|(id, reason)| locked(&pool, *id, reason, &names)).collect();
+    let over = Some(Bundle::digest_of(host.packages));
+    Ok(Bundle { asked: wanted.bundled.digest(), over, sources, packages, below: Vec::new() })
+}
+
+/// Reads what packages of the host say of themselves that no index has any more.
+fn vanished(
+    wanted: &Wanted<'_>,
+    host: &Host<'_>,
+    indexes: &[Index],
+    means: &Means<'_>,
+) -> Result<Option<Index>, PackageError> {
+    let is_known = |package: &&LockedPackage| !indexes.iter().any(|index| has(&index.pool, package));
+    let missing: Vec<LockedPackage> = host.packages.iter().filter(is_known).cloned().collect();
+    if missing.is_empty() {
+        return Ok(None);
+    }
+    let files = fetch(&missing, wanted.distro, host.sources, means)?;
+    let pool = folder::read_fetched(&missing, &files, &wanted.distro.native_architecture)?;
+    Ok(Some(Index { pool, source: String::new(), priority: USUAL }))
+}
+
+fn has(pool: &Pool, package: &LockedPackage) -> bool {
+    let same = |id: PackageId| pool.text(pool.package(id).version) == package.version.as_bytes();
+    pool.find(package.name.as_bytes()).is_some_and(|name| pool.named(name).any(same))
+}
+
+fn name(pool: &Pool, id: PackageId) -> String {
+    String::from_utf8_lossy(pool.name(pool.package(id).name)).into_owned()
+}
+
+/// Returns why nothing fits over the host: what would have to be another version there, or else the contradiction.
+fn refusal(pool: &Pool, question: Question, explanation: Explanation, target: String) -> PackageError {
+    let installed = question.installed.clone();
+    let mut free = Question { installed: BTreeMap::new(), ..question };
+    free.kept.extend(installed.clone());
+    // Who asks for what is there anyway explains nothing.
+    free.requests.retain(|request| request.comparison != Comparison::Any || !installed.contains_key(&request.name));
+    let changes = match solve_keeping(pool, &AptRules, free) {
+        Ok(solution) => changes(pool, &solution, &installed),
+        Err(_) => Vec::new(),
+    };
+    match changes.is_empty() {
+        true => PackageError::Over { target, explanation },
+        false => PackageError::OverChange { target, changes },
+    }
+}
+
+/// Returns the packages of the host that a solution has in another version.
+fn changes(pool: &Pool, solution: &Solution, installed: &BTreeMap<String, String>) -> Vec<PackageChange> {
+    let change = |(id, reason): (&PackageId, &Reason)| {
+        let name = name(pool, *id);
+        let (there, wanted) = (installed.get(&name)?.clone(), pool.shown(pool.package(*id).version));
+        let why = match reason {
+            Reason::Relation { by, relation } => {
+                format!("{} {} {}", pool.label(*by), relation.kind.verb(), pool.relation_label(relation))
+            }
+            _ => "you ask for it".into(),
+        };
+        (there != wanted).then_some(PackageChange { name, there, wanted, why })
+    };
+    solution.packages.iter().filter_map(change).collect()
+}
