@@ -5,14 +5,18 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use super::apt::repository;
+use super::apk::rules::ApkRules;
 use super::apt::rules::AptRules;
 use super::error::PackageError;
 use super::means::Means;
 use super::model::{Comparison, PackageId, Pool, Reason, Request, Rules, merge};
+use super::pacman::groups;
+use super::pacman::rules::PacmanRules;
 use super::solve::{Explanation, Pin, PinTarget, Question, Solution, Variant, solve};
+use super::{apk, apt, pacman};
 use crate::digest::Digest;
 use crate::distro::Distro;
+use crate::event::Event;
 use crate::lock::{Bundle, LockedPackage, LockedSource};
 use crate::resolve::{Bundled, VersionComparison, target_name};
 use crate::spec::{Family, PackageVariant};
@@ -48,6 +52,8 @@ pub(super) struct Index {
     pub(super) pool: Pool,
     /// The name of the source.
     pub(super) source: String,
+    /// What stands before the paths of its packages, as seen from a mirror.
+    pub(super) folder: String,
     /// How much its versions are preferred, as in apt_preferences(5).
     pub(super) priority: i32,
 }
@@ -60,19 +66,28 @@ pub(super) struct Loaded {
     pub(super) sources: Vec<LockedSource>,
 }
 
+/// A package that was chosen.
+pub(super) struct Chosen {
+    /// The package in the pool.
+    pub(super) id: PackageId,
+    /// What the lock says of it.
+    pub(super) locked: LockedPackage,
+}
+
 /// The priority of versions that nothing is said about (apt_preferences(5)).
-const USUAL: i32 = 500;
+pub(super) const USUAL: i32 = 500;
 
 /// Chooses packages.
 ///
 /// # Errors
 /// When a source cannot be reached or trusted, or no set of packages does what is asked for.
 pub fn choose(wanted: &Wanted<'_>, means: &Means<'_>) -> Result<Bundle, PackageError> {
-    if wanted.bundled.sources.is_empty() && wanted.distro.family == Family::Apt {
+    if wanted.bundled.sources.is_empty() {
         return Err(PackageError::NoSources { distro: wanted.distro.name.clone() });
     }
     let Loaded { indexes, sources } = load(wanted, means)?;
-    let names: Vec<String> = indexes.iter().map(|index| index.source.clone()).collect();
+    let places: Vec<(String, String)> =
+        indexes.iter().map(|index| (index.source.clone(), index.folder.clone())).collect();
     let pin = |(number, index): (usize, &Index)| Pin {
         package: None,
         target: PinTarget::Source(number as u16),
@@ -80,30 +95,82 @@ pub fn choose(wanted: &Wanted<'_>, means: &Means<'_>) -> Result<Bundle, PackageE
     };
     let pins = indexes.iter().enumerate().filter(|(_, index)| index.priority != USUAL).map(pin).collect();
     let pool = merge(indexes.into_iter().map(|index| index.pool).collect());
-    let question = question(wanted, pins);
+    let question = question(wanted, &pool, pins);
+    let base = match wanted.distro.family {
+        Family::Apt => &[],
+        Family::Apk => apk::repository::variant(wanted.bundled.settings.variant),
+        Family::Pacman => pacman::repository::variant(wanted.bundled.settings.variant),
+    };
+    // Where indexes do not say what a variant has, its packages are asked for after those of the profile.
+    let asked = question.requests.len();
+    let requests = question.requests.iter().cloned().chain(base.iter().map(|name| Request::any(*name))).collect();
+    let question = Question { requests, ..question };
     let solution = match wanted.distro.family {
         Family::Apt => solve_keeping(&pool, &AptRules, question),
-        Family::Apk | Family::Pacman => return Err(unsupported(wanted.distro)),
+        Family::Apk => solve_keeping(&pool, &ApkRules::new(), question),
+        Family::Pacman => solve_keeping(&pool, &PacmanRules, question),
     };
     let target = target_name(wanted.distro);
     let solution = solution.map_err(|explanation| PackageError::Unsolvable { target, explanation })?;
-    let packages = solution.packages.iter().map(|(id, reason)| locked(&pool, *id, reason, &names)).collect();
+    let chosen = solution.packages.iter();
+    let mut chosen: Vec<Chosen> =
+        chosen.map(|(id, reason)| Chosen { id: *id, locked: locked(&pool, *id, reason, &places, asked) }).collect();
+    match wanted.distro.family {
+        Family::Apt => {}
+        Family::Apk => {
+            warn_of_older(&pool, &ApkRules::new(), &places, wanted, means);
+            apk::repository::seal(&mut chosen, &pool, wanted, means)?;
+        }
+        Family::Pacman => {
+            warn_of_older(&pool, &PacmanRules, &places, wanted, means);
+            pacman::repository::warn_of_choices(&pool, &solution, means);
+            pacman::repository::seal(&chosen, &pool, wanted, means)?;
+        }
+    }
+    let packages = chosen.into_iter().map(|one| one.locked).collect();
     Ok(Bundle { asked: wanted.bundled.digest(), sources, packages })
+}
+
+/// Warns of sources that have packages of the lock in older versions only: indexes without a time of their own can be replayed.
+fn warn_of_older(pool: &Pool, rules: &impl Rules, places: &[(String, String)], wanted: &Wanted<'_>, means: &Means<'_>) {
+    let earlier = wanted.earlier.map(|bundle| bundle.packages.as_slice()).unwrap_or_default();
+    let mut older: BTreeMap<&str, Vec<String>> = BTreeMap::new();
+    for package in earlier {
+        // Who asks for another moment has a reason to.
+        let source = wanted.bundled.sources.iter().find(|source| source.name == package.source);
+        let Some(name) =
+            pool.find(package.name.as_bytes()).filter(|_| source.is_some_and(|one| one.snapshot.is_none()))
+        else {
+            continue;
+        };
+        let own = pool.named(name).filter(|id| places[usize::from(pool.package(*id).source)].0 == package.source);
+        let newest = own.map(|id| pool.text(pool.package(id).version)).max_by(|one, other| rules.compare(one, other));
+        if newest.is_some_and(|newest| rules.compare(newest, package.version.as_bytes()).is_lt()) {
+            older.entry(&package.source).or_default().push(format!("{} {}", package.name, package.version));
+        }
+    }
+    for (source, packages) in older {
+        means.reporter.report(Event::Warning {
+            message: format!(
+                "the source `{source}` went back: of {} packages, such as {}, the lock knows a later version than it has",
+                packages.len(),
+                packages[0]
+            ),
+            hint: Some("a mirror may lag behind, or somebody replays an old state: compare with another mirror".into()),
+        });
+    }
 }
 
 /// Reads the indexes of every source.
 fn load(wanted: &Wanted<'_>, means: &Means<'_>) -> Result<Loaded, PackageError> {
     match wanted.distro.family {
-        Family::Apt => repository::load(wanted, means),
-        Family::Apk | Family::Pacman => Err(unsupported(wanted.distro)),
+        Family::Apt => apt::repository::load(wanted, means),
+        Family::Apk => apk::repository::load(wanted, means),
+        Family::Pacman => pacman::repository::load(wanted, means),
     }
 }
 
-fn unsupported(distro: &Distro) -> PackageError {
-    PackageError::Family { distro: distro.name.clone() }
-}
-
-fn question(wanted: &Wanted<'_>, pins: Vec<Pin>) -> Question {
+fn question(wanted: &Wanted<'_>, pool: &Pool, pins: Vec<Pin>) -> Question {
     let Bundled { requests, settings, .. } = wanted.bundled;
     let request = |(name, wish): (&String, &Option<crate::resolve::VersionWish>)| match wish {
         None => Request::any(name),
@@ -126,8 +193,12 @@ fn question(wanted: &Wanted<'_>, pins: Vec<Pin>) -> Question {
         Upgrade::All => false,
     };
     let kept = earlier.iter().filter(stays).map(|package| (package.name.clone(), package.version.clone()));
+    let requests: Vec<Request> = requests.iter().map(request).collect();
     Question {
-        requests: requests.iter().map(request).collect(),
+        requests: match wanted.distro.family {
+            Family::Pacman => groups::expand(pool, requests),
+            Family::Apt | Family::Apk => requests,
+        },
         variant: match settings.variant {
             PackageVariant::None => Variant::None,
             PackageVariant::Essential => Variant::Essential,
@@ -162,23 +233,24 @@ fn solve_keeping(pool: &Pool, rules: &impl Rules, mut question: Question) -> Res
     }
 }
 
-/// Writes down a package of a solution.
-fn locked(pool: &Pool, id: PackageId, reason: &Reason, sources: &[String]) -> LockedPackage {
+/// Writes down a package of a solution; its first `asked` requests are those of the profile.
+fn locked(pool: &Pool, id: PackageId, reason: &Reason, places: &[(String, String)], asked: usize) -> LockedPackage {
     let package = pool.package(id);
     let name = |id: PackageId| String::from_utf8_lossy(pool.name(pool.package(id).name)).into_owned();
-    let path = pool.shown(package.location);
+    let (source, folder) = &places[usize::from(package.source)];
+    let path = format!("{folder}{}", pool.shown(package.location));
     LockedPackage {
         name: name(id),
         version: pool.shown(package.version),
         architecture: pool.shown(package.architecture),
-        source: sources[usize::from(package.source)].clone(),
+        source: source.clone(),
         path: path.strip_prefix("./").map_or_else(|| path.clone(), str::to_owned),
         size: package.size,
-        // Every index that is read has one.
+        // An index of Alpine has none: sealing completes it.
         sha256: pool.digest(id).unwrap_or_else(|| Digest::from_bytes([0; 32])),
         why: match reason {
-            Reason::Requested(_) => "requested".into(),
-            Reason::Variant => "variant".into(),
+            Reason::Requested(number) if *number < asked => "requested".into(),
+            Reason::Requested(_) | Reason::Variant => "variant".into(),
             Reason::Relation { by, relation } => {
                 format!("{} {} {}", name(*by), relation.kind.verb(), pool.relation_label(relation))
             }

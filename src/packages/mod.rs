@@ -24,6 +24,7 @@ mod mirrors;
 pub mod model;
 mod order;
 pub mod pacman;
+mod parts;
 mod reader;
 pub mod solve;
 pub mod step;
