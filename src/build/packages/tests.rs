@@ -83,6 +83,7 @@ fn set(packages: Vec<(LockedPackage, PathBuf)>, settings: PackageSettings) -> Pa
         packages,
         users: BTreeMap::new(),
         groups: BTreeMap::new(),
+        repositories: Vec::new(),
         settings,
         epoch: 500,
     }
@@ -334,4 +335,105 @@ fn outputs_that_bundle_packages_are_whole() {
     assert!(
         build::artifacts(&plan, &recipe, &alone, &means).unwrap_err().to_string().contains("nobody has put together")
     );
+}
+
+fn gzip(bytes: &[u8]) -> Vec<u8> {
+    use std::io::Write as _;
+    let mut encoder = flate2::write::GzEncoder::new(Vec::new(), flate2::Compression::fast());
+    encoder.write_all(bytes).unwrap();
+    encoder.finish().unwrap()
+}
+
+fn locked(folder: &Path, name: &str, bytes: &[u8], why: &str) -> (LockedPackage, PathBuf) {
+    let at = folder.join(name);
+    fs::write_atomic(&at, bytes).unwrap();
+    let locked = LockedPackage {
+        name: name.into(),
+        version: "1-r0".into(),
+        architecture: "x86_64".into(),
+        source: "alpine".into(),
+        path: String::new(),
+        size: bytes.len() as u64,
+        sha256: Digest::of(bytes),
+        why: why.into(),
+    };
+    (locked, at)
+}
+
+/// Makes a package of Alpine.
+fn apk(folder: &Path, name: &str, more: &str, scripts: &[&str], items: &[&str], why: &str) -> (LockedPackage, PathBuf) {
+    let data = gzip(&archive(&files(items)));
+    let hash = Digest::of(&data).hex();
+    let info = format!("/.PKGINFO=pkgname = {name}\npkgver = 1-r0\narch = x86_64\norigin = src\nlicense = MIT\n{more}datahash = {hash}\n");
+    let control: Vec<&str> = [info.as_str()].into_iter().chain(scripts.iter().copied()).collect();
+    // The end of an archive stands only at the end of the last.
+    let control = archive(&files(&control));
+    let length = control.len() - 1024;
+    let bytes = [gzip(&control[..length]), data].concat();
+    locked(folder, name, &bytes, why)
+}
+
+fn text(tree: &Tree, path: &str) -> String {
+    match &tree.lookup(&path.parse().unwrap()).unwrap_or_else(|| panic!("{path} is there")).kind {
+        Kind::Regular(content) => String::from_utf8(content.read(100_000).unwrap().unwrap()).unwrap(),
+        other => other.word().to_owned(),
+    }
+}
+
+#[test]
+fn packages_of_alpine_become_a_tree() {
+    let folder = tempfile::tempdir().unwrap();
+    let store = Store::open(&folder.path().join("store")).unwrap();
+    let passwd = "/etc/passwd=root:x:0:0:root:/root:/bin/sh\n";
+    let base = apk(folder.path(), "base", "", &[], &[passwd, "/etc/group=root:x:0:root\n", "/lib/"], "variant");
+    let install = "/.pre-install=#!/bin/sh\naddgroup -S app\nadduser -S -G app app\n";
+    let app = apk(folder.path(), "app", "depend = base\n", &[install], &["/usr/bin/app=x"], "requested");
+    let lib = apk(folder.path(), "lib", "", &["/.post-install=#!/bin/sh\nodd\n"], &["/usr/lib/lib.so=x"], "app depends on lib");
+    let settings = PackageSettings { scripts: Scripts::Skip, ..whole() };
+    let mut one = set(vec![base, app, lib], settings);
+    (one.family, one.distro, one.links) = (Family::Apk, ("alpine".into(), None), BTreeMap::new());
+    one.architecture = "x86_64".into();
+    one.repositories = vec!["https://example.org/v3.23/main".into()];
+    one.groups = BTreeMap::from([("web".into(), 900)]);
+    let made = make(&store, &one);
+    assert_eq!(text(&made.tree, "/etc/apk/world"), "app\nbase\n");
+    assert_eq!(text(&made.tree, "/etc/apk/repositories"), "https://example.org/v3.23/main\n");
+    assert!(text(&made.tree, "/etc/passwd").contains("\napp:x:"), "the script of `app` made it");
+    assert!(text(&made.tree, "/etc/group").contains("\nweb:x:900:\n"));
+    let names: Vec<_> = made.packages.iter().map(|one| (&*one.name, &*one.source.0, &*one.licences[0])).collect();
+    assert_eq!(names, [("app", "src", "MIT"), ("base", "src", "MIT"), ("lib", "src", "MIT")]);
+    assert_eq!(made.packages[0].purl("alpine", None), "pkg:apk/alpine/app@1-r0?arch=x86_64");
+    assert_eq!((made.owners[&path("/usr/bin/app")], made.owners[&path("/usr/lib/lib.so")]), (0, 2));
+    let skipped: Vec<_> = made.skipped.iter().map(|one| (one.package.as_str(), one.matters)).collect();
+    assert_eq!(skipped, [("lib", true)]);
+    assert_eq!(make(&store, &one).tree.digest(), made.tree.digest());
+    // Scripts that are to run need a shell.
+    let run = PackageSet { settings: whole(), ..one.clone() };
+    let error = tree(&run, &store, &Silent).unwrap_err();
+    assert!(matches!(error, PackagesError::NoShell { .. }), "{error}");
+    let distroless = PackageSet { settings: PackageSettings { distroless: true, ..whole() }, ..one };
+    assert!(matches!(tree(&distroless, &store, &Silent).unwrap_err(), PackagesError::Distroless(_)));
+}
+
+#[test]
+fn packages_of_arch_become_a_tree() {
+    let folder = tempfile::tempdir().unwrap();
+    let store = Store::open(&folder.path().join("store")).unwrap();
+    let package = |name: &str, items: &[&str], why: &str| {
+        let info = format!("/.PKGINFO=pkgname = {name}\npkgbase = src\npkgver = 1-1\narch = any\nlicense = MIT\nbuilddate = 5\nsize = 9\n");
+        let items: Vec<&str> = [info.as_str(), "/.MTREE=mtree"].into_iter().chain(items.iter().copied()).collect();
+        locked(folder.path(), name, &archive(&files(&items)), why)
+    };
+    let a = package("a", &["/usr/bin/a=x", "/usr/lib/sysusers.d/a.conf=u a 750 \"A\"\n"], "requested");
+    let b = package("b", &["/usr/bin/b=x"], "a depends on b");
+    let mut one = set(vec![a, b], PackageSettings { scripts: Scripts::Skip, ..whole() });
+    (one.family, one.distro, one.architecture) = (Family::Pacman, ("arch".into(), None), "x86_64".into());
+    let made = make(&store, &one);
+    assert!(text(&made.tree, "/var/lib/pacman/local/b-1-1/desc").contains("%REASON%\n1\n"));
+    assert!(!text(&made.tree, "/var/lib/pacman/local/a-1-1/desc").contains("%REASON%"));
+    assert!(text(&made.tree, "/etc/passwd").contains("a:x:750:750:A:"));
+    assert_eq!(made.owners[&path("/usr/bin/b")], 1);
+    assert_eq!(made.packages[1].purl("arch", None), "pkg:alpm/arch/b@1-1?arch=any");
+    let run = PackageSet { settings: whole(), ..one };
+    assert_eq!(text(&make(&store, &run).tree, "/usr/bin/a"), "x", "nothing is to be run");
 }
