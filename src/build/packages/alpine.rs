@@ -18,7 +18,7 @@ use crate::packages::apk::scripts::steps as steps_of;
 use crate::packages::apk::skip::{link_busybox, skip_scripts};
 use crate::packages::archive::Unpacked;
 use crate::store::Store;
-use crate::tree::{Kind, Tree, TreePath};
+use crate::tree::{Kind, Meta, Tree, TreePath};
 
 /// The most bytes of the list of what is installed.
 const LIST_BYTES: usize = 256 << 20;
@@ -77,7 +77,9 @@ pub(super) fn run(
 pub(super) fn skip(set: &PackageSet, together: &mut Together) -> Result<Vec<Skipped>, PackagesError> {
     let decisions = decisions(set, &together.packages)?;
     accounts::put(&mut together.tree, set)?;
-    Ok(Skipped::of(skip_scripts(&mut together.tree, &together.packages, &decisions)?))
+    let left = skip_scripts(&mut together.tree, &together.packages, &decisions)?;
+    together.tree.complete(|_| Meta::root_owned(0o755, set.epoch));
+    Ok(Skipped::of(left))
 }
 
 /// Returns what the packages say about themselves, sorted by name.

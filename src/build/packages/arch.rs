@@ -18,7 +18,7 @@ use crate::packages::pacman::info::Info;
 use crate::packages::pacman::scripts::steps as steps_of;
 use crate::packages::pacman::skip::skip_scripts;
 use crate::store::Store;
-use crate::tree::{Tree, TreePath};
+use crate::tree::{Meta, Tree, TreePath};
 
 /// Unpacks a set and puts it together.
 pub(super) fn together(set: &PackageSet, store: &Store) -> Result<Together, PackagesError> {
@@ -53,7 +53,9 @@ pub(super) fn run(
 /// Does what it can in place of scripts and hooks.
 pub(super) fn skip(set: &PackageSet, together: &mut Together) -> Result<Vec<Skipped>, PackagesError> {
     accounts::put(&mut together.tree, set)?;
-    Ok(Skipped::of(skip_scripts(&mut together.tree, &together.packages, set.epoch)?))
+    let left = skip_scripts(&mut together.tree, &together.packages, set.epoch)?;
+    together.tree.complete(|_| Meta::root_owned(0o755, set.epoch));
+    Ok(Skipped::of(left))
 }
 
 fn info(unpacked: &Unpacked) -> Result<Info<'_>, PackagesError> {

@@ -79,7 +79,15 @@ fn package(unpacked: &Unpacked) -> Result<InstalledPackage, PackagesError> {
     };
     let file_name = if text("Multi-Arch") == "same" { format!("{name}:{architecture}") } else { name.clone() };
     let licences = licences(unpacked, &name)?;
-    Ok(InstalledPackage { name, version, architecture, source: (source, source_version), licences, file_name, kind: "deb".into() })
+    Ok(InstalledPackage {
+        name,
+        version,
+        architecture,
+        source: (source, source_version),
+        licences,
+        file_name,
+        kind: "deb".into(),
+    })
 }
 
 fn licences(unpacked: &Unpacked, name: &str) -> Result<Vec<String>, PackagesError> {

@@ -99,11 +99,8 @@ pub(super) fn run(
     let script = script(set, packages)?;
     let tree = with_shell(tree, set.epoch)?;
     let command = Command::new("/bin/sh").arguments(["-c", &script, "sh"]);
-    let debconf = [
-        ("DEBIAN_FRONTEND", "noninteractive"),
-        ("DEBCONF_NONINTERACTIVE_SEEN", "true"),
-        ("DEBCONF_NOWARNINGS", "yes"),
-    ];
+    let debconf =
+        [("DEBIAN_FRONTEND", "noninteractive"), ("DEBCONF_NONINTERACTIVE_SEEN", "true"), ("DEBCONF_NOWARNINGS", "yes")];
     let command = debconf.into_iter().fold(command, |command, (name, value)| command.environment(name, value));
     execute(maker, set, &tree, command)
 }

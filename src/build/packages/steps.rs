@@ -57,7 +57,9 @@ pub(super) fn run(
             });
         }
     }
-    made.iter().filter(|path| !path.is_root()).for_each(|path| drop(ran.tree.remove(path)));
+    for path in made.iter().filter(|path| !path.is_root()) {
+        ran.tree.remove(path);
+    }
     Ok(Some(ran))
 }
 
@@ -68,7 +70,8 @@ fn driver(steps: &[Step]) -> String {
         let Step { package, name, program, arguments, input, environment, may_fail, .. } = step;
         let what = format!("{name} of {package}");
         let failed = quoted(&format!("the {what} failed with exit code "));
-        let exports: Vec<String> = environment.iter().map(|(name, value)| format!("{name}={}", quoted(value))).collect();
+        let exports: Vec<String> =
+            environment.iter().map(|(name, value)| format!("{name}={}", quoted(value))).collect();
         let words: Vec<String> = [program].into_iter().chain(arguments).map(|word| quoted(word)).collect();
         let end = end_of(input);
         let from = if input.is_empty() { "< /dev/null".to_owned() } else { format!("<< '{end}'") };

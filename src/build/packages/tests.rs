@@ -175,8 +175,6 @@ fn scripts_need_somebody_who_runs_them() {
     assert!(error.to_string().starts_with("`a` has scripts, and no package of the set is `dpkg`"), "{error}");
     let made = make(&store, &set(vec![a], PackageSettings { scripts: Scripts::Skip, ..whole() }));
     assert_eq!((made.skipped.len(), made.skipped[0].matters), (1, true));
-    let error = tree(&PackageSet { family: Family::Apk, ..set(Vec::new(), whole()) }, &store, &Silent).unwrap_err();
-    assert!(error.to_string().contains("apk"), "{error}");
 }
 
 #[test]
@@ -360,16 +358,37 @@ fn locked(folder: &Path, name: &str, bytes: &[u8], why: &str) -> (LockedPackage,
     (locked, at)
 }
 
+/// Adds a file to a tar archive without its end.
+fn member(archive: &mut Vec<u8>, name: &str, text: &str) {
+    let mut header = [0_u8; 512];
+    let mut put = |place: usize, text: &str| header[place..place + text.len()].copy_from_slice(text.as_bytes());
+    put(0, name);
+    put(100, "0000755");
+    put(124, &format!("{:011o}", text.len()));
+    put(136, "00000000012");
+    put(148, "        ");
+    put(156, "0");
+    put(257, "ustar\x0000");
+    let sum: u32 = header.iter().map(|byte| u32::from(*byte)).sum();
+    header[148..155].copy_from_slice(format!("{sum:06o}\0").as_bytes());
+    archive.extend(header);
+    archive.extend(text.as_bytes());
+    archive.resize(archive.len().next_multiple_of(512), 0);
+}
+
 /// Makes a package of Alpine.
 fn apk(folder: &Path, name: &str, more: &str, scripts: &[&str], items: &[&str], why: &str) -> (LockedPackage, PathBuf) {
     let data = gzip(&archive(&files(items)));
     let hash = Digest::of(&data).hex();
-    let info = format!("/.PKGINFO=pkgname = {name}\npkgver = 1-r0\narch = x86_64\norigin = src\nlicense = MIT\n{more}datahash = {hash}\n");
-    let control: Vec<&str> = [info.as_str()].into_iter().chain(scripts.iter().copied()).collect();
-    // The end of an archive stands only at the end of the last.
-    let control = archive(&files(&control));
-    let length = control.len() - 1024;
-    let bytes = [gzip(&control[..length]), data].concat();
+    let info = format!(
+        "/.PKGINFO=pkgname = {name}\npkgver = 1-r0\narch = x86_64\norigin = src\nlicense = MIT\n{more}datahash = {hash}\n"
+    );
+    let mut control = Vec::new();
+    for item in [info.as_str()].into_iter().chain(scripts.iter().copied()) {
+        let (name, text) = item.split_once('=').unwrap();
+        member(&mut control, name.trim_start_matches('/'), text);
+    }
+    let bytes = [gzip(&control), data].concat();
     locked(folder, name, &bytes, why)
 }
 
@@ -388,7 +407,14 @@ fn packages_of_alpine_become_a_tree() {
     let base = apk(folder.path(), "base", "", &[], &[passwd, "/etc/group=root:x:0:root\n", "/lib/"], "variant");
     let install = "/.pre-install=#!/bin/sh\naddgroup -S app\nadduser -S -G app app\n";
     let app = apk(folder.path(), "app", "depend = base\n", &[install], &["/usr/bin/app=x"], "requested");
-    let lib = apk(folder.path(), "lib", "", &["/.post-install=#!/bin/sh\nodd\n"], &["/usr/lib/lib.so=x"], "app depends on lib");
+    let lib = apk(
+        folder.path(),
+        "lib",
+        "",
+        &["/.post-install=#!/bin/sh\nodd\n"],
+        &["/usr/lib/lib.so=x"],
+        "app depends on lib",
+    );
     let settings = PackageSettings { scripts: Scripts::Skip, ..whole() };
     let mut one = set(vec![base, app, lib], settings);
     (one.family, one.distro, one.links) = (Family::Apk, ("alpine".into(), None), BTreeMap::new());
@@ -420,7 +446,9 @@ fn packages_of_arch_become_a_tree() {
     let folder = tempfile::tempdir().unwrap();
     let store = Store::open(&folder.path().join("store")).unwrap();
     let package = |name: &str, items: &[&str], why: &str| {
-        let info = format!("/.PKGINFO=pkgname = {name}\npkgbase = src\npkgver = 1-1\narch = any\nlicense = MIT\nbuilddate = 5\nsize = 9\n");
+        let info = format!(
+            "/.PKGINFO=pkgname = {name}\npkgbase = src\npkgver = 1-1\narch = any\nlicense = MIT\nbuilddate = 5\nsize = 9\n"
+        );
         let items: Vec<&str> = [info.as_str(), "/.MTREE=mtree"].into_iter().chain(items.iter().copied()).collect();
         locked(folder.path(), name, &archive(&files(&items)), why)
     };
