@@ -55,7 +55,7 @@ pub(super) fn run(
     let Together { tree, packages } = together;
     let decisions = decisions(set, packages)?;
     accounts::put(tree, set)?;
-    // Scripts call what busybox is only after its own script has run.
+    // Scripts call `adduser`, a name that busybox gets only when its own script runs.
     link_busybox(tree, set.epoch)?;
     let steps_of = steps_of(packages, &decisions.world)?;
     let (mut log, mut folders) = (String::new(), Vec::new());
