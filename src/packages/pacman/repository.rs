@@ -135,24 +135,19 @@ fn companion(path: &Path, end: &str) -> PathBuf {
     path.with_file_name(format!("{stem}-{end}"))
 }
 
-/// Checks the signature of every package over its file. One that the earlier lock has was checked when it was locked.
+/// Checks the signature of every package over its file, also of those that an earlier lock has: keys may have changed since.
 pub(in crate::packages) fn seal(
     chosen: &[Chosen],
     pool: &Pool,
     wanted: &Wanted<'_>,
     means: &Means<'_>,
 ) -> Result<(), PackageError> {
-    let earlier = wanted.earlier.map(|bundle| bundle.packages.as_slice()).unwrap_or_default();
     for source in &wanted.bundled.sources {
         let Some(web) = web(source, means)? else { continue };
-        let was_checked = |one: &&Chosen| {
-            earlier.iter().any(|known| known.sha256 == one.locked.sha256 && known.source == one.locked.source)
-        };
-        let new = chosen.iter().filter(|one| one.locked.source == source.name).filter(|one| !was_checked(one));
-        let new: Vec<&Chosen> = new.collect();
-        let packages: Vec<_> = new.iter().map(|one| one.locked.clone()).collect();
+        let signed: Vec<&Chosen> = chosen.iter().filter(|one| one.locked.source == source.name).collect();
+        let packages: Vec<_> = signed.iter().map(|one| one.locked.clone()).collect();
         let files = fetch(&packages, wanted.distro, &wanted.bundled.sources, means)?;
-        for (one, file) in new.iter().zip(&files) {
+        for (one, file) in signed.iter().zip(&files) {
             let signature = match pool.text(pool.package(one.id).signature) {
                 b"" => beside(one, source, wanted, means)?,
                 known => known.to_vec(),
