@@ -133,12 +133,11 @@ impl Reader for Indexes<'_> {
     }
 }
 
+/// The name of the file of a key, and its bytes.
+type KeyFile = (String, Vec<u8>);
+
 /// Returns the files of the keys that have to vouch for a source, one of them, by their names; nothing when nobody has to.
-fn keys(
-    source: &PackageSource,
-    wanted: &Wanted<'_>,
-    means: &Means<'_>,
-) -> Result<Option<Vec<(String, Vec<u8>)>>, PackageError> {
+fn keys(source: &PackageSource, wanted: &Wanted<'_>, means: &Means<'_>) -> Result<Option<Vec<KeyFile>>, PackageError> {
     match &source.keys {
         Keys::None => Ok(None),
         Keys::File { path, .. } => {
