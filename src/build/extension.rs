@@ -96,7 +96,8 @@ impl OverHost {
             let is_carried = is_in(path, "usr") || is_in(path, "opt") || is_in(path, "etc") && !changed.contains(path);
             if !of_layer && !is_carried {
                 let told = added.left_out.last().is_some_and(|top: &TreePath| path.is_below(top));
-                if !told && !(node.kind.is_directory() && changed.contains(path)) && !is_account_list(path) {
+                let is_of_host = node.kind.is_directory() && changed.contains(path);
+                if !(told || is_of_host || is_account_list(path)) {
                     added.left_out.push(path.clone());
                 }
                 continue;

@@ -9,9 +9,10 @@ use crate::build::{BuildError, Stacked};
 use crate::distro::Architecture;
 use crate::error::Error;
 use crate::event::Reporter;
-use crate::lock::{Bundle, Difference, Lock, LockError, LockedPackage, target_of};
+use crate::lock::{Bundle, Difference, Lock, LockError, LockedPackage, LockedSource, target_of};
 use crate::packages::{self, Means, Network, PackageError, Upgrade, Wanted};
 use crate::resolve::{Bundled, Recipe};
+use crate::spec::Family;
 use crate::store::Store;
 
 /// Where packages come from.
@@ -154,6 +155,19 @@ fn set(recipe: &Recipe, bundle: &Bundle) -> PackageSet {
     let settings = recipe.package_settings.clone();
     PackageSet::new(&recipe.distro, packages, settings, recipe.profile.epoch)
         .accounts(recipe.users.clone(), recipe.groups.clone())
+        .repositories(repositories(recipe, bundle))
+}
+
+/// Returns the repositories that a system with apk takes packages from later: no package of Alpine names them.
+fn repositories(recipe: &Recipe, bundle: &Bundle) -> Vec<String> {
+    let Some(bundled) = recipe.bundled().filter(|_| recipe.distro.family == Family::Apk) else { return Vec::new() };
+    let mut lines = Vec::new();
+    for LockedSource { name, suite, .. } in &bundle.sources {
+        let source = bundled.sources.iter().find(|source| source.name == *name);
+        let mirror = source.and_then(|source| source.mirrors.first());
+        lines.extend(mirror.map(|mirror| format!("{mirror}{suite}").trim_end_matches('/').to_owned()));
+    }
+    lines
 }
 
 /// Adds to an explanation where the packages that take part are asked for.

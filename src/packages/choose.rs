@@ -5,14 +5,18 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use super::apt::repository;
+use super::apk::rules::ApkRules;
 use super::apt::rules::AptRules;
 use super::error::PackageError;
 use super::means::Means;
 use super::model::{Comparison, PackageId, Pool, Reason, Request, Rules, merge};
+use super::pacman::groups;
+use super::pacman::rules::PacmanRules;
 use super::solve::{Explanation, Pin, PinTarget, Question, Solution, Variant, solve};
+use super::{apk, apt, pacman};
 use crate::digest::Digest;
 use crate::distro::Distro;
+use crate::event::Event;
 use crate::lock::{Bundle, LockedPackage, LockedSource};
 use crate::resolve::{Bundled, VersionComparison, target_name};
 use crate::spec::{Family, PackageVariant};
@@ -48,6 +52,8 @@ pub(super) struct Index {
     pub(super) pool: Pool,
     /// The name of the source.
     pub(super) source: String,
+    /// What stands before the paths of its packages, as seen from a mirror.
+    pub(super) folder: String,
     /// How much its versions are preferred, as in apt_preferences(5).
     pub(super) priority: i32,
 }
@@ -60,6 +66,24 @@ pub(super) struct Loaded {
     pub(super) sources: Vec<LockedSource>,
 }
 
+/// The indexes of all sources as one.
+pub(super) struct Merged {
+    /// Every package.
+    pub(super) pool: Pool,
+    /// The source and the folder of each index, by its number.
+    pub(super) places: Vec<(String, String)>,
+    /// Which indexes are preferred.
+    pins: Vec<Pin>,
+}
+
+/// A package that was chosen.
+pub(super) struct Chosen {
+    /// The package in the pool.
+    pub(super) id: PackageId,
+    /// What the lock says of it.
+    pub(super) locked: LockedPackage,
+}
+
 /// The priority of versions that nothing is said about (apt_preferences(5)).
 pub(super) const USUAL: i32 = 500;
 
@@ -70,53 +94,128 @@ pub(super) const USUAL: i32 = 500;
 pub fn choose(wanted: &Wanted<'_>, means: &Means<'_>) -> Result<Bundle, PackageError> {
     check_sources(wanted)?;
     let Loaded { indexes, sources } = load(wanted, means)?;
-    let (pool, names, pins) = together(indexes);
-    let question = question(wanted, pins);
-    let solution = match wanted.distro.family {
-        Family::Apt => solve_keeping(&pool, &AptRules, question),
-        Family::Apk | Family::Pacman => return Err(unsupported(wanted.distro)),
-    };
-    let target = target_name(wanted.distro);
-    let solution =
-        solution.map_err(|explanation| PackageError::Unsolvable { target, explanation, asked: Vec::new() })?;
-    let packages = solution.packages.iter().map(|(id, reason)| locked(&pool, *id, reason, &names)).collect();
+    let merged = Merged::of(indexes);
+    let question = question(wanted, &merged);
+    let solution = answer(wanted.distro.family, &merged.pool, question).map_err(|explanation| {
+        PackageError::Unsolvable { target: target_name(wanted.distro), explanation, asked: Vec::new() }
+    })?;
+    let packages = written(&solution, |_| true, &merged, wanted, means)?;
     Ok(Bundle { asked: wanted.bundled.digest(), over: None, sources, packages, below: Vec::new() })
 }
 
 /// Refuses to choose from nothing.
 pub(super) fn check_sources(wanted: &Wanted<'_>) -> Result<(), PackageError> {
-    match wanted.bundled.sources.is_empty() && wanted.distro.family == Family::Apt {
+    match wanted.bundled.sources.is_empty() {
         true => Err(PackageError::NoSources { distro: wanted.distro.name.clone() }),
         false => Ok(()),
     }
 }
 
-/// Makes one pool of indexes; returns it with the names of their sources and which of these are preferred.
-pub(super) fn together(indexes: Vec<Index>) -> (Pool, Vec<String>, Vec<Pin>) {
-    let names = indexes.iter().map(|index| index.source.clone()).collect();
-    let pin = |(number, index): (usize, &Index)| Pin {
-        package: None,
-        target: PinTarget::Source(number as u16),
-        priority: index.priority,
+impl Merged {
+    /// Makes one pool of indexes.
+    pub(super) fn of(indexes: Vec<Index>) -> Self {
+        let places = indexes.iter().map(|index| (index.source.clone(), index.folder.clone())).collect();
+        let pin = |(number, index): (usize, &Index)| Pin {
+            package: None,
+            target: PinTarget::Source(number as u16),
+            priority: index.priority,
+        };
+        let pins = indexes.iter().enumerate().filter(|(_, index)| index.priority != USUAL).map(pin).collect();
+        Self { pool: merge(indexes.into_iter().map(|index| index.pool).collect()), places, pins }
+    }
+}
+
+/// Solves a question by the rules of a family; what stays as it is may change where it must ([`solve_keeping`]).
+pub(super) fn answer(family: Family, pool: &Pool, mut question: Question) -> Result<Solution, Explanation> {
+    // Where indexes do not say what a variant has, its packages are asked for after those of the profile.
+    let asked = question.requests.len();
+    let base = match family {
+        Family::Apt => &[],
+        Family::Apk => apk::repository::variant(question.variant),
+        Family::Pacman => pacman::repository::variant(question.variant),
     };
-    let pins = indexes.iter().enumerate().filter(|(_, index)| index.priority != USUAL).map(pin).collect();
-    (merge(indexes.into_iter().map(|index| index.pool).collect()), names, pins)
+    question.requests.extend(base.iter().map(|name| Request::any(*name)));
+    let mut solution = match family {
+        Family::Apt => solve_keeping(pool, &AptRules, question),
+        Family::Apk => solve_keeping(pool, &ApkRules::new(), question),
+        Family::Pacman => solve_keeping(pool, &PacmanRules, question),
+    }?;
+    for reason in solution.packages.values_mut() {
+        if matches!(reason, Reason::Requested(number) if *number >= asked) {
+            *reason = Reason::Variant;
+        }
+    }
+    Ok(solution)
+}
+
+/// Writes down those packages of a solution that `is_wanted` names, once the family has vouched for them.
+pub(super) fn written(
+    solution: &Solution,
+    is_wanted: impl Fn(PackageId) -> bool,
+    merged: &Merged,
+    wanted: &Wanted<'_>,
+    means: &Means<'_>,
+) -> Result<Vec<LockedPackage>, PackageError> {
+    let Merged { pool, places, .. } = merged;
+    let chosen = solution.packages.iter().filter(|(id, _)| is_wanted(**id));
+    let mut chosen: Vec<Chosen> =
+        chosen.map(|(id, reason)| Chosen { id: *id, locked: locked(pool, *id, reason, places) }).collect();
+    match wanted.distro.family {
+        Family::Apt => {}
+        Family::Apk => {
+            warn_of_older(pool, &ApkRules::new(), places, wanted, means);
+            apk::repository::seal(&mut chosen, pool, wanted, means)?;
+        }
+        Family::Pacman => {
+            warn_of_older(pool, &PacmanRules, places, wanted, means);
+            pacman::repository::warn_of_choices(pool, solution, means);
+            pacman::repository::seal(&chosen, pool, wanted, means)?;
+        }
+    }
+    Ok(chosen.into_iter().map(|one| one.locked).collect())
+}
+
+/// Warns of sources that have packages of the lock in older versions only: indexes without a time of their own can be replayed.
+fn warn_of_older(pool: &Pool, rules: &impl Rules, places: &[(String, String)], wanted: &Wanted<'_>, means: &Means<'_>) {
+    let earlier = wanted.earlier.map(|bundle| bundle.packages.as_slice()).unwrap_or_default();
+    let mut older: BTreeMap<&str, Vec<String>> = BTreeMap::new();
+    for package in earlier {
+        // Who asks for another moment has a reason to.
+        let source = wanted.bundled.sources.iter().find(|source| source.name == package.source);
+        let Some(name) =
+            pool.find(package.name.as_bytes()).filter(|_| source.is_some_and(|one| one.snapshot.is_none()))
+        else {
+            continue;
+        };
+        let own = pool.named(name).filter(|id| places[usize::from(pool.package(*id).source)].0 == package.source);
+        let newest = own.map(|id| pool.text(pool.package(id).version)).max_by(|one, other| rules.compare(one, other));
+        if newest.is_some_and(|newest| rules.compare(newest, package.version.as_bytes()).is_lt()) {
+            older.entry(&package.source).or_default().push(format!("{} {}", package.name, package.version));
+        }
+    }
+    for (source, packages) in older {
+        means.reporter.report(Event::Warning {
+            message: format!(
+                "the source `{source}` went back: of {} packages, such as {}, the lock knows a later version than it has",
+                packages.len(),
+                packages[0]
+            ),
+            hint: Some("a mirror may lag behind, or somebody replays an old state: compare with another mirror".into()),
+        });
+    }
 }
 
 /// Reads the indexes of every source.
 pub(super) fn load(wanted: &Wanted<'_>, means: &Means<'_>) -> Result<Loaded, PackageError> {
     match wanted.distro.family {
-        Family::Apt => repository::load(wanted, means),
-        Family::Apk | Family::Pacman => Err(unsupported(wanted.distro)),
+        Family::Apt => apt::repository::load(wanted, means),
+        Family::Apk => apk::repository::load(wanted, means),
+        Family::Pacman => pacman::repository::load(wanted, means),
     }
 }
 
-fn unsupported(distro: &Distro) -> PackageError {
-    PackageError::Family { distro: distro.name.clone() }
-}
-
 /// Makes the question of what is asked for.
-pub(super) fn question(wanted: &Wanted<'_>, pins: Vec<Pin>) -> Question {
+pub(super) fn question(wanted: &Wanted<'_>, merged: &Merged) -> Question {
     let Bundled { requests, settings, .. } = wanted.bundled;
     let request = |(name, wish): (&String, &Option<crate::resolve::VersionWish>)| match wish {
         None => Request::any(name),
@@ -139,8 +238,12 @@ pub(super) fn question(wanted: &Wanted<'_>, pins: Vec<Pin>) -> Question {
         Upgrade::All => false,
     };
     let kept = earlier.iter().filter(stays).map(|package| (package.name.clone(), package.version.clone()));
+    let requests: Vec<Request> = requests.iter().map(request).collect();
     Question {
-        requests: requests.iter().map(request).collect(),
+        requests: match wanted.distro.family {
+            Family::Pacman => groups::expand(&merged.pool, requests),
+            Family::Apt | Family::Apk => requests,
+        },
         variant: match settings.variant {
             PackageVariant::None => Variant::None,
             PackageVariant::Essential => Variant::Essential,
@@ -149,7 +252,7 @@ pub(super) fn question(wanted: &Wanted<'_>, pins: Vec<Pin>) -> Question {
         },
         recommends: settings.recommends,
         excluded: settings.excluded.clone(),
-        pins,
+        pins: merged.pins.clone(),
         kept: kept.collect(),
         ..Question::default()
     }
@@ -157,7 +260,7 @@ pub(super) fn question(wanted: &Wanted<'_>, pins: Vec<Pin>) -> Question {
 
 /// Solves a question. Packages that would stay what they are and take part in its having no answer may change, and no
 /// others.
-pub(super) fn solve_keeping(pool: &Pool, rules: &impl Rules, mut question: Question) -> Result<Solution, Explanation> {
+fn solve_keeping(pool: &Pool, rules: &impl Rules, mut question: Question) -> Result<Solution, Explanation> {
     loop {
         let explanation = match solve(pool, rules, &question) {
             Ok(solution) => return Ok(solution),
@@ -176,18 +279,19 @@ pub(super) fn solve_keeping(pool: &Pool, rules: &impl Rules, mut question: Quest
 }
 
 /// Writes down a package of a solution.
-pub(super) fn locked(pool: &Pool, id: PackageId, reason: &Reason, sources: &[String]) -> LockedPackage {
+fn locked(pool: &Pool, id: PackageId, reason: &Reason, places: &[(String, String)]) -> LockedPackage {
     let package = pool.package(id);
     let name = |id: PackageId| String::from_utf8_lossy(pool.name(pool.package(id).name)).into_owned();
-    let path = pool.shown(package.location);
+    let (source, folder) = &places[usize::from(package.source)];
+    let path = format!("{folder}{}", pool.shown(package.location));
     LockedPackage {
         name: name(id),
         version: pool.shown(package.version),
         architecture: pool.shown(package.architecture),
-        source: sources[usize::from(package.source)].clone(),
+        source: source.clone(),
         path: path.strip_prefix("./").map_or_else(|| path.clone(), str::to_owned),
         size: package.size,
-        // Every index that is read has one.
+        // An index of Alpine has none: sealing completes it.
         sha256: pool.digest(id).unwrap_or_else(|| Digest::from_bytes([0; 32])),
         why: match reason {
             Reason::Requested(_) => "requested".into(),

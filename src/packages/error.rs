@@ -1,10 +1,12 @@
 //! Why packages cannot be had.
 
+use super::apk;
 use super::apt::archive::ArchiveError;
 use super::apt::control::ControlError;
 use super::apt::index::IndexError;
 use super::apt::release::ReleaseError;
 use super::apt::trust::TrustError;
+use super::pacman;
 use super::solve::Explanation;
 use crate::fetch::FetchError;
 use crate::fs;
@@ -12,12 +14,6 @@ use crate::fs;
 /// A failure to choose or to fetch packages.
 #[derive(Debug, thiserror::Error)]
 pub enum PackageError {
-    /// The family of the distro is not one whose packages are bundled.
-    #[error("packages of {distro} cannot be bundled: this version of layerforge bundles those of apt only")]
-    Family {
-        /// The distro.
-        distro: String,
-    },
     /// There is nowhere to take packages from.
     #[error("{distro} has no sources of packages: name them as `[source.NAME]` in its description or in the profile")]
     NoSources {
@@ -34,6 +30,59 @@ pub enum PackageError {
         source_name: String,
         /// The package that holds its keys.
         keyring: String,
+    },
+    /// The keys of a source are not there.
+    #[error(
+        "the keys that vouch for the source `{source_name}` are not there: install the package `{keyring}`, which has them in \
+         `/usr/share/pacman/keyrings`, or put `{name}.gpg`, `{name}-trusted` and `{name}-revoked` of it into the project \
+         and name the first with `signed_by`"
+    )]
+    NoKeyring {
+        /// The source.
+        source_name: String,
+        /// The package that holds its keys.
+        keyring: String,
+        /// What the names of its files begin with.
+        name: String,
+    },
+    /// A source is a folder of packages of a family that needs an index.
+    #[error(
+        "the source `{source_name}` is a folder of packages, which only Debian and its derivatives can have: make a repository of \
+         it with `{command}`, and name that with `flat = true` and `mirrors = [\"file:///…\"]`"
+    )]
+    Directory {
+        /// The source.
+        source_name: String,
+        /// What makes a repository.
+        command: &'static str,
+    },
+    /// A package is not the one that its index names.
+    #[error("`{package}` is not the package that its index names: it is {found}, expected {expected}")]
+    Identity {
+        /// The package, with its version.
+        package: String,
+        /// The identity in the index.
+        expected: String,
+        /// Its own.
+        found: String,
+    },
+    /// The sources of an extension have packages of its host no longer.
+    #[error(
+        "no source has {} of the host any more, so that nothing can be chosen to fit it: upgrade the host with \
+         `layerforge lock --upgrade`, or name a source that still has it",
+        packages.join(", ")
+    )]
+    Vanished {
+        /// The packages with their versions.
+        packages: Vec<String>,
+    },
+    /// Nobody who is trusted signed a package.
+    #[error("`{package}` cannot be taken: {source}")]
+    Unsigned {
+        /// The package, with its version.
+        package: String,
+        /// Why not.
+        source: Box<Self>,
     },
     /// No set of packages does what is asked for.
     #[error("for {target}, {explanation}{}", told(asked))]
@@ -89,6 +138,15 @@ pub enum PackageError {
     /// An index cannot be read.
     #[error(transparent)]
     Index(#[from] IndexError),
+    /// An index of Alpine cannot be read.
+    #[error(transparent)]
+    ApkIndex(#[from] apk::index::IndexError),
+    /// A key of a source of Alpine cannot be read.
+    #[error(transparent)]
+    ApkKey(#[from] apk::key::KeyError),
+    /// A database of Arch cannot be read.
+    #[error(transparent)]
+    PacmanIndex(#[from] pacman::index::IndexError),
     /// A package of a folder is not made as packages are.
     #[error(transparent)]
     Archive(#[from] ArchiveError),
@@ -139,8 +197,8 @@ impl PackageError {
     pub fn is_unsolvable(&self) -> bool {
         matches!(
             self,
-            Self::Family { .. }
-                | Self::NoSources { .. }
+            Self::NoSources { .. }
+                | Self::Directory { .. }
                 | Self::Unsolvable { .. }
                 | Self::Over { .. }
                 | Self::OverChange { .. }

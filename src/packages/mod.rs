@@ -26,6 +26,7 @@ pub mod model;
 mod order;
 mod over;
 pub mod pacman;
+mod parts;
 mod reader;
 pub mod solve;
 pub mod step;

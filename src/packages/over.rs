@@ -6,8 +6,7 @@
 use std::collections::BTreeMap;
 
 use super::apt::folder;
-use super::apt::rules::AptRules;
-use super::choose::{Index, Loaded, USUAL, Wanted, check_sources, load, locked, question, solve_keeping, together};
+use super::choose::{Index, Loaded, Merged, USUAL, Wanted, answer, check_sources, load, question, written};
 use super::error::{PackageChange, PackageError};
 use super::fetch::fetch;
 use super::means::Means;
@@ -15,6 +14,7 @@ use super::model::{Comparison, PackageId, Pool, Reason};
 use super::solve::{Explanation, Question, Solution, Variant};
 use crate::lock::{Bundle, LockedPackage};
 use crate::resolve::{PackageSource, target_name};
+use crate::spec::Family;
 
 /// The packages of the host of an extension.
 #[derive(Debug, Clone, Copy)]
@@ -34,16 +34,16 @@ pub fn choose_over(wanted: &Wanted<'_>, host: &Host<'_>, means: &Means<'_>) -> R
     check_sources(wanted)?;
     let Loaded { mut indexes, sources } = load(wanted, means)?;
     indexes.extend(vanished(wanted, host, &indexes, means)?);
-    let (pool, names, pins) = together(indexes);
-    let mut question = Question { variant: Variant::None, ..question(wanted, pins) };
+    let merged = Merged::of(indexes);
+    let (pool, family) = (&merged.pool, wanted.distro.family);
+    let mut question = Question { variant: Variant::None, ..question(wanted, &merged) };
     let versions = host.packages.iter().map(|package| (package.name.clone(), package.version.clone()));
     question.installed = versions.collect();
     question.kept.retain(|name, _| !question.installed.contains_key(name));
-    let solution = solve_keeping(&pool, &AptRules, question.clone())
-        .map_err(|explanation| refusal(&pool, question.clone(), explanation, target_name(wanted.distro)))?;
-    let is_new = |id: PackageId| !question.installed.contains_key(&*name(&pool, id));
-    let added = solution.packages.iter().filter(|(id, _)| is_new(**id));
-    let packages = added.map(|(id, reason)| locked(&pool, *id, reason, &names)).collect();
+    let solution = answer(family, pool, question.clone())
+        .map_err(|explanation| refusal(family, pool, question.clone(), explanation, target_name(wanted.distro)))?;
+    let is_new = |id: PackageId| !question.installed.contains_key(&*name(pool, id));
+    let packages = written(&solution, is_new, &merged, wanted, means)?;
     let over = Some(Bundle::digest_of(host.packages));
     Ok(Bundle { asked: wanted.bundled.digest(), over, sources, packages, below: Vec::new() })
 }
@@ -60,9 +60,13 @@ fn vanished(
     if missing.is_empty() {
         return Ok(None);
     }
+    if wanted.distro.family != Family::Apt {
+        let packages = missing.iter().map(|package| format!("{} {}", package.name, package.version)).collect();
+        return Err(PackageError::Vanished { packages });
+    }
     let files = fetch(&missing, wanted.distro, host.sources, means)?;
     let pool = folder::read_fetched(&missing, &files, &wanted.distro.native_architecture)?;
-    Ok(Some(Index { pool, source: String::new(), priority: USUAL }))
+    Ok(Some(Index { pool, source: String::new(), folder: String::new(), priority: USUAL }))
 }
 
 fn has(pool: &Pool, package: &LockedPackage) -> bool {
@@ -75,13 +79,13 @@ fn name(pool: &Pool, id: PackageId) -> String {
 }
 
 /// Returns why nothing fits over the host: what would have to be another version there, or else the contradiction.
-fn refusal(pool: &Pool, question: Question, explanation: Explanation, target: String) -> PackageError {
+fn refusal(family: Family, pool: &Pool, question: Question, explanation: Explanation, target: String) -> PackageError {
     let installed = question.installed.clone();
     let mut free = Question { installed: BTreeMap::new(), ..question };
     free.kept.extend(installed.clone());
     // Who asks for what is there anyway explains nothing.
     free.requests.retain(|request| request.comparison != Comparison::Any || !installed.contains_key(&request.name));
-    let changes = match solve_keeping(pool, &AptRules, free) {
+    let changes = match answer(family, pool, free) {
         Ok(solution) => changes(pool, &solution, &installed),
         Err(_) => Vec::new(),
     };

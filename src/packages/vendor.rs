@@ -7,10 +7,10 @@
 use std::io::Read as _;
 use std::path::{Path, PathBuf};
 
-use super::apt::repository;
 use super::choose::Wanted;
 use super::error::PackageError;
 use super::means::Means;
+use super::{apk, apt, pacman};
 use crate::digest::Digest;
 use crate::event::Event;
 use crate::fs;
@@ -56,10 +56,9 @@ pub fn vendor(
         })
         .collect();
     let (indexes, missing) = match wanted.distro.family {
-        Family::Apt => repository::export(wanted, means)?,
-        Family::Apk | Family::Pacman => {
-            return Err(PackageError::Family { distro: wanted.distro.name.clone() });
-        }
+        Family::Apt => apt::repository::export(wanted, means)?,
+        Family::Apk => apk::repository::export(wanted, means)?,
+        Family::Pacman => pacman::repository::export(wanted, means)?,
     };
     files.extend(indexes);
     for message in missing {

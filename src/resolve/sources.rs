@@ -133,11 +133,14 @@ impl Resolver<'_> {
                 None
             }
             [_] => {
-                if let (None, Some(component)) = (&table.suites, table.components.iter().flatten().next()) {
-                    self.problems.push(
-                        Problem::at(&component.place, "`components` says nothing here")
-                            .rule("components are parts of suites"),
-                    );
+                let whole = table.suites.is_none() || self.distro.family == Family::Pacman;
+                if let Some(component) = table.components.iter().flatten().next().filter(|_| whole) {
+                    self.problems.push(Problem::at(&component.place, "`components` says nothing here").rule(
+                        match table.suites {
+                            Some(_) => "a suite of pacman is one repository, without parts",
+                            None => "components are parts of suites",
+                        },
+                    ));
                 }
                 match (&table.directory, flat) {
                     (Some(directory), _) => self.source_directory(table, directory),
@@ -145,6 +148,7 @@ impl Resolver<'_> {
                     (None, None) => {
                         let suites = self.words(table.suites.as_deref().unwrap_or_default());
                         let components = match table.components.as_deref() {
+                            _ if self.distro.family == Family::Pacman => Vec::new(),
                             Some(components) => self.words(components),
                             None => vec!["main".into()],
                         };

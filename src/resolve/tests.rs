@@ -192,3 +192,27 @@ fn a_sysext_with_packages_says_what_its_host_has() {
     let confext = "[distro.debian]\n[output.confext]\nover.packages = 'minbase'";
     assert_eq!(recipe(&[("profiles/web.toml", confext)]).unwrap_err(), ["`over.packages` is for a sysext"]);
 }
+
+#[test]
+fn alpine_and_arch_have_sources() {
+    let sources = |profile: &str| {
+        let directory = tempfile::tempdir().unwrap();
+        let path = directory.path().join("profiles/web.toml");
+        crate::fs::create_directory(path.parent().unwrap()).unwrap();
+        let text = format!("{profile}\n[output.rootfs]\npackages = 'bundled'\n");
+        crate::fs::write_atomic(&path, text.as_bytes()).unwrap();
+        let library = Library::load(Arc::new(Project::open(directory.path())), "web").unwrap();
+        let (distro, table) = library.distros().unwrap().into_iter().next().unwrap();
+        let wish = Wish { release: None, architecture: Some(crate::distro::Architecture::X86_64) };
+        let recipe = resolve(&library, &Request { distro, table, wish, settings: Vec::new(), epoch: None }).unwrap();
+        let source = recipe.bundled().unwrap().sources.remove(0);
+        let crate::resolve::SourceContent::Suites { suites, components } = source.content else { panic!() };
+        (source.mirrors[0].to_string(), suites.join(" "), components.join(" "))
+    };
+    let texts = |one: &str, other: &str, third: &str| (one.to_owned(), other.to_owned(), third.to_owned());
+    let alpine = "https://dl-cdn.alpinelinux.org/alpine/";
+    assert_eq!(sources("[distro.alpine]\nrelease = '3.22'"), texts(alpine, "v3.22", "main community"));
+    assert_eq!(sources("[distro.alpine]\nrelease = 'edge'"), texts(alpine, "edge", "main community"));
+    let day = "https://archive.archlinux.org/repos/2026/04/01/";
+    assert_eq!(sources("[distro.arch]\nsnapshot = '20260401T000000Z'"), texts(day, "core extra", ""));
+}

@@ -8,7 +8,7 @@ use std::collections::BTreeMap;
 
 use super::{PackageSet, PackagesError};
 use crate::resolve::User;
-use crate::tree::{Content, Kind, Tree};
+use crate::tree::{Content, Kind, Meta, Node, Tree};
 
 /// The most bytes of `/etc/group`.
 const GROUP_BYTES: usize = 16 << 20;
@@ -41,6 +41,54 @@ fn check(name: &str, text: &str) -> Result<(), PackagesError> {
             reason: format!("`{}` cannot stand in a line of accounts", text.escape_debug()),
         });
     }
+    Ok(())
+}
+
+/// Puts the users and groups of the set into the files of accounts of a tree, and makes those where there are none.
+pub(super) fn put(tree: &mut Tree, set: &PackageSet) -> Result<(), PackagesError> {
+    let (passwd, group) = lines(set)?;
+    if group.is_empty() && passwd.is_empty() {
+        return Ok(());
+    }
+    add(tree, set.epoch, ("/etc/passwd", 0o644), &passwd.replace(":*:", ":x:"))?;
+    add(tree, set.epoch, ("/etc/group", 0o644), &group.replace(":*:", ":x:"))?;
+    let name = |line: &str| line.split(':').next().unwrap_or_default().to_owned();
+    let shadow: String = passwd.lines().map(|line| format!("{}:*:1:0:99999:7:::\n", name(line))).collect();
+    add(tree, set.epoch, ("/etc/shadow", 0o640), &shadow)?;
+    if tree.get(&"/etc/gshadow".parse()?).is_some() {
+        let shadow: String = group.lines().map(|line| format!("{}:*::\n", name(line))).collect();
+        add(tree, set.epoch, ("/etc/gshadow", 0o640), &shadow)?;
+    }
+    Ok(())
+}
+
+/// Adds lines to a file of accounts; a name that is there with the same number stays as it is.
+fn add(tree: &mut Tree, epoch: i64, (path, mode): (&str, u16), lines: &str) -> Result<(), PackagesError> {
+    let path = path.parse()?;
+    let node = tree.get(&path).cloned().unwrap_or_else(|| Node {
+        kind: Kind::Regular(Content::inline(&b""[..])),
+        meta: Meta::root_owned(mode, epoch),
+    });
+    let Kind::Regular(content) = &node.kind else { return Ok(()) };
+    let mut text = String::from_utf8_lossy(&content.read(GROUP_BYTES)?.unwrap_or_default()).into_owned();
+    if !text.is_empty() && !text.ends_with('\n') {
+        text.push('\n');
+    }
+    let number = |line: &str| line.split(':').nth(2).unwrap_or_default().to_owned();
+    for line in lines.lines() {
+        let name = line.split(':').next().unwrap_or_default();
+        match text.lines().find(|known| known.split(':').next() == Some(name)) {
+            // A shadow has no numbers.
+            Some(known) if mode != 0o644 || number(known) == number(line) => {}
+            Some(known) => {
+                let reason = format!("a package has one of this name with the number {}", number(known));
+                return Err(PackagesError::Account { name: name.to_owned(), reason });
+            }
+            None => text.push_str(&format!("{line}\n")),
+        }
+    }
+    tree.insert(path, Node { kind: Kind::Regular(Content::inline(text.into_bytes())), meta: node.meta })?;
+    tree.complete(|_| Meta::root_owned(0o755, epoch));
     Ok(())
 }
 
@@ -83,7 +131,6 @@ fn join_in(tree: &mut Tree, path: &str, (user, group): (&str, &str)) -> Result<b
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::tree::{Meta, Node};
 
     #[test]
     fn members_are_added_once() {

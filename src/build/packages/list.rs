@@ -32,10 +32,13 @@ pub struct InstalledPackage {
     pub licences: Vec<String>,
     /// The name that its files in the database begin with.
     pub(super) file_name: String,
+    /// The type of its package URL: `deb`, `apk` or `alpm`.
+    pub(super) kind: String,
 }
 
 impl InstalledPackage {
-    /// Returns its package URL: `pkg:deb/debian/NAME@VERSION?arch=…&distro=debian-13` (package-url specification, type `deb`).
+    /// Returns its package URL: `pkg:deb/debian/NAME@VERSION?arch=…&distro=debian-13` (package-url specification, types `deb`,
+    /// `apk` and `alpm`).
     pub fn purl(&self, distro: &str, release: Option<&str>) -> String {
         let escape = |text: &str| -> String {
             let plain = |byte: u8| byte.is_ascii_alphanumeric() || b".-_~".contains(&byte);
@@ -44,7 +47,8 @@ impl InstalledPackage {
         };
         let release = release.map(|release| format!("&distro={}-{}", escape(distro), escape(release)));
         format!(
-            "pkg:deb/{}/{}@{}?arch={}{}",
+            "pkg:{}/{}/{}@{}?arch={}{}",
+            self.kind,
             escape(distro),
             escape(&self.name),
             escape(&self.version),
@@ -75,7 +79,15 @@ fn package(unpacked: &Unpacked) -> Result<InstalledPackage, PackagesError> {
     };
     let file_name = if text("Multi-Arch") == "same" { format!("{name}:{architecture}") } else { name.clone() };
     let licences = licences(unpacked, &name)?;
-    Ok(InstalledPackage { name, version, architecture, source: (source, source_version), licences, file_name })
+    Ok(InstalledPackage {
+        name,
+        version,
+        architecture,
+        source: (source, source_version),
+        licences,
+        file_name,
+        kind: "deb".into(),
+    })
 }
 
 fn licences(unpacked: &Unpacked, name: &str) -> Result<Vec<String>, PackagesError> {
@@ -127,6 +139,7 @@ mod tests {
             source: ("gcc-14".into(), "14.2.0-19".into()),
             licences: Vec::new(),
             file_name: "libstdc++6:amd64".into(),
+            kind: "deb".into(),
         };
         let expected = "pkg:deb/debian/libstdc%2B%2B6@1%3A14.2.0-19%2Bb1?arch=amd64&distro=debian-13";
         assert_eq!(package.purl("debian", Some("13")), expected);

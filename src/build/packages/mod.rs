@@ -5,10 +5,12 @@
 //! set is made once, and its contents outlive the folder that its scripts ran in.
 //!
 //! ```text
-//! files ──unpack──▶ tree with a dpkg database ──scripts──▶ set up ──normalise──▶ without traces ──keep──▶ store
+//! files ──unpack──▶ tree with a database ──scripts──▶ set up ──normalise──▶ without traces ──keep──▶ store
 //! ```
 
 mod accounts;
+mod alpine;
+mod arch;
 mod disk;
 mod distroless;
 mod keep;
@@ -18,6 +20,7 @@ mod normal;
 mod rules;
 mod scripts;
 mod skip;
+mod steps;
 mod unpack;
 
 use std::collections::{BTreeMap, BTreeSet};
@@ -47,9 +50,26 @@ const FORMAT: &[u8] = b"layerforge packages 1";
 /// Packages that cannot become a tree.
 #[derive(Debug, thiserror::Error)]
 pub enum PackagesError {
-    /// Nobody knows how packages of this family are put together yet.
-    #[error("packages for {0} cannot be put together yet: only those of Debian and its derivatives can")]
-    Family(&'static str),
+    /// Nobody knows what packages of this family leave without package manager and shells.
+    #[error("`distroless` is known for packages of Debian and its derivatives only: leave it out for {0}")]
+    Distroless(String),
+    /// What a package says about itself is not written as it should be.
+    #[error("{0}")]
+    Info(String),
+    /// There is no shell for scripts.
+    #[error(
+        "`{package}` has scripts, and no package of the set brings `/bin/sh`: add one, or set `scripts = \"skip\"`"
+    )]
+    NoShell {
+        /// The first package with scripts.
+        package: String,
+    },
+    /// Packages of Alpine or Arch do not fit together.
+    #[error(transparent)]
+    Together(#[from] crate::packages::database::DatabaseError),
+    /// What scripts of packages of Arch do cannot be done in their place.
+    #[error(transparent)]
+    Skip(#[from] crate::packages::pacman::skip::SkipError),
     /// A pattern for paths is none.
     #[error("the path pattern `{pattern}` is none: {reason}")]
     Pattern {
@@ -109,8 +129,9 @@ impl PackagesError {
     /// Returns the exit code of the program: by whose fault it is.
     pub fn exit_code(&self) -> u8 {
         match self {
-            Self::Pattern { .. } | Self::Answer { .. } | Self::Account { .. } | Self::NoDpkg { .. } => 3,
-            Self::Family(_) | Self::Database(_) => 4,
+            Self::Pattern { .. } | Self::Answer { .. } | Self::Account { .. } => 3,
+            Self::NoDpkg { .. } | Self::NoShell { .. } | Self::Distroless(_) => 3,
+            Self::Database(_) | Self::Together(_) => 4,
             Self::Archive(ArchiveError::Other { .. }) => 5,
             _ => 1,
         }
@@ -142,6 +163,8 @@ pub struct PackageSet {
     pub users: BTreeMap<String, User>,
     /// The groups of the profile, with their numbers.
     pub groups: BTreeMap<String, u32>,
+    /// The lines of `/etc/apk/repositories`, for apk.
+    pub repositories: Vec<String>,
     /// How they become a tree.
     pub settings: PackageSettings,
     /// The latest time of anything in the tree, and that of all that is made here, in seconds since 1970.
@@ -165,6 +188,7 @@ impl PackageSet {
             packages,
             users: BTreeMap::new(),
             groups: BTreeMap::new(),
+            repositories: Vec::new(),
             settings,
             epoch,
         }
@@ -176,6 +200,18 @@ impl PackageSet {
         Self { users, groups, ..self }
     }
 
+    /// Sets the repositories that the system takes packages from later.
+    #[must_use]
+    pub fn repositories(self, repositories: Vec<String>) -> Self {
+        Self { repositories, ..self }
+    }
+
+    /// Returns the names of the packages that somebody wants themselves.
+    fn asked_for(&self) -> Vec<String> {
+        let asked_for = self.packages.iter().filter(|(package, _)| is_asked_for(package));
+        asked_for.map(|(package, _)| package.name.clone()).collect()
+    }
+
     /// Returns the digest of everything that decides about the tree.
     pub fn key(&self) -> Digest {
         let mut hasher = Hasher::new();
@@ -184,7 +220,7 @@ impl PackageSet {
         let PackageSettings { scripts, answers, documentation, locales, paths, distroless, .. } = &self.settings;
         let decided = (scripts, answers, documentation, locales, paths, distroless);
         let made = (self.family, &self.distro, &self.architecture, &self.links, &self.users, &self.groups, self.epoch);
-        hasher.field(format!("{decided:?} {made:?}").as_bytes());
+        hasher.field(format!("{decided:?} {made:?} {:?}", self.repositories).as_bytes());
         let mut packages: Vec<_> = self.packages.iter().map(|(package, _)| (package, is_asked_for(package))).collect();
         packages.sort_by(|(one, _), (other, _)| (&one.name, one.sha256).cmp(&(&other.name, other.sha256)));
         for (package, asked_for) in packages {
@@ -256,10 +292,8 @@ impl<'run> PackageMaker<'run> {
     /// # Errors
     /// When a package is not what was locked, packages do not fit together, or their scripts fail.
     pub fn tree(&self, set: &PackageSet) -> Result<PackageTree, PackagesError> {
-        match set.family {
-            Family::Apt => {}
-            Family::Apk => return Err(PackagesError::Family("apk")),
-            Family::Pacman => return Err(PackagesError::Family("pacman")),
+        if set.settings.distroless && set.family != Family::Apt {
+            return Err(PackagesError::Distroless(set.distro.0.clone()));
         }
         let key = set.key();
         if let Some(known) = keep::read(self.store, &key)? {
@@ -294,28 +328,46 @@ impl<'run> PackageMaker<'run> {
         set: &PackageSet,
         key: Digest,
         work: &str,
-    ) -> Result<(PackageTree, Option<scripts::Folder>), PackagesError> {
+    ) -> Result<(PackageTree, Vec<scripts::Folder>), PackagesError> {
         let advanced = || self.reporter.report(Event::Advanced { work: work.to_owned(), steps: 1 });
-        let unpack::Together { mut tree, packages: unpacked } = unpack::together(set, self.store)?;
+        let mut together = match set.family {
+            Family::Apt => unpack::together(set, self.store)?,
+            Family::Apk => alpine::together(set, self.store)?,
+            Family::Pacman => arch::together(set, self.store)?,
+        };
         advanced();
-        let packages = list::packages(&unpacked)?;
-        let (mut skipped, mut log) = (Vec::new(), String::new());
-        let mut folder = None;
-        match set.settings.scripts {
-            Scripts::Run if unpack::has_scripts(&unpacked).is_some() => {
-                let ran = scripts::run(self, set, &tree, &unpacked)?;
-                (tree, log) = (ran.tree, ran.log);
-                folder = Some(ran.folder);
+        let packages = match set.family {
+            Family::Apt => list::packages(&together.packages)?,
+            Family::Apk => alpine::packages(&together.packages)?,
+            Family::Pacman => arch::packages(&together.packages)?,
+        };
+        let (mut skipped, mut log, mut folder) = (Vec::new(), String::new(), Vec::new());
+        match (set.settings.scripts, set.family) {
+            (Scripts::Run, Family::Apt) if unpack::has_scripts(&together.packages).is_some() => {
+                let ran = scripts::run(self, set, &together.tree, &together.packages)?;
+                (together.tree, log) = (ran.tree, ran.log);
+                folder.push(ran.folder);
             }
-            Scripts::Run => {}
-            Scripts::Skip => {
-                skipped = skip::instead(&mut tree, &unpacked, set)?;
+            (Scripts::Run, Family::Apt) => {}
+            (Scripts::Run, Family::Apk) => (log, folder) = alpine::run(self, set, &mut together)?,
+            (Scripts::Run, Family::Pacman) => (log, folder) = arch::run(self, set, &mut together)?,
+            (Scripts::Skip, family) => {
+                skipped = match family {
+                    Family::Apt => skip::instead(&mut together.tree, &together.packages, set)?,
+                    Family::Apk => alpine::skip(set, &mut together)?,
+                    Family::Pacman => arch::skip(set, &mut together)?,
+                };
                 self.warn(&skipped);
             }
         }
         advanced();
+        let unpack::Together { mut tree, packages: unpacked } = together;
         accounts::join(&mut tree, set)?;
-        let owners = list::owners(&tree, &packages);
+        let owners = match set.family {
+            Family::Apt => list::owners(&tree, &packages),
+            Family::Apk => alpine::owners(&tree, &packages)?,
+            Family::Pacman => arch::owners(&tree, &unpacked, &packages)?,
+        };
         normal::normalise(&mut tree, set.epoch)?;
         if set.settings.distroless {
             distroless::strip(&mut tree, &unpacked, &owners, &packages, set.epoch)?;

@@ -27,7 +27,8 @@ const FILES: [&str; 14] = [
 ];
 
 /// Directories whose files are removed, with all that is below: they are made again when they are needed.
-const EMPTIED: [&str; 3] = ["/var/cache/man", "/var/lib/apt/lists", "/var/cache/apt/archives"];
+const EMPTIED: [&str; 5] =
+    ["/var/cache/man", "/var/lib/apt/lists", "/var/cache/apt/archives", "/var/cache/apk", "/var/cache/pacman/pkg"];
 
 /// Directories whose files that end so are removed: dpkg and debconf keep what was before a change.
 const OLD: [(&str, &[u8]); 2] = [("/var/cache/debconf", b"-old"), ("/var/lib/dpkg", b"-old")];

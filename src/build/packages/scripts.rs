@@ -98,6 +98,20 @@ pub(super) fn run(
     }
     let script = script(set, packages)?;
     let tree = with_shell(tree, set.epoch)?;
+    let command = Command::new("/bin/sh").arguments(["-c", &script, "sh"]);
+    let debconf =
+        [("DEBIAN_FRONTEND", "noninteractive"), ("DEBCONF_NONINTERACTIVE_SEEN", "true"), ("DEBCONF_NOWARNINGS", "yes")];
+    let command = debconf.into_iter().fold(command, |command, (name, value)| command.environment(name, value));
+    execute(maker, set, &tree, command)
+}
+
+/// Runs a command in a sandbox whose root is a tree.
+pub(super) fn execute(
+    maker: &PackageMaker<'_>,
+    set: &PackageSet,
+    tree: &Tree,
+    command: Command,
+) -> Result<Ran, PackagesError> {
     for root in maker.store.abandoned_roots()? {
         // Another run may be removing it as well; what cannot be removed hurts nobody.
         sandbox(maker, &root.join("root")).take_back().ok();
@@ -105,9 +119,8 @@ pub(super) fn run(
     }
     let folder = Folder { path: maker.store.new_root()? };
     let root = folder.root();
-    let written = disk::write(&tree, &root)?;
-    let sandbox = sandbox(maker, &root).facts(disk::facts(&tree));
-    let command = Command::new("/bin/sh").arguments(["-c", &script, "sh"]);
+    let written = disk::write(tree, &root)?;
+    let sandbox = sandbox(maker, &root).facts(disk::facts(tree));
     let command = environment(set).into_iter().fold(command, |command, (name, value)| command.environment(name, value));
     let ran = match sandbox.run_well(&command) {
         Ok(ran) => ran,
@@ -117,7 +130,7 @@ pub(super) fn run(
             return Err(error.into());
         }
     };
-    let tree = disk::read(&root, (&tree, &written), &ran.facts, set.epoch)?;
+    let tree = disk::read(&root, (tree, &written), &ran.facts, set.epoch)?;
     Ok(Ran { tree, log: ran.log.text(), folder })
 }
 
@@ -133,11 +146,8 @@ fn sandbox(maker: &PackageMaker<'_>, root: &Path) -> Sandbox {
 }
 
 /// What scripts know from the environment. What follows the names of variables keeps hash tables in one order.
-fn environment(set: &PackageSet) -> [(&'static str, String); 6] {
+fn environment(set: &PackageSet) -> [(&'static str, String); 3] {
     [
-        ("DEBIAN_FRONTEND", "noninteractive".into()),
-        ("DEBCONF_NONINTERACTIVE_SEEN", "true".into()),
-        ("DEBCONF_NOWARNINGS", "yes".into()),
         ("SOURCE_DATE_EPOCH", set.epoch.max(0).to_string()),
         ("PERL_HASH_SEED", "0".into()),
         ("PYTHONHASHSEED", "0".into()),

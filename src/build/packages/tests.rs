@@ -83,6 +83,7 @@ fn set(packages: Vec<(LockedPackage, PathBuf)>, settings: PackageSettings) -> Pa
         packages,
         users: BTreeMap::new(),
         groups: BTreeMap::new(),
+        repositories: Vec::new(),
         settings,
         epoch: 500,
     }
@@ -174,8 +175,6 @@ fn scripts_need_somebody_who_runs_them() {
     assert!(error.to_string().starts_with("`a` has scripts, and no package of the set is `dpkg`"), "{error}");
     let made = make(&store, &set(vec![a], PackageSettings { scripts: Scripts::Skip, ..whole() }));
     assert_eq!((made.skipped.len(), made.skipped[0].matters), (1, true));
-    let error = tree(&PackageSet { family: Family::Apk, ..set(Vec::new(), whole()) }, &store, &Silent).unwrap_err();
-    assert!(error.to_string().contains("apk"), "{error}");
 }
 
 #[test]
@@ -391,4 +390,135 @@ fn a_sysext_carries_what_its_host_does_not_have() {
     let Body::Bytes(manifest) = &products[0].artifacts[1].body else { panic!("no manifest") };
     let manifest = String::from_utf8_lossy(manifest);
     assert!(manifest.contains("\"/var/lib/app\"") && !manifest.contains("/var/lib/dpkg"), "{manifest}");
+}
+
+fn gzip(bytes: &[u8]) -> Vec<u8> {
+    use std::io::Write as _;
+    let mut encoder = flate2::write::GzEncoder::new(Vec::new(), flate2::Compression::fast());
+    encoder.write_all(bytes).unwrap();
+    encoder.finish().unwrap()
+}
+
+fn locked(folder: &Path, name: &str, bytes: &[u8], why: &str) -> (LockedPackage, PathBuf) {
+    let at = folder.join(name);
+    fs::write_atomic(&at, bytes).unwrap();
+    let locked = LockedPackage {
+        name: name.into(),
+        version: "1-r0".into(),
+        architecture: "x86_64".into(),
+        source: "alpine".into(),
+        path: String::new(),
+        size: bytes.len() as u64,
+        sha256: Digest::of(bytes),
+        why: why.into(),
+    };
+    (locked, at)
+}
+
+/// Adds a file to a tar archive without its end.
+fn member(archive: &mut Vec<u8>, name: &str, text: &str) {
+    let mut header = [0_u8; 512];
+    let mut put = |place: usize, text: &str| header[place..place + text.len()].copy_from_slice(text.as_bytes());
+    put(0, name);
+    put(100, "0000755");
+    put(124, &format!("{:011o}", text.len()));
+    put(136, "00000000012");
+    put(148, "        ");
+    put(156, "0");
+    put(257, "ustar\x0000");
+    let sum: u32 = header.iter().map(|byte| u32::from(*byte)).sum();
+    header[148..155].copy_from_slice(format!("{sum:06o}\0").as_bytes());
+    archive.extend(header);
+    archive.extend(text.as_bytes());
+    archive.resize(archive.len().next_multiple_of(512), 0);
+}
+
+/// Makes a package of Alpine.
+fn apk(folder: &Path, name: &str, more: &str, scripts: &[&str], items: &[&str], why: &str) -> (LockedPackage, PathBuf) {
+    let data = gzip(&archive(&files(items)));
+    let hash = Digest::of(&data).hex();
+    let info = format!(
+        "/.PKGINFO=pkgname = {name}\npkgver = 1-r0\narch = x86_64\norigin = src\nlicense = MIT\n{more}datahash = {hash}\n"
+    );
+    let mut control = Vec::new();
+    for item in [info.as_str()].into_iter().chain(scripts.iter().copied()) {
+        let (name, text) = item.split_once('=').unwrap();
+        member(&mut control, name.trim_start_matches('/'), text);
+    }
+    let bytes = [gzip(&control), data].concat();
+    locked(folder, name, &bytes, why)
+}
+
+fn text(tree: &Tree, path: &str) -> String {
+    match &tree.lookup(&path.parse().unwrap()).unwrap_or_else(|| panic!("{path} is there")).kind {
+        Kind::Regular(content) => String::from_utf8(content.read(100_000).unwrap().unwrap()).unwrap(),
+        other => other.word().to_owned(),
+    }
+}
+
+#[test]
+fn packages_of_alpine_become_a_tree() {
+    let folder = tempfile::tempdir().unwrap();
+    let store = Store::open(&folder.path().join("store")).unwrap();
+    let passwd = "/etc/passwd=root:x:0:0:root:/root:/bin/sh\n";
+    let base = apk(folder.path(), "base", "", &[], &[passwd, "/etc/group=root:x:0:root\n", "/lib/"], "variant");
+    let install = "/.pre-install=#!/bin/sh\naddgroup -S app\nadduser -S -G app app\n";
+    let app = apk(folder.path(), "app", "depend = base\n", &[install], &["/usr/bin/app=x"], "requested");
+    let lib = apk(
+        folder.path(),
+        "lib",
+        "",
+        &["/.post-install=#!/bin/sh\nodd\n"],
+        &["/usr/lib/lib.so=x"],
+        "app depends on lib",
+    );
+    let settings = PackageSettings { scripts: Scripts::Skip, ..whole() };
+    let mut one = set(vec![base, app, lib], settings);
+    (one.family, one.distro, one.links) = (Family::Apk, ("alpine".into(), None), BTreeMap::new());
+    one.architecture = "x86_64".into();
+    one.repositories = vec!["https://example.org/v3.23/main".into()];
+    one.groups = BTreeMap::from([("web".into(), 900)]);
+    let made = make(&store, &one);
+    assert_eq!(text(&made.tree, "/etc/apk/world"), "app\nbase\n");
+    assert_eq!(text(&made.tree, "/etc/apk/repositories"), "https://example.org/v3.23/main\n");
+    assert!(text(&made.tree, "/etc/passwd").contains("\napp:x:"), "the script of `app` made it");
+    assert!(text(&made.tree, "/etc/group").contains("\nweb:x:900:\n"));
+    let names: Vec<_> = made.packages.iter().map(|one| (&*one.name, &*one.source.0, &*one.licences[0])).collect();
+    assert_eq!(names, [("app", "src", "MIT"), ("base", "src", "MIT"), ("lib", "src", "MIT")]);
+    assert_eq!(made.packages[0].purl("alpine", None), "pkg:apk/alpine/app@1-r0?arch=x86_64");
+    assert_eq!((made.owners[&path("/usr/bin/app")], made.owners[&path("/usr/lib/lib.so")]), (0, 2));
+    let skipped: Vec<_> = made.skipped.iter().map(|one| (one.package.as_str(), one.matters)).collect();
+    assert_eq!(skipped, [("lib", true)]);
+    assert_eq!(make(&store, &one).tree.digest(), made.tree.digest());
+    // Scripts that are to run need a shell.
+    let run = PackageSet { settings: whole(), ..one.clone() };
+    let error = tree(&run, &store, &Silent).unwrap_err();
+    assert!(matches!(error, PackagesError::NoShell { .. }), "{error}");
+    let distroless = PackageSet { settings: PackageSettings { distroless: true, ..whole() }, ..one };
+    assert!(matches!(tree(&distroless, &store, &Silent).unwrap_err(), PackagesError::Distroless(_)));
+}
+
+#[test]
+fn packages_of_arch_become_a_tree() {
+    let folder = tempfile::tempdir().unwrap();
+    let store = Store::open(&folder.path().join("store")).unwrap();
+    let package = |name: &str, items: &[&str], why: &str| {
+        let info = format!(
+            "/.PKGINFO=pkgname = {name}\npkgbase = src\npkgver = 1-1\narch = any\nlicense = MIT\nbuilddate = 5\nsize = 9\n"
+        );
+        let items: Vec<&str> = [info.as_str(), "/.MTREE=mtree"].into_iter().chain(items.iter().copied()).collect();
+        locked(folder.path(), name, &archive(&files(&items)), why)
+    };
+    let a = package("a", &["/usr/bin/a=x", "/usr/lib/sysusers.d/a.conf=u a 750 \"A\"\n"], "requested");
+    let b = package("b", &["/usr/bin/b=x"], "a depends on b");
+    let mut one = set(vec![a, b], PackageSettings { scripts: Scripts::Skip, ..whole() });
+    (one.family, one.distro, one.architecture) = (Family::Pacman, ("arch".into(), None), "x86_64".into());
+    let made = make(&store, &one);
+    assert!(text(&made.tree, "/var/lib/pacman/local/b-1-1/desc").contains("%REASON%\n1\n"));
+    assert!(!text(&made.tree, "/var/lib/pacman/local/a-1-1/desc").contains("%REASON%"));
+    assert!(text(&made.tree, "/etc/passwd").contains("a:x:750:750:A:"));
+    assert_eq!(made.owners[&path("/usr/bin/b")], 1);
+    assert_eq!(made.packages[1].purl("arch", None), "pkg:alpm/arch/b@1-1?arch=any");
+    let run = PackageSet { settings: whole(), ..one };
+    assert_eq!(text(&make(&store, &run).tree, "/usr/bin/a"), "x", "nothing is to be run");
 }

@@ -3,10 +3,13 @@
 //! Comes in: a set of packages. Goes out: their tree, before any script, and what each package says about itself. Always
 //! holds: a package is looked at when its length and digest are those of the lock, and decompressed once.
 
+use std::path::Path;
+
 use super::rules::Rules;
 use super::{PackageSet, PackagesError, is_asked_for};
-use crate::packages::apt::archive::{Fetched, Item, Unpacked, unpack_all};
+use crate::packages::apt::archive::unpack_all;
 use crate::packages::apt::database::{Decisions, install};
+use crate::packages::archive::{ArchiveError, Fetched, Item, Unpacked};
 use crate::spec::Scripts;
 use crate::store::Store;
 use crate::tree::{Content, Kind, Meta, Node, Tree, TreePath};
@@ -26,9 +29,12 @@ pub(super) fn has_scripts(packages: &[Unpacked]) -> Option<&Unpacked> {
     packages.iter().find(|package| SCRIPTS.iter().any(|name| package.control_file(name).is_some()))
 }
 
-/// Unpacks a set and puts it together.
-pub(super) fn together(set: &PackageSet, store: &Store) -> Result<Together, PackagesError> {
-    let rules = Rules::of(&set.settings)?;
+/// Unpacks the packages of a set with what its family has for that.
+pub(super) fn unpacked(
+    set: &PackageSet,
+    store: &Store,
+    unpack_all: impl Fn(&[Fetched], &Path) -> Result<Vec<Unpacked>, ArchiveError>,
+) -> Result<Vec<Unpacked>, PackagesError> {
     let fetched: Vec<Fetched> = set
         .packages
         .iter()
@@ -38,6 +44,13 @@ pub(super) fn together(set: &PackageSet, store: &Store) -> Result<Together, Pack
     let packages = unpack_all(&fetched, &packs)?;
     let used: Vec<_> = fetched.iter().map(|package| packs.join(package.digest.hex())).collect();
     store.used_packs(used.iter().map(|path| &**path))?;
+    Ok(packages)
+}
+
+/// Unpacks a set and puts it together.
+pub(super) fn together(set: &PackageSet, store: &Store) -> Result<Together, PackagesError> {
+    let rules = Rules::of(&set.settings)?;
+    let packages = unpacked(set, store, unpack_all)?;
     let asked_for = |name: &str| set.packages.iter().any(|(package, _)| package.name == name && is_asked_for(package));
     let automatic = set.packages.iter().map(|(package, _)| package.name.clone()).filter(|name| !asked_for(name));
     let decisions = Decisions {
@@ -49,13 +62,7 @@ pub(super) fn together(set: &PackageSet, store: &Store) -> Result<Together, Pack
         ..Decisions::default()
     };
     let mut tree = install(&packages, &decisions, |path| rules.exclude(path))?;
-    for (_, target) in &decisions.links {
-        let target = TreePath::from_relative(target)?;
-        if tree.get(&target).is_none() {
-            tree.insert(target, Node { kind: Kind::directory(), meta: Meta::root_owned(0o755, set.epoch) })?;
-        }
-    }
-    remove_empty(&mut tree, &rules);
+    finish(&mut tree, &decisions.links, &rules, set.epoch)?;
     let settings = TreePath::from_absolute(b"/etc/dpkg/dpkg.cfg.d")?;
     if let Some(text) = rules.configuration().filter(|_| tree.get(&settings).is_some()) {
         let kind = Kind::Regular(Content::inline(text.into_bytes()));
@@ -65,11 +72,23 @@ pub(super) fn together(set: &PackageSet, store: &Store) -> Result<Together, Pack
     Ok(Together { tree, packages })
 }
 
+/// Makes what links lead to, and removes what rules have emptied.
+pub(super) fn finish(tree: &mut Tree, links: &[Link], rules: &Rules, epoch: i64) -> Result<(), PackagesError> {
+    for (_, target) in links {
+        let target = TreePath::from_relative(target)?;
+        if tree.get(&target).is_none() {
+            tree.insert(target, Node { kind: Kind::directory(), meta: Meta::root_owned(0o755, epoch) })?;
+        }
+    }
+    remove_empty(tree, rules);
+    Ok(())
+}
+
 /// A path, and what a link there holds.
 type Link = (TreePath, Box<[u8]>);
 
 /// Returns the links of a merged `/usr` that no package has, as far as packages have something behind them.
-fn links(set: &PackageSet, packages: &[Unpacked]) -> Result<Vec<Link>, PackagesError> {
+pub(super) fn links(set: &PackageSet, packages: &[Unpacked]) -> Result<Vec<Link>, PackagesError> {
     let mut links = Vec::new();
     for (path, target) in &set.links {
         let path: TreePath = path.parse()?;

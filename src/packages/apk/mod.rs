@@ -13,6 +13,7 @@ pub mod index;
 pub mod info;
 pub mod key;
 pub mod relation;
+pub(super) mod repository;
 pub mod rules;
 pub mod scripts;
 mod segment;

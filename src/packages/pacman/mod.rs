@@ -15,6 +15,7 @@ pub mod hooks;
 pub mod index;
 pub mod info;
 pub mod relation;
+pub(super) mod repository;
 pub mod rules;
 pub mod scripts;
 pub mod skip;

@@ -12,11 +12,14 @@ mod certificates;
 mod skeleton;
 mod tmpfiles;
 
+use std::collections::BTreeMap;
+
 use serde::{Deserialize, Serialize};
 
 use super::{PackageSet, PackagesError};
 use crate::packages::apt::archive::Unpacked;
 use crate::packages::apt::control;
+use crate::packages::step::Left;
 use crate::tree::{Content, Kind, Meta, Node, Tree, TreePath};
 
 /// A package whose scripts were not run.
@@ -28,6 +31,17 @@ pub struct Skipped {
     pub scripts: Vec<String>,
     /// Whether they do something that was not done in their place, as far as that can be told.
     pub matters: bool,
+}
+
+impl Skipped {
+    /// Returns what was left of scripts, by package.
+    pub(super) fn of(left: Vec<Left>) -> Vec<Self> {
+        let mut packages: BTreeMap<String, Vec<String>> = BTreeMap::new();
+        for Left { package, what } in left {
+            packages.entry(package).or_default().push(what);
+        }
+        packages.into_iter().map(|(package, scripts)| Self { package, scripts, matters: true }).collect()
+    }
 }
 
 /// The scripts that run when a package is installed.

@@ -29,6 +29,7 @@ fn set() -> PackageSet {
         links: Default::default(),
         packages: Vec::new(),
         users: Default::default(),
+        repositories: Vec::new(),
         groups: Default::default(),
         settings: Default::default(),
         epoch: 0,
