@@ -9,6 +9,7 @@ use crate::build::{BuildError, Stacked};
 use crate::distro::Architecture;
 use crate::error::Error;
 use crate::event::Reporter;
+use crate::fetch::parallel;
 use crate::lock::{Bundle, Difference, Lock, LockError, LockedPackage, LockedSource, target_of};
 use crate::packages::{self, Means, Network, PackageError, Upgrade, Wanted};
 use crate::resolve::{Bundled, Recipe};
@@ -33,23 +34,26 @@ pub(super) struct Packages<'run> {
 pub(super) type Bundles = BTreeMap<(String, Architecture), Bundle>;
 
 impl Packages<'_> {
-    /// Returns the packages that outputs of recipes carry: those of the lock as long as the same is asked for.
+    /// Returns the packages that outputs of recipes carry: those of the lock as long as the same is asked for. What has to
+    /// be chosen is chosen for several at once.
     ///
     /// # Errors
     /// When they cannot be chosen, or the lock does not know them and must not change.
     pub(super) fn look_up(&self, recipes: &[&Recipe]) -> Result<Bundles, Error> {
-        let mut bundles = Bundles::new();
-        for recipe in recipes {
-            let Some(bundled) = recipe.bundled() else { continue };
-            let known = self.lock.and_then(|lock| lock.bundle(&recipe.requirements()));
-            let bundle = match known.filter(|_| *self.upgrade == Upgrade::Nothing) {
-                Some(known) => known.clone(),
-                None if self.locked => return Err(self.stale(recipe)),
-                None => self.choose(recipe, &bundled, self.upgrade)?,
-            };
-            bundles.insert((target_of(&recipe.distro), recipe.distro.architecture), bundle);
+        let carrying: Vec<_> = recipes.iter().filter_map(|recipe| Some((*recipe, recipe.bundled()?))).collect();
+        let at_once = rayon::current_num_threads();
+        let bundles = parallel(&carrying, at_once, |(recipe, bundled)| self.bundle(recipe, bundled))?;
+        let key = |recipe: &Recipe| (target_of(&recipe.distro), recipe.distro.architecture);
+        Ok(carrying.iter().zip(bundles).map(|((recipe, _), bundle)| (key(recipe), bundle)).collect())
+    }
+
+    fn bundle(&self, recipe: &Recipe, bundled: &Bundled) -> Result<Bundle, Error> {
+        let known = self.lock.and_then(|lock| lock.bundle(&recipe.requirements()));
+        match known.filter(|_| *self.upgrade == Upgrade::Nothing) {
+            Some(known) => Ok(known.clone()),
+            None if self.locked => Err(self.stale(recipe)),
+            None => self.choose(recipe, bundled, self.upgrade),
         }
-        Ok(bundles)
     }
 
     /// Chooses the packages of a recipe anew.

@@ -5,7 +5,7 @@
 //! becomes part of a lock or an artifact.
 
 use std::collections::BTreeMap;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use url::Url;
 
@@ -32,10 +32,10 @@ impl Mirrors {
     /// environment; or on a machine of the same distribution its own; or those of the distribution's description.
     pub fn of(&self, source: &PackageSource, distro: &Distro) -> Vec<Url> {
         if let SourceContent::Directory { path, .. } = &source.content {
-            return Url::from_directory_path(path).into_iter().collect();
+            return folder_of(path).into_iter().collect();
         }
         if let Some(folder) = &self.vendored {
-            return Url::from_directory_path(folder.join(&source.name)).into_iter().collect();
+            return folder_of(&folder.join(&source.name)).into_iter().collect();
         }
         if source.fixed {
             return source.mirrors.clone();
@@ -57,6 +57,11 @@ impl Mirrors {
     }
 }
 
+/// Returns the address of a folder of this machine; a path may be relative to the working directory.
+fn folder_of(path: &Path) -> Option<Url> {
+    Url::from_directory_path(std::path::absolute(path).ok()?).ok()
+}
+
 /// Returns the address of a file of a repository, whatever characters its path has.
 pub(super) fn file_of(mirror: &Url, path: &str) -> Url {
     let mut url = mirror.clone();
@@ -69,6 +74,12 @@ pub(super) fn file_of(mirror: &Url, path: &str) -> Url {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_folder_may_be_named_from_the_working_directory() {
+        let url = folder_of(Path::new("src/packages")).unwrap();
+        assert!(url.path().ends_with("/src/packages/") && url.to_file_path().unwrap().is_absolute(), "{url}");
+    }
 
     #[test]
     fn paths_are_taken_as_they_are() {
