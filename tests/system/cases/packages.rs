@@ -66,6 +66,7 @@ impl Debs {
             packages: self.packages.clone(),
             users: BTreeMap::new(),
             groups: BTreeMap::new(),
+            repositories: Vec::new(),
             settings,
             epoch: EPOCH,
         }
@@ -147,13 +148,35 @@ const DIFFERENT: [&str; 5] = [
 /// A minimal Debian 13 is what mmdebstrap makes, path by path; dpkg and apt find nothing wrong with it and go on with it.
 pub(super) fn minimal(world: &World) -> Outcome {
     let folder = world.folder("packages-minimal")?;
-    let debs = Debs::fetch(&folder, &[])?;
+    let own = beside_mmdebstrap(&folder, &[])?;
+    // A package comes and goes.
+    let more = own.join("more");
+    fs::create_dir(&more).map_err(explain("make a folder"))?;
+    run(host_apt(&folder.join("archive")).args(["download", "hello"]).current_dir(&more))?;
+    let script =
+        "apt-get install --yes /more/hello_*.deb && hello && apt-get purge --yes hello && ! dpkg --status hello";
+    run(program("chroot").arg(&own).args(["sh", "-c", script]).env("DEBIAN_FRONTEND", "noninteractive"))?;
+    content(&own)
+}
+
+/// Three hundred packages, with an init, a kernel and servers, are what mmdebstrap makes of them.
+pub(super) fn large(world: &World) -> Outcome {
+    beside_mmdebstrap(&world.folder("packages-large")?, &LARGE).map(drop)
+}
+
+/// Makes a tree of packages and one with mmdebstrap, and compares them; returns where the first is. dpkg and apt find nothing
+/// wrong with it.
+fn beside_mmdebstrap(folder: &Path, requested: &[&str]) -> Outcome<PathBuf> {
+    let debs = Debs::fetch(folder, requested)?;
     let store = Store::open(&folder.join("store")).map_err(|error| error.to_string())?;
     let maker = PackageMaker::new(&store, &Silent).program(env!("CARGO_BIN_EXE_layerforge"));
     let made = maker.tree(&debs.set(whole())).map_err(explain("make a tree"))?;
+    say(&format!("  {} packages, {} paths", made.packages.len(), made.tree.len()));
     let (own, other) = (folder.join("own"), folder.join("other"));
     unfold(&made, &own)?;
-    bootstrap("trixie", &other, &["--variant=minbase"])?;
+    let include = format!("--include={}", requested.join(","));
+    let include = (!requested.is_empty()).then_some(&*include);
+    bootstrap("trixie", &other, &["--variant=minbase"].into_iter().chain(include).collect::<Vec<_>>())?;
     // The day of the last change of a password is that of the epoch, and that of today.
     for root in [&own, &other] {
         let shadow = root.join("etc/shadow");
@@ -172,14 +195,7 @@ pub(super) fn minimal(world: &World) -> Outcome {
         return Err(format!("what mmdebstrap makes is different:\n{}", differences.join("\n")));
     }
     content(&own)?;
-    // A package comes and goes.
-    let more = own.join("more");
-    fs::create_dir(&more).map_err(explain("make a folder"))?;
-    run(host_apt(&folder.join("archive")).args(["download", "hello"]).current_dir(&more))?;
-    let script =
-        "apt-get install --yes /more/hello_*.deb && hello && apt-get purge --yes hello && ! dpkg --status hello";
-    run(program("chroot").arg(&own).args(["sh", "-c", script]).env("DEBIAN_FRONTEND", "noninteractive"))?;
-    content(&own)
+    Ok(own)
 }
 
 /// dpkg and apt find nothing wrong with a system.
@@ -225,6 +241,26 @@ const SERVICES: [&str; 9] = [
     "ca-certificates",
     "man-db",
     "libpam-systemd",
+];
+
+/// Packages with much to set up: an init, a kernel, servers; about three hundred with what they need.
+const LARGE: [&str; 16] = [
+    "systemd-sysv",
+    "dbus",
+    "openssh-server",
+    "nginx",
+    "postgresql",
+    "cron",
+    "rsyslog",
+    "linux-image-cloud-amd64",
+    "git",
+    "python3",
+    "openjdk-21-jre-headless",
+    "man-db",
+    "exim4-daemon-light",
+    "cups",
+    "locales",
+    "build-essential",
 ];
 
 /// A folder that other users can look into: below that of root nobody else sees anything.
