@@ -4,17 +4,17 @@ use std::fs;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
-use layerforge::lock::Lock;
+use layerforge::lock::{Lock, LockedPackage};
 
 use crate::Result;
 use crate::command::done;
 
 /// Packages with much to set up: an init, a kernel, servers, about three hundred with what they need.
-pub(crate) const LARGE: &str = "systemd-sysv,dbus,openssh-server,nginx,postgresql,cron,rsyslog,linux-image-cloud-amd64,git,python3,openjdk-21-jre-headless,\
+const LARGE: &str = "systemd-sysv,dbus,openssh-server,nginx,postgresql,cron,rsyslog,linux-image-cloud-amd64,git,python3,openjdk-21-jre-headless,\
      man-db,exim4-daemon-light,cups,locales,build-essential";
 
 /// A small set that shares nine tenths of its packages with minbase.
-pub(crate) const OTHER: &str = "less,nano,ca-certificates";
+const OTHER: &str = "less,nano,ca-certificates";
 
 /// One profile and what it is called.
 pub(crate) struct Profile {
@@ -78,14 +78,21 @@ pub(crate) fn prepare(folder: &Path) -> Result<()> {
 }
 
 /// Returns the packages of a profile as they were downloaded, with length and digest.
-pub(crate) fn downloads(folder: &Path, profile: &str) -> Result<Vec<(String, PathBuf, u64)>> {
+pub(crate) fn downloads(folder: &Path, profile: &str) -> Result<Vec<(PathBuf, u64)>> {
+    let path = |package: &LockedPackage| folder.join("store/downloads-1").join(package.sha256.hex());
+    Ok(locked(folder, profile)?.iter().map(|package| (path(package), package.size)).collect())
+}
+
+fn locked(folder: &Path, profile: &str) -> Result<Vec<LockedPackage>> {
     let lock = Lock::read(&folder.join(format!("project/profiles/{profile}.lock")))?.ok_or("there is no lock")?;
     let target = lock.target.into_values().next().ok_or("the lock is empty")?;
-    let package = |package: layerforge::lock::LockedPackage| {
-        let name = package.path.rsplit('/').next().unwrap_or_default().to_owned();
-        (name, folder.join("store/downloads-1").join(package.sha256.hex()), package.size)
-    };
-    Ok(target.bundle.into_values().flat_map(|bundle| bundle.packages).map(package).collect())
+    Ok(target.bundle.into_values().flat_map(|bundle| bundle.packages).collect())
+}
+
+/// Returns the names of the packages of a profile, with commas between.
+pub(crate) fn names(folder: &Path, profile: &str) -> Result<String> {
+    let names: Vec<String> = locked(folder, profile)?.into_iter().map(|package| package.name).collect();
+    Ok(names.join(","))
 }
 
 /// Writes the packages of a profile, and the signed indexes of the repositories that they come from, into a folder, and returns

@@ -10,7 +10,7 @@ use layerforge::packages::apt::archive::{Fetched, unpack_all};
 use crate::Result;
 use crate::command::{done, said};
 use crate::measure::{self, Sample};
-use crate::project::{self, LARGE};
+use crate::project;
 
 /// The names under which tasks are found again.
 pub(crate) const MINBASE: &str = "layerforge, minbase";
@@ -62,8 +62,8 @@ struct Bench {
     folder: PathBuf,
     /// What mmdebstrap takes packages from: for minbase and for the large set.
     sources: [Vec<String>; 2],
-    /// The names of the packages of minbase.
-    names: String,
+    /// The names of the packages of minbase and of the large set.
+    names: [String; 2],
     /// The packages of the large set, each as it is told to [`unpack`].
     packages: Vec<String>,
 }
@@ -100,7 +100,7 @@ pub(crate) fn run(folder: PathBuf, rounds: usize, large: bool) -> Result<Measure
     eprint!("\r                    \r");
     let set = |profile| {
         let packages = project::downloads(&bench.folder, profile)?;
-        Ok((packages.len(), packages.iter().map(|(_, _, size)| size).sum()))
+        Ok((packages.len(), packages.iter().map(|(_, size)| size).sum()))
     };
     let sets: Result<[(usize, u64); 2]> = set("minbase").and_then(|small| Ok([small, set("large")?]));
     Ok(Measured { tasks, sets: sets? })
@@ -109,17 +109,14 @@ pub(crate) fn run(folder: PathBuf, rounds: usize, large: bool) -> Result<Measure
 impl Bench {
     fn new(folder: PathBuf) -> Result<Self> {
         let sources = [project::repository(&folder, "minbase")?, project::repository(&folder, "large")?];
-        let names: Vec<String> = project::downloads(&folder, "minbase")?
-            .into_iter()
-            .filter_map(|(name, ..)| Some(name.split_once('_')?.0.to_owned()))
-            .collect();
+        let names = [project::names(&folder, "minbase")?, project::names(&folder, "large")?];
         let packages = project::downloads(&folder, "large")?;
-        let told = |(_, path, size): &(String, PathBuf, u64)| {
+        let told = |(path, size): &(PathBuf, u64)| {
             let digest = path.file_name().unwrap_or_default().to_string_lossy();
             format!("{}:{size}:sha256:{digest}", path.display())
         };
         let packages = packages.iter().map(told).collect();
-        let bench = Self { folder, sources, names: names.join(","), packages };
+        let bench = Self { folder, sources, names, packages };
         // What a task finds in the store: only what was downloaded, or also what was made of minbase.
         let store = bench.folder.join("store");
         for bucket in ["packs-1", "trees-1", "records-2", "layers-1", "diffs-1", "images-1", "chunks-1"] {
@@ -197,8 +194,9 @@ impl Bench {
     fn peer(&self, name: &str) -> Result<Command> {
         Ok(match name {
             PEER => self.mmdebstrap("minbase", &self.sources[0], ""),
-            PEER_EXTRACT => self.mmdebstrap("extract", &self.sources[0], &self.names),
-            PEER_LARGE => self.mmdebstrap("minbase", &self.sources[1], LARGE),
+            PEER_EXTRACT => self.mmdebstrap("extract", &self.sources[0], &self.names[0]),
+            // By all names: where one of several packages would do, an older apt chooses another one.
+            PEER_LARGE => self.mmdebstrap("minbase", &self.sources[1], &self.names[1]),
             DECOMPRESSED => {
                 let mut command = Command::new("sh");
                 command.args([

@@ -65,6 +65,7 @@ impl Execution<'_> {
         // One for the first process, one that makes it too many.
         let processes = u64::from(self.request.limits.processes) + 2;
         limit(Resource::Nproc, processes).map_err(Fault::in_setup("limit processes"))?;
+        one_processor().map_err(Fault::in_setup("choose a processor"))?;
         system::close_from(3, false).map_err(Fault::in_setup("close files"))?;
         drop_capabilities().map_err(Fault::in_setup("drop capabilities"))?;
         rustix::thread::set_no_new_privs(true).map_err(Fault::in_setup("give up new privileges"))?;
@@ -87,6 +88,19 @@ impl Execution<'_> {
         program.envs(&command.environment).stdin(Stdio::null()).stdout(output);
         Fault::on(Stage::Execute, "execute the command")(program.exec())
     }
+}
+
+/// Leaves this process and all that it starts the processor that it is on. What asks how many there are hears the same on every
+/// machine, and a chain of short programs, which is what scripts are, does not wander between processors.
+fn one_processor() -> rustix::io::Result<()> {
+    let mut set = rustix::thread::CpuSet::new();
+    let own = rustix::thread::sched_getcpu();
+    if own >= rustix::thread::CpuSet::MAX_CPU {
+        // A machine so large that the set has no place for it: scripts use all of it.
+        return Ok(());
+    }
+    set.set(own);
+    rustix::thread::sched_setaffinity(None, &set)
 }
 
 /// Sets the limit, or leaves a lower one.

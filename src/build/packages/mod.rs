@@ -45,7 +45,7 @@ pub use list::InstalledPackage;
 pub use skip::Skipped;
 
 /// Stands first in the key of a tree; a change of what is made of packages changes it.
-const FORMAT: &[u8] = b"layerforge packages 1";
+const FORMAT: &[u8] = b"layerforge packages 2";
 
 /// Packages that cannot become a tree.
 #[derive(Debug, thiserror::Error)]

@@ -163,10 +163,16 @@ fn stanza(package: &Package<'_>, conffiles: &str, configured: bool) -> Vec<u8> {
     bytes
 }
 
-/// Returns the lines about the configuration files of a package: each with the MD5 of what is installed.
+/// Returns the lines about the configuration files of a package: each with the MD5 of what is installed, or with the words
+/// that dpkg has for one that is not there.
 fn conffiles(package: &Package<'_>) -> Result<String, DatabaseError> {
     let mut lines = String::new();
-    for path in package.conffiles()? {
+    for (path, removed) in package.conffiles()? {
+        if removed {
+            // Writing into a string cannot fail.
+            let _ = write!(lines, "\n {path} newconffile remove-on-upgrade");
+            continue;
+        }
         let fault = |reason: String| DatabaseError::Package { package: package.name.clone(), reason };
         let Some(entry) = package.unpacked.entries.iter().rfind(|entry| entry.path == path) else {
             return Err(fault(format!("`{path}` stands in `conffiles` and is not in the package")));

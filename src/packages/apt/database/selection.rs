@@ -86,17 +86,17 @@ impl<'unpacked> Package<'unpacked> {
         relations.map(|alternative| alternative.map_err(fault)).collect()
     }
 
-    /// Returns the paths of its configuration files. Those that an upgrade removes are not part of it.
-    pub(super) fn conffiles(&self) -> Result<Vec<TreePath>, DatabaseError> {
+    /// Returns the paths of its configuration files, in their order, and whether an upgrade removes each: such a one is not
+    /// part of the package.
+    pub(super) fn conffiles(&self) -> Result<Vec<(TreePath, bool)>, DatabaseError> {
         let mut paths = Vec::new();
         for line in self.lines("conffiles") {
-            if line.starts_with(b"remove-on-upgrade ") {
-                continue;
-            }
-            paths.push(TreePath::from_absolute(line).map_err(|error| DatabaseError::Package {
+            let removed = line.strip_prefix(b"remove-on-upgrade ");
+            let path = TreePath::from_absolute(removed.unwrap_or(line)).map_err(|error| DatabaseError::Package {
                 package: self.name.clone(),
                 reason: format!("in `conffiles`: {error}"),
-            })?);
+            })?;
+            paths.push((path, removed.is_some()));
         }
         Ok(paths)
     }

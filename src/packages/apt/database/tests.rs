@@ -51,7 +51,7 @@ fn the_database_tells_what_is_installed() {
     let a = package(
         "Package: a\nVersion: 1-2\nHomepage: h\nDepends: b\nMulti-Arch: same",
         &[
-            file("./conffiles", "/etc/a.conf\n"),
+            file("./conffiles", "remove-on-upgrade /etc/old.conf\n/etc/a.conf\n"),
             ("./postinst", b'0', 0o755, "", "#!/bin/sh\n"),
             file("./triggers", "# tells\ninterest-noawait /usr/share/x\ninterest ldconfig\nactivate other\n"),
         ],
@@ -63,7 +63,7 @@ fn the_database_tells_what_is_installed() {
     assert_eq!(
         text(&tree, "/var/lib/dpkg/status"),
         "Package: a\nStatus: install ok installed\nMaintainer: M\nArchitecture: amd64\nMulti-Arch: same\nVersion: 1-2\n\
-         Depends: b\nConffiles:\n /etc/a.conf 5b96e7d1d2ee6b5c0f8a39e4a8e7b0a5\nDescription: d\n long\nHomepage: h\n\nPackage: b\n\
+         Depends: b\nConffiles:\n /etc/old.conf newconffile remove-on-upgrade\n /etc/a.conf 5b96e7d1d2ee6b5c0f8a39e4a8e7b0a5\nDescription: d\n long\nHomepage: h\n\nPackage: b\n\
          Status: install ok installed\nMaintainer: M\nArchitecture: amd64\nVersion: 1\nDescription: d\n long\n\n"
             .replace("5b96e7d1d2ee6b5c0f8a39e4a8e7b0a5", &md5_of("setting\n"))
     );
