@@ -12,6 +12,7 @@ mod accounts;
 mod alpine;
 mod arch;
 mod disk;
+mod divert;
 mod distroless;
 mod keep;
 mod licence;
@@ -331,7 +332,7 @@ impl<'run> PackageMaker<'run> {
     ) -> Result<(PackageTree, Vec<scripts::Folder>), PackagesError> {
         let advanced = || self.reporter.report(Event::Advanced { work: work.to_owned(), steps: 1 });
         let mut together = match set.family {
-            Family::Apt => unpack::together(set, self.store)?,
+            Family::Apt => self.together(set)?,
             Family::Apk => alpine::together(set, self.store)?,
             Family::Pacman => arch::together(set, self.store)?,
         };
@@ -376,6 +377,20 @@ impl<'run> PackageMaker<'run> {
         let made = PackageTree { key, tree, packages, owners, skipped, log };
         advanced();
         Ok((made, folder))
+    }
+
+    /// Puts packages of Debian together. Where two have one path, a script may put the file of one aside first.
+    fn together(&self, set: &PackageSet) -> Result<unpack::Together, PackagesError> {
+        let clash = match unpack::together(set, self.store, Vec::new()) {
+            Err(clash @ PackagesError::Database(DatabaseError::Claim(_))) if set.settings.scripts == Scripts::Run => {
+                clash
+            }
+            other => return other,
+        };
+        match divert::found(self, set)? {
+            diversions if diversions.is_empty() => Err(clash),
+            diversions => unpack::together(set, self.store, diversions),
+        }
     }
 
     /// Tells whose scripts would have done what nothing does in their place.

@@ -105,6 +105,17 @@ pub(super) fn run(
     execute(maker, set, &tree, command)
 }
 
+/// Runs every `preinst` of packages, and nothing else.
+pub(super) fn preinst(
+    maker: &PackageMaker<'_>,
+    set: &PackageSet,
+    tree: &Tree,
+    packages: &[Unpacked],
+) -> Result<Ran, PackagesError> {
+    let script = first_scripts(packages)?;
+    execute(maker, set, &with_shell(tree, set.epoch)?, Command::new("/bin/sh").arguments(["-c", &script, "sh"]))
+}
+
 /// Runs a command in a sandbox whose root is a tree.
 pub(super) fn execute(
     maker: &PackageMaker<'_>,
@@ -179,6 +190,11 @@ fn control_of(package: &Unpacked) -> Result<control::Stanza<'_>, PackagesError> 
 
 /// Returns the script that does everything. Names of packages were judged when the database was made.
 fn script(set: &PackageSet, packages: &[Unpacked]) -> Result<String, PackagesError> {
+    Ok([&*first_scripts(packages)?, &users(set)?, &answers(set)?, CONFIGURE].concat())
+}
+
+/// Returns the script that runs every `preinst`.
+fn first_scripts(packages: &[Unpacked]) -> Result<String, PackagesError> {
     let mut script = String::from(PREINST);
     let order = order(packages)?;
     if let Some(dpkg) = order.iter().find(|member| member.name == "dpkg") {
@@ -188,9 +204,6 @@ fn script(set: &PackageSet, packages: &[Unpacked]) -> Result<String, PackagesErr
     for Member { name, architecture, file_name, .. } in order.iter().filter(|member| member.has_preinst) {
         let _ = writeln!(script, "preinst {name} {architecture} {file_name}");
     }
-    script.push_str(&users(set)?);
-    script.push_str(&answers(set)?);
-    script.push_str(CONFIGURE);
     Ok(script)
 }
 

@@ -8,7 +8,7 @@ use std::path::Path;
 use super::rules::Rules;
 use super::{PackageSet, PackagesError, is_asked_for};
 use crate::packages::apt::archive::unpack_all;
-use crate::packages::apt::database::{Decisions, install};
+use crate::packages::apt::database::{Decisions, Diversion, install};
 use crate::packages::archive::{ArchiveError, Fetched, Item, Unpacked};
 use crate::spec::Scripts;
 use crate::store::Store;
@@ -47,21 +47,32 @@ pub(super) fn unpacked(
     Ok(packages)
 }
 
-/// Unpacks a set and puts it together.
-pub(super) fn together(set: &PackageSet, store: &Store) -> Result<Together, PackagesError> {
+/// Unpacks the packages of a set as those of Debian are.
+pub(super) fn packages(set: &PackageSet, store: &Store) -> Result<Vec<Unpacked>, PackagesError> {
+    unpacked(set, store, unpack_all)
+}
+
+/// Unpacks a set and puts it together; `diversions` are in force before.
+pub(super) fn together(set: &PackageSet, store: &Store, diversions: Vec<Diversion>) -> Result<Together, PackagesError> {
+    let packages = packages(set, store)?;
+    Ok(Together { tree: over(set, &packages, diversions)?, packages })
+}
+
+/// Puts packages of a set together.
+pub(super) fn over(set: &PackageSet, packages: &[Unpacked], diversions: Vec<Diversion>) -> Result<Tree, PackagesError> {
     let rules = Rules::of(&set.settings)?;
-    let packages = unpacked(set, store, unpack_all)?;
     let asked_for = |name: &str| set.packages.iter().any(|(package, _)| package.name == name && is_asked_for(package));
     let automatic = set.packages.iter().map(|(package, _)| package.name.clone()).filter(|name| !asked_for(name));
     let decisions = Decisions {
         architecture: set.architecture.clone(),
-        configured: set.settings.scripts == Scripts::Skip || has_scripts(&packages).is_none(),
-        links: links(set, &packages)?,
+        configured: set.settings.scripts == Scripts::Skip || has_scripts(packages).is_none(),
+        links: links(set, packages)?,
+        diversions,
         automatic: automatic.collect(),
         epoch: set.epoch,
         ..Decisions::default()
     };
-    let mut tree = install(&packages, &decisions, |path| rules.exclude(path))?;
+    let mut tree = install(packages, &decisions, |path| rules.exclude(path))?;
     finish(&mut tree, &decisions.links, &rules, set.epoch)?;
     let settings = TreePath::from_absolute(b"/etc/dpkg/dpkg.cfg.d")?;
     if let Some(text) = rules.configuration().filter(|_| tree.get(&settings).is_some()) {
@@ -69,7 +80,7 @@ pub(super) fn together(set: &PackageSet, store: &Store) -> Result<Together, Pack
         let path = settings.join(b"50layerforge")?;
         tree.insert(path, Node { kind, meta: Meta::root_owned(0o644, set.epoch) })?;
     }
-    Ok(Together { tree, packages })
+    Ok(tree)
 }
 
 /// Makes what links lead to, and removes what rules have emptied.

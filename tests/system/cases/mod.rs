@@ -1,6 +1,7 @@
 //! The cases, by name.
 
 mod apt;
+mod bootstrapped;
 mod ddi;
 mod dockerfile;
 mod drawings;
@@ -90,8 +91,9 @@ pub(crate) const ALL: &[(&str, Case)] = &[
     ("redis_keeps_its_data", services::redis),
     ("discourse_is_configured", services::discourse),
     ("packages_are_alike_whoever_puts_them_together", packages::alike_and_bootable),
-    ("packages_become_what_mmdebstrap_makes", packages::minimal),
-    ("packages_by_the_hundred_become_what_mmdebstrap_makes", packages::large),
+    ("packages_become_what_mmdebstrap_makes", bootstrapped::minimal),
+    ("packages_by_the_hundred_become_what_mmdebstrap_makes", bootstrapped::large),
+    ("packages_are_unpacked_as_dpkg_does", bootstrapped::unpacked),
     ("packages_have_scripts_that_are_contained", packages::contained),
     ("packages_need_no_scripts", packages::without_scripts),
     ("scripts_run_alike_in_a_minimal_system", sandbox::minimal),

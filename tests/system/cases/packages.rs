@@ -1,4 +1,4 @@
-//! Root filesystems that are put together from packages, in the eyes of mmdebstrap, dpkg, apt and systemd.
+//! Root filesystems that are put together from packages, in the eyes of systemd and of their scripts.
 
 use std::collections::BTreeMap;
 use std::fs::{self, Permissions};
@@ -20,8 +20,8 @@ use layerforge::spec::{Family, Scripts};
 use layerforge::store::Store;
 
 use super::apt::{Archive, host_apt};
-use super::sandbox::{NOBODY, Seen, look};
-use crate::base::bootstrap;
+use super::bootstrapped::content;
+use super::sandbox::{NOBODY, look};
 use crate::command::{explain, program, run};
 use crate::machine::boot;
 use crate::world::World;
@@ -35,7 +35,7 @@ const EPOCH: i64 = 1_750_000_000;
 
 /// Packages of Debian 13 on disk.
 pub(super) struct Debs {
-    packages: Vec<(LockedPackage, PathBuf)>,
+    pub(super) packages: Vec<(LockedPackage, PathBuf)>,
 }
 
 impl Debs {
@@ -57,7 +57,7 @@ impl Debs {
         if packages.len() == names.len() { Ok(Self { packages }) } else { Err("packages are missing".into()) }
     }
 
-    fn set(&self, settings: PackageSettings) -> PackageSet {
+    pub(super) fn set(&self, settings: PackageSettings) -> PackageSet {
         PackageSet {
             family: Family::Apt,
             distro: ("debian".into(), Some("13".into())),
@@ -74,7 +74,7 @@ impl Debs {
 }
 
 /// Reads what a lock has about a package.
-fn locked(path: &Path, requested: &[&str]) -> Outcome<LockedPackage> {
+pub(super) fn locked(path: &Path, requested: &[&str]) -> Outcome<LockedPackage> {
     let field = |name: &str| -> Outcome<String> {
         Ok(run(program("dpkg-deb").arg("--field").arg(path).arg(name))?.trim().to_owned())
     };
@@ -101,133 +101,17 @@ fn locked(path: &Path, requested: &[&str]) -> Outcome<LockedPackage> {
 }
 
 /// Everything that packages have.
-fn whole() -> PackageSettings {
+pub(super) fn whole() -> PackageSettings {
     PackageSettings { documentation: true, locales: None, ..PackageSettings::default() }
 }
 
 /// Writes a tree as root sees it, and not by what reads it in the program.
-fn unfold(tree: &PackageTree, root: &Path) -> Outcome {
+pub(super) fn unfold(tree: &PackageTree, root: &Path) -> Outcome {
     let archive = root.with_extension("tar");
     let mut file = fs::File::create(&archive).map_err(explain("create an archive"))?;
     layerforge::image::write_tar(&tree.tree, &mut file).map_err(|error| error.to_string())?;
     super::sandbox::unpack(&archive, root)?;
     fs::remove_file(&archive).map_err(explain("remove an archive"))
-}
-
-/// What only mmdebstrap has: what it writes itself, copies of what was changed, and locks of the apt that it runs in the tree.
-const ONLY_THEIRS: [&str; 14] = [
-    "/etc/apt/sources.list",
-    "/etc/fstab",
-    "/etc/group-",
-    "/etc/hostname",
-    "/etc/passwd-",
-    "/etc/resolv.conf",
-    "/etc/shadow-",
-    "/var/cache/apt/archives/lock",
-    "/var/cache/debconf/config.dat-old",
-    "/var/cache/debconf/templates.dat-old",
-    "/var/lib/apt/lists/lock",
-    "/var/lib/dpkg/available",
-    "/var/lib/dpkg/diversions-old",
-    "/var/lib/dpkg/status-old",
-];
-
-/// What is only ours: a file that says nothing.
-const ONLY_OURS: [&str; 1] = ["/var/lib/dpkg/statoverride"];
-
-/// What is different: of debconf the packages that own a question, where mmdebstrap has apt ask them beforehand; directories
-/// that apt gives to its own user when it runs; which packages apt may remove, where mmdebstrap has told apt of a part of them.
-const DIFFERENT: [&str; 5] = [
-    "/var/cache/apt/archives/partial",
-    "/var/cache/debconf/config.dat",
-    "/var/lib/apt/extended_states",
-    "/var/lib/apt/lists/partial",
-    "/var/lib/dpkg/triggers/Lock",
-];
-
-/// A minimal Debian 13 is what mmdebstrap makes, path by path; dpkg and apt find nothing wrong with it and go on with it.
-pub(super) fn minimal(world: &World) -> Outcome {
-    let folder = world.folder("packages-minimal")?;
-    let own = beside_mmdebstrap(&folder, &[])?;
-    // A package comes and goes.
-    let more = own.join("more");
-    fs::create_dir(&more).map_err(explain("make a folder"))?;
-    run(host_apt(&folder.join("archive")).args(["download", "hello"]).current_dir(&more))?;
-    let script =
-        "apt-get install --yes /more/hello_*.deb && hello && apt-get purge --yes hello && ! dpkg --status hello";
-    run(program("chroot").arg(&own).args(["sh", "-c", script]).env("DEBIAN_FRONTEND", "noninteractive"))?;
-    content(&own)
-}
-
-/// Three hundred packages, with an init, a kernel and servers, are what mmdebstrap makes of them.
-pub(super) fn large(world: &World) -> Outcome {
-    beside_mmdebstrap(&world.folder("packages-large")?, &LARGE).map(drop)
-}
-
-/// Makes a tree of packages and one with mmdebstrap, and compares them; returns where the first is. dpkg and apt find nothing
-/// wrong with it.
-fn beside_mmdebstrap(folder: &Path, requested: &[&str]) -> Outcome<PathBuf> {
-    let debs = Debs::fetch(folder, requested)?;
-    let store = Store::open(&folder.join("store")).map_err(|error| error.to_string())?;
-    let maker = PackageMaker::new(&store, &Silent).program(env!("CARGO_BIN_EXE_layerforge"));
-    let made = maker.tree(&debs.set(whole())).map_err(explain("make a tree"))?;
-    say(&format!("  {} packages, {} paths", made.packages.len(), made.tree.len()));
-    let (own, other) = (folder.join("own"), folder.join("other"));
-    unfold(&made, &own)?;
-    let include = format!("--include={}", requested.join(","));
-    let include = (!requested.is_empty()).then_some(&*include);
-    bootstrap("trixie", &other, &["--variant=minbase"].into_iter().chain(include).collect::<Vec<_>>())?;
-    // The day of the last change of a password is that of the epoch, and that of today.
-    for root in [&own, &other] {
-        let shadow = root.join("etc/shadow");
-        let text = fs::read_to_string(&shadow).map_err(explain("read the shadow"))?;
-        let ageless = text.lines().map(|line| {
-            line.splitn(4, ':')
-                .enumerate()
-                .map(|(place, field)| if place == 2 { "" } else { field })
-                .collect::<Vec<_>>()
-                .join(":")
-        });
-        fs::write(&shadow, ageless.collect::<Vec<_>>().join("\n")).map_err(explain("write the shadow"))?;
-    }
-    let differences = differences(&look(&own)?, &look(&other)?);
-    if !differences.is_empty() {
-        return Err(format!("what mmdebstrap makes is different:\n{}", differences.join("\n")));
-    }
-    content(&own)?;
-    Ok(own)
-}
-
-/// dpkg and apt find nothing wrong with a system.
-fn content(root: &Path) -> Outcome {
-    for question in [&["dpkg", "--audit"][..], &["dpkg", "--verify"], &["apt-get", "check"]] {
-        let answer = run(program("chroot").arg(root).args(question))?;
-        if question[0] == "dpkg" && !answer.is_empty() {
-            return Err(format!("{question:?}: {answer}"));
-        }
-    }
-    Ok(())
-}
-
-fn differences(own: &BTreeMap<String, Seen>, other: &BTreeMap<String, Seen>) -> Vec<String> {
-    let mut differences = Vec::new();
-    let of_the_run = |path: &str| ["/proc/", "/sys/", "/dev/", "/run/"].iter().any(|above| path.starts_with(above));
-    for (path, seen) in own {
-        match other.get(path) {
-            None if ONLY_OURS.contains(&path.as_str()) => {}
-            None => differences.push(format!("only ours: {path} {seen:?}")),
-            Some(theirs) if theirs != seen && !DIFFERENT.contains(&path.as_str()) => {
-                differences.push(format!("{path}\n  ours:   {seen:?}\n  theirs: {theirs:?}"));
-            }
-            Some(_) => {}
-        }
-    }
-    let only = other.keys().filter(|path| !own.contains_key(*path));
-    let unknown = only.filter(|path| {
-        !ONLY_THEIRS.contains(&path.as_str()) && !DIFFERENT.contains(&path.as_str()) && !of_the_run(path)
-    });
-    differences.extend(unknown.map(|path| format!("only theirs: {path}")));
-    differences
 }
 
 /// Packages whose scripts make users, set owners, capabilities and modes, enable units, and look at all others.
@@ -241,26 +125,6 @@ const SERVICES: [&str; 9] = [
     "ca-certificates",
     "man-db",
     "libpam-systemd",
-];
-
-/// Packages with much to set up: an init, a kernel, servers; about three hundred with what they need.
-const LARGE: [&str; 16] = [
-    "systemd-sysv",
-    "dbus",
-    "openssh-server",
-    "nginx",
-    "postgresql",
-    "cron",
-    "rsyslog",
-    "linux-image-cloud-amd64",
-    "git",
-    "python3",
-    "openjdk-21-jre-headless",
-    "man-db",
-    "exim4-daemon-light",
-    "cups",
-    "locales",
-    "build-essential",
 ];
 
 /// A folder that other users can look into: below that of root nobody else sees anything.

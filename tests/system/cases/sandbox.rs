@@ -200,11 +200,17 @@ pub(super) struct Seen {
     uid: u32,
     gid: u32,
     device: Option<(u32, u32)>,
-    content: String,
+    pub(super) content: String,
     capability: Option<Vec<u8>>,
 }
 
 impl Seen {
+    /// Gives it to other users and groups, by their numbers.
+    pub(super) fn give(&mut self, users: &BTreeMap<u32, u32>, groups: &BTreeMap<u32, u32>) {
+        self.uid = *users.get(&self.uid).unwrap_or(&self.uid);
+        self.gid = *groups.get(&self.gid).unwrap_or(&self.gid);
+    }
+
     fn take(&mut self, fact: &Fact) {
         (self.uid, self.gid) = (fact.uid, fact.gid);
         if self.kind != 'l' {

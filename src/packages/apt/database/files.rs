@@ -3,8 +3,7 @@
 use std::collections::BTreeMap;
 use std::fmt::Write as _;
 
-use md5::{Digest as _, Md5};
-
+use super::checksums::{md5, md5sums};
 use super::selection::Package;
 use super::{DatabaseError, Decisions};
 use crate::packages::apt::archive::Item;
@@ -15,8 +14,6 @@ use crate::tree::{Content, Kind, Meta, Node, Tree};
 
 /// Where the database is.
 const DPKG: &str = "/var/lib/dpkg";
-/// The largest configuration file whose checksum is made, in bytes.
-const CONFFILE_BYTES: usize = 256 << 20;
 
 /// The fields of a stanza in the order in which dpkg writes them; others follow in their own order. `Status` and
 /// `Conffiles` are not of the package.
@@ -89,6 +86,9 @@ impl Writer<'_> {
             let kind = Kind::Regular(Content::inline(file.bytes.clone()));
             let meta = Meta::root_owned(file.mode & 0o777, file.mtime);
             self.node(&format!("{prefix}.{}", file.name), Node { kind, meta })?;
+        }
+        if package.unpacked.control_file("md5sums").is_none() {
+            self.file(&format!("{prefix}.md5sums"), 0o644, md5sums(package)?)?;
         }
         let mut list = b"/.\n".to_vec();
         let entries = package.unpacked.entries.iter().enumerate();
@@ -180,15 +180,8 @@ fn conffiles(package: &Package<'_>) -> Result<String, DatabaseError> {
         let Item::Node(Kind::Regular(content)) = &entry.item else {
             return Err(fault(format!("`{path}` stands in `conffiles` and is no file")));
         };
-        let bytes =
-            content.read(CONFFILE_BYTES)?.ok_or_else(|| fault(format!("`{path}` is too long for `conffiles`")))?;
-        lines.push_str("\n ");
-        lines.push_str(&path.to_string());
-        lines.push(' ');
-        for byte in Md5::digest(&bytes) {
-            // Writing into a string cannot fail.
-            let _ = write!(lines, "{byte:02x}");
-        }
+        // Writing into a string cannot fail.
+        let _ = write!(lines, "\n {path} {}", md5(content)?);
     }
     Ok(lines)
 }

@@ -4,6 +4,7 @@
 //! `var/lib/dpkg`. Always holds: the order in which packages are named does not matter; a path that two packages claim
 //! without right is an error that names both; every file of the tree stands in the list of the one package that it is of.
 
+mod checksums;
 mod files;
 mod paths;
 mod selection;

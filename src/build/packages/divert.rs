@@ -1,0 +1,81 @@
+//! Files that packages put aside before they are unpacked (dpkg-divert(1)).
+//!
+//! Comes in: packages of which two have one path. Goes out: which paths a `preinst` diverts. Always holds: whether a file is
+//! diverted is what `dpkg-divert` says when the script runs, in a sandbox in which everything else is unpacked; nobody
+//! guesses it from the text of a script.
+
+use std::collections::BTreeSet;
+
+use super::scripts;
+use super::unpack;
+use super::{PackageMaker, PackageSet, PackagesError};
+use crate::packages::apt::database::Diversion;
+use crate::packages::archive::{Entry, Item, Unpacked};
+use crate::tree::{Kind, Tree, TreePath};
+
+/// What a `preinst` calls to divert files.
+const PROGRAM: &[u8] = b"dpkg-divert";
+/// Where dpkg keeps diversions: three lines each, the path, where files go, whose it is.
+const LIST: &str = "/var/lib/dpkg/diversions";
+/// The most bytes of that.
+const LIST_BYTES: usize = 1 << 20;
+
+/// Runs every `preinst` that diverts files, over what the other packages have, and returns what was diverted.
+pub(super) fn found(maker: &PackageMaker<'_>, set: &PackageSet) -> Result<Vec<Diversion>, PackagesError> {
+    let mut packages = unpack::packages(set, maker.store)?;
+    let shared = shared(&packages);
+    let diverting: Vec<bool> = packages.iter().map(|package| diverts(package, &shared)).collect();
+    if !diverting.contains(&true) {
+        return Ok(Vec::new());
+    }
+    for (package, diverting) in packages.iter_mut().zip(diverting) {
+        if diverting {
+            package.entries.clear();
+        }
+        // What has no files has none to configure.
+        package.control.retain(|file| file.name != if diverting { "conffiles" } else { "preinst" });
+    }
+    let tree = unpack::over(set, &packages, Vec::new())?;
+    let ran = scripts::preinst(maker, set, &tree, &packages)?;
+    read(&ran.tree)
+}
+
+/// Returns the paths of files that several packages have.
+fn shared(packages: &[Unpacked]) -> BTreeSet<TreePath> {
+    let (mut seen, mut shared) = (BTreeSet::new(), BTreeSet::new());
+    for entry in packages.iter().flat_map(|package| &package.entries).filter(|entry| !is_directory(entry)) {
+        if !seen.insert(&entry.path) {
+            shared.insert(entry.path.clone());
+        }
+    }
+    shared
+}
+
+fn is_directory(entry: &Entry) -> bool {
+    matches!(&entry.item, Item::Node(kind) if kind.is_directory())
+}
+
+/// Tells whether a package has a file that another has, too, and a script that diverts files.
+fn diverts(package: &Unpacked, shared: &BTreeSet<TreePath>) -> bool {
+    let script = package.control_file("preinst");
+    script.is_some_and(|script| memchr::memmem::find(&script.bytes, PROGRAM).is_some())
+        && package.entries.iter().any(|entry| shared.contains(&entry.path))
+}
+
+/// Reads what dpkg knows of diversions.
+fn read(tree: &Tree) -> Result<Vec<Diversion>, PackagesError> {
+    let Some(Kind::Regular(content)) = tree.get(&LIST.parse()?).map(|node| &node.kind) else { return Ok(Vec::new()) };
+    let text = content.read(LIST_BYTES)?.unwrap_or_default();
+    let lines: Vec<&[u8]> = text.split(|byte| *byte == b'\n').collect();
+    let mut diversions = Vec::new();
+    for entry in lines.chunks_exact(3) {
+        let [path, to, package] = entry else { continue };
+        let package = String::from_utf8_lossy(package).into_owned();
+        diversions.push(Diversion {
+            path: TreePath::from_absolute(path)?,
+            to: TreePath::from_absolute(to)?,
+            package: (package != ":").then_some(package),
+        });
+    }
+    Ok(diversions)
+}
