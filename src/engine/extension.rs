@@ -3,9 +3,11 @@
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
+use super::base::Bases;
+use super::host::Place;
 use super::lock_file;
 use super::packages::Packages;
-use crate::build::packages::{PackageMaker, PackageSet, PackageTree};
+use crate::build::packages::{HostTree, PackageMaker, PackageSet, PackageTree};
 use crate::build::{BuildError, Stacked};
 use crate::distro::{Architecture, Wish};
 use crate::error::Error;
@@ -24,6 +26,8 @@ pub(super) struct Extended {
     host: Vec<LockedPackage>,
     /// Where those come from.
     sources: Vec<PackageSource>,
+    /// The tree of the host, where its packages are not put together but there already.
+    tree: Option<Place>,
     /// The users and groups of the host and of the profile.
     accounts: (BTreeMap<String, User>, BTreeMap<String, u32>),
 }
@@ -37,7 +41,12 @@ impl Packages<'_> {
     ///
     /// # Errors
     /// When they cannot be chosen, their host is not known, or the lock does not know them and must not change.
-    pub(super) fn extensions(&self, library: &Library, recipes: &[Recipe]) -> Result<Extensions, Error> {
+    pub(super) fn extensions(
+        &self,
+        library: &Library,
+        recipes: &[Recipe],
+        bases: &Bases<'_>,
+    ) -> Result<Extensions, Error> {
         let mut extensions = Extensions::new();
         for recipe in recipes {
             let Some(extension) = recipe.extension() else { continue };
@@ -49,6 +58,18 @@ impl Packages<'_> {
                     self.over_chosen(recipe, &extension, &host)?
                 }
                 OverPackages::Lock(profile) => self.over_lock(library, recipe, &extension, profile)?,
+                OverPackages::Path { path, name } => {
+                    let place = Place::Path { path: path.clone(), name: name.clone() };
+                    self.over_tree(recipe, &extension, place, bases)?
+                }
+                OverPackages::Image(name) => {
+                    let known = self.locked_extension(recipe).and_then(|known| known.over);
+                    if known.is_none() && self.locked {
+                        return Err(self.stale_extension(recipe, &extension));
+                    }
+                    let place = Place::Image(bases.host_image(name, known)?);
+                    self.over_tree(recipe, &extension, place, bases)?
+                }
             };
             extensions.insert((target_of(&recipe.distro), recipe.distro.architecture), extended);
         }
@@ -63,7 +84,38 @@ impl Packages<'_> {
             None => self.choose_both(recipe, extension, host)?,
         };
         let (host, sources) = (bundle.below.clone(), extension.bundled.sources.clone());
-        Ok(Extended { bundle, host, sources, accounts: (recipe.users.clone(), recipe.groups.clone()) })
+        let accounts = (recipe.users.clone(), recipe.groups.clone());
+        Ok(Extended { bundle, host, sources, tree: None, accounts })
+    }
+
+    /// Returns what an extension adds to a host that is there as a tree.
+    fn over_tree(
+        &self,
+        recipe: &Recipe,
+        extension: &ExtensionPackages,
+        place: Place,
+        bases: &Bases<'_>,
+    ) -> Result<Extended, Error> {
+        let known = self.locked_extension(recipe);
+        // The digest of an image is in the lock; what is here has to be read.
+        let (digest, host) = match &place {
+            Place::Image(reference) => (reference.digest, None),
+            Place::Path { .. } => {
+                let host = bases.host(recipe, &place)?;
+                (Some(host.installed.of()), Some(host))
+            }
+        };
+        let bundle = match known.filter(|known| known.over == digest) {
+            Some(known) => known.clone(),
+            None if self.locked => return Err(self.stale_extension(recipe, extension)),
+            None => {
+                let host = host.map_or_else(|| bases.host(recipe, &place), Ok)?;
+                self.choose_over(recipe, extension, &Host::Installed(&host.installed))?
+            }
+        };
+        // The accounts of the host are in its tree.
+        let accounts = (BTreeMap::new(), BTreeMap::new());
+        Ok(Extended { bundle, host: Vec::new(), sources: Vec::new(), tree: Some(place), accounts })
     }
 
     /// Chooses the packages of a host, and then those of the extension.
@@ -73,7 +125,7 @@ impl Packages<'_> {
         let (distro, upgrade) = (&recipe.distro, self.upgrade);
         let wanted = Wanted { distro, bundled: host, earlier: below.as_ref(), upgrade };
         let below = packages::choose(&wanted, &self.means()?)?.packages;
-        let bundle = self.choose_over(recipe, extension, &Host { packages: &below, sources: &host.sources })?;
+        let bundle = self.choose_over(recipe, extension, &Host::Locked { packages: &below, sources: &host.sources })?;
         Ok(Bundle { below, ..bundle })
     }
 
@@ -98,14 +150,15 @@ impl Packages<'_> {
             Some(known) => known.clone(),
             None if self.locked => return Err(self.stale_extension(recipe, extension)),
             None => {
-                let host = Host { packages: &locked.packages, sources: &host.package_sources };
+                let host = Host::Locked { packages: &locked.packages, sources: &host.package_sources };
                 self.choose_over(recipe, extension, &host)?
             }
         };
         let (mut users, mut groups) = (host.users, host.groups);
         users.extend(recipe.users.clone());
         groups.extend(recipe.groups.clone());
-        Ok(Extended { bundle, host: locked.packages, sources: host.package_sources, accounts: (users, groups) })
+        let (host, sources) = (locked.packages, host.package_sources);
+        Ok(Extended { bundle, host, sources, tree: None, accounts: (users, groups) })
     }
 
     fn locked_extension(&self, recipe: &Recipe) -> Option<&Bundle> {
@@ -135,12 +188,13 @@ impl Packages<'_> {
         recipe: &Recipe,
         wanted: bool,
         stacked: Stacked,
-        extensions: &Extensions,
+        (extensions, bases): (&Extensions, &Bases<'_>),
     ) -> Result<Stacked, Error> {
         let extended = extensions.get(&(target_of(&recipe.distro), recipe.distro.architecture));
         let (true, Some(extended)) = (wanted, extended) else { return Ok(stacked) };
-        let host = self.tree_of(recipe, extended, &[])?;
-        let whole = self.tree_of(recipe, extended, &extended.bundle.packages)?;
+        let onto = extended.tree.as_ref().map(|place| bases.host(recipe, place)).transpose()?;
+        let host = self.tree_of(recipe, (extended, onto.as_ref()), &[])?;
+        let whole = self.tree_of(recipe, (extended, onto.as_ref()), &extended.bundle.packages)?;
         Ok(stacked.with_host(host, whole, recipe.profile.epoch)?)
     }
 
@@ -148,15 +202,16 @@ impl Packages<'_> {
     fn tree_of(
         &self,
         recipe: &Recipe,
-        extended: &Extended,
+        (extended, onto): (&Extended, Option<&HostTree>),
         added: &[LockedPackage],
     ) -> Result<Arc<PackageTree>, Error> {
         let maker = PackageMaker::new(self.store, self.reporter);
         let set = |mut packages: Vec<(LockedPackage, std::path::PathBuf)>| {
             packages.sort_by(|(one, _), (other, _)| one.name.cmp(&other.name));
             let (users, groups) = extended.accounts.clone();
-            PackageSet::new(&recipe.distro, packages, recipe.package_settings.clone(), recipe.profile.epoch)
-                .accounts(users, groups)
+            let settings = recipe.package_settings.clone();
+            let set = PackageSet::new(&recipe.distro, packages, settings, recipe.profile.epoch);
+            PackageSet { host: onto.cloned(), ..set.accounts(users, groups) }
         };
         let named = extended.host.iter().chain(added).map(|package| (package.clone(), std::path::PathBuf::new()));
         if let Some(known) = maker.known(&set(named.collect())).map_err(BuildError::from)? {

@@ -9,6 +9,7 @@ mod containers;
 mod diff;
 mod extension;
 mod graph;
+mod host;
 mod init;
 mod inspect;
 mod key;

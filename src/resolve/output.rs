@@ -109,6 +109,9 @@ pub struct SysextOutput {
     pub etc: EtcContent,
     /// Whether its services start when it is merged.
     pub start: bool,
+    /// Whether it has a list of the packages that it carries.
+    #[serde(skip_serializing_if = "std::ops::Not::not")]
+    pub scanners: bool,
     /// What the host has, of which only what is different is carried.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub over: Option<Over>,
@@ -419,6 +422,7 @@ fn sysext(table: &SysextTable, image: ImageOutput, of: Of<'_>) -> SysextOutput {
         ),
         etc: table.etc.as_ref().map_or(EtcContent::Factory, |etc| etc.value),
         start: table.start.as_ref().is_none_or(|start| start.value),
+        scanners: table.scanners.as_ref().is_some_and(|scanners| scanners.value),
         over: None,
     }
 }

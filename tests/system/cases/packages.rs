@@ -63,9 +63,11 @@ impl Debs {
             distro: ("debian".into(), Some("13".into())),
             architecture: "amd64".into(),
             links: BTreeMap::new(),
+            host: None,
             packages: self.packages.clone(),
             users: BTreeMap::new(),
             groups: BTreeMap::new(),
+            repositories: Vec::new(),
             settings,
             epoch: EPOCH,
         }
