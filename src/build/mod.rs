@@ -12,6 +12,7 @@ mod images;
 mod layer;
 mod oci;
 pub mod packages;
+mod sbom;
 mod tiers;
 
 use std::collections::BTreeMap;

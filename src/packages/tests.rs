@@ -376,7 +376,7 @@ fn sources_need_addresses_and_keys() {
 impl World {
     fn over(&self, host: &Bundle) -> Result<Bundle, PackageError> {
         let wanted = Wanted { distro: &self.distro, bundled: &self.bundled, earlier: None, upgrade: &Upgrade::Nothing };
-        choose_over(&wanted, &Host { packages: &host.packages, sources: &self.bundled.sources }, &self.means())
+        choose_over(&wanted, &Host::Locked { packages: &host.packages, sources: &self.bundled.sources }, &self.means())
     }
 }
 

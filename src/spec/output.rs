@@ -224,6 +224,8 @@ image_table!(
         start: Option<Located<bool>>,
         /// Whether it has a list of the packages that it carries, which scanners find; `false` by default.
         scanners: Option<Located<bool>>,
+        /// Lists of what is in it that are written beside it; none by default.
+        sbom: Option<Vec<Located<SbomFormat>>>,
         /// Units of the host that are restarted when it is merged or unmerged (systemd 262).
         restart_units: Option<Vec<Located<UnitName>>>,
         /// What the host has already: of it, only what is different is carried.
