@@ -39,8 +39,7 @@ pub fn check_base(recipe: &Recipe, base: &BaseImage) -> Result<(), BuildError> {
 /// # Errors
 /// When it is, or does not say what it is.
 pub fn check_host(recipe: &Recipe, name: &str, tree: &Tree) -> Result<(), BuildError> {
-    let refuse =
-        |found: String| Err(BuildError::HostDistro { name: name.to_owned(), found, wanted: wanted(recipe) });
+    let refuse = |found: String| Err(BuildError::HostDistro { name: name.to_owned(), found, wanted: wanted(recipe) });
     other_release(recipe, tree).map_or(Ok(()), refuse)
 }
 

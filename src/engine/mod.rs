@@ -42,7 +42,7 @@ pub use lint::{LintReport, LintRequest, lint_image};
 pub use list::{DistroLine, Inventory, LayerLine, ProfileLine, list};
 pub use lock::{LockReport, LockRequest, Outside, lock};
 pub use outdated::{OutdatedPackage, OutdatedReport, outdated};
-pub use plan::{OutputPlan, TargetPlan, plan};
+pub use plan::{ExtensionPlan, OutputPlan, TargetPlan, plan};
 pub use publish::{PublishReport, PublishRequest, publish};
 pub use push::{PullReport, PullRequest, PushSource, pull, push};
 pub use render::{RenderReport, RenderRequest, render};

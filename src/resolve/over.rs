@@ -50,6 +50,22 @@ pub enum OverPackages {
     Image(String),
 }
 
+impl std::fmt::Display for OverPackages {
+    fn fmt(&self, formatter: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        match self {
+            Self::Chosen { variant, requests } => {
+                let known = VARIANTS.iter().find(|(_, known)| known == variant);
+                write!(formatter, "the variant `{}`", known.map_or("", |(name, _)| name))?;
+                let names: Vec<String> = requests.iter().map(|name| format!("`{name}`")).collect();
+                if names.is_empty() { Ok(()) } else { write!(formatter, " with {}", names.join(", ")) }
+            }
+            Self::Lock(profile) => write!(formatter, "the lock of `{profile}`"),
+            Self::Path { name, .. } => write!(formatter, "the tree of `{name}`"),
+            Self::Image(name) => write!(formatter, "the image `{name}`"),
+        }
+    }
+}
+
 /// What is asked of the packages that a system extension carries.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct ExtensionPackages {
@@ -117,8 +133,11 @@ impl Resolver<'_> {
         let bundled = table.packages.as_ref().filter(|origin| origin.value == PackageOrigin::Bundled);
         if let Some(scanners) = table.scanners.as_ref().filter(|scanners| scanners.value && bundled.is_none()) {
             self.problems.push(
-                Problem::at(&scanners.place, "there is nothing to list for scanners: the extension carries no packages")
-                    .help("leave `scanners` out, or add `packages = \"bundled\"`"),
+                Problem::at(
+                    &scanners.place,
+                    "there is nothing to list for scanners: the extension carries no packages",
+                )
+                .help("leave `scanners` out, or add `packages = \"bundled\"`"),
             );
         }
         let named = self.named(table.over.as_ref());

@@ -193,7 +193,8 @@ impl Work<'_> {
             let name = control?.ok()?.get("Package").map(|name| String::from_utf8_lossy(name).into_owned());
             name
         });
-        let only = || self.set.packages.first().filter(|_| self.set.packages.len() == 1).map(|(one, _)| one.name.clone());
+        let only =
+            || self.set.packages.first().filter(|_| self.set.packages.len() == 1).map(|(one, _)| one.name.clone());
         let package = name.or_else(only).unwrap_or_else(|| "that is added".into());
         PackagesError::OfHost { path: path.clone(), package, owner }
     }

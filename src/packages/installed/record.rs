@@ -66,8 +66,7 @@ impl Installed {
             Family::Pacman => pacman_descriptions(tree)?,
         };
         let Some(texts) = texts else { return Ok(None) };
-        let mut this =
-            Self { of, family, architecture: architecture.to_owned(), texts, versions: BTreeMap::new() };
+        let mut this = Self { of, family, architecture: architecture.to_owned(), texts, versions: BTreeMap::new() };
         let pool = this.pool()?;
         let shown = |text: &[u8]| String::from_utf8_lossy(text).into_owned();
         this.versions = pool

@@ -37,7 +37,7 @@ timeout 60 sh -c 'until grep -x words /etc/greeter/words; do sleep 0.1; done'
 refused dpkg-query --status greeter
 test -z "$(dpkg --audit)"
 dpkg --verify base-files dash
-test ! -e /usr/lib/extension-release.d/../dpkg/status
+test ! -e /var/lib/dpkg/info/greeter.list
 grep '"pkg:deb/debian/greeter@1?arch=all' /usr/share/sbom/{name}.spdx.json
 refused grep 'pkg:deb/debian/dash' /usr/share/sbom/{name}.spdx.json
 systemd-sysext unmerge
@@ -173,10 +173,27 @@ pub(super) fn carry_packages(world: &World) -> Outcome {
     let told = run_refused(&mut project.layerforge(&["render", "theft"]))?;
     contains(&told, "the package `thief` has `/usr/bin/dash`, which is of `dash` on its host, and may not replace it")?;
 
+    // What is known of it is told.
+    let plan = run(&mut project.layerforge(&["plan", "over-tree"]))?;
+    contains(&plan, "sysext over the tree of `host.tar`: adds 2 packages: greeter 1, greeting 1\n")?;
+    let why = run(&mut project.layerforge(&["why-package", "greeting", "over-tree"]))?;
+    contains(&why, "greeting 1 (own): greeter depends on greeting\n")?;
+    project.package("greeting", "2", "", &[])?;
+    let outdated = run(&mut project.layerforge(&["outdated", "over-tree"]))?;
+    if outdated.split_whitespace().collect::<Vec<_>>() != ["debian", "greeting", "1", "2"] {
+        return Err(format!("outdated tells:\n{outdated}"));
+    }
+
     // Another host is another extension.
     let note = project.folder.join("note");
     fs::write(&note, "another host\n").map_err(explain("write a note"))?;
-    run(program("tar").arg("--append").arg("--file").arg(&archive).arg("--directory").arg(&project.folder).arg("note"))?;
+    run(program("tar")
+        .arg("--append")
+        .arg("--file")
+        .arg(&archive)
+        .arg("--directory")
+        .arg(&project.folder)
+        .arg("note"))?;
     let told = run_refused(&mut project.layerforge(&["render", "over-tree", "--dest", "again", "--locked"]))?;
     contains(&told, "over-tree.lock` is stale")?;
 
