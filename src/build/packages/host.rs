@@ -254,3 +254,135 @@ impl Work<'_> {
         Ok(())
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::build::packages::PackageSet;
+    use crate::digest::Digest;
+    use crate::packages::apt::database::{Decisions, install};
+    use crate::packages::archive::{ControlFile, Entry, Item};
+
+    fn regular(text: &str) -> Kind {
+        Kind::Regular(Content::inline(text.as_bytes()))
+    }
+
+    fn link(target: &str) -> Kind {
+        Kind::Symlink(target.as_bytes().into())
+    }
+
+    fn host(files: &[(&str, Kind)]) -> HostTree {
+        let mut tree = Tree::new();
+        for (path, kind) in files {
+            let node = Node { kind: kind.clone(), meta: Meta::root_owned(0o644, 0) };
+            tree.insert(path.parse().unwrap(), node).unwrap();
+        }
+        tree.complete(|_| Meta::root_owned(0o755, 0));
+        let installed = Installed::read(&tree, Digest::of([]), Family::Apt, "amd64").unwrap().unwrap();
+        HostTree { tree: Arc::new(tree), installed: Arc::new(installed) }
+    }
+
+    fn package(control: &str, files: &[(&str, Kind)]) -> Unpacked {
+        let control = ControlFile { name: "control".into(), mode: 0o644, mtime: 0, bytes: control.as_bytes().to_vec() };
+        let entry = |(path, kind): &(&str, Kind)| Entry {
+            path: path.parse().unwrap(),
+            item: Item::Node(kind.clone()),
+            meta: Meta::root_owned(0o755, 0),
+        };
+        Unpacked { control: vec![control], entries: files.iter().map(entry).collect() }
+    }
+
+    /// Adds packages to a host as it is done for a set, but for their scripts.
+    fn added(host: &HostTree, packages: &[Unpacked]) -> Result<Tree, PackagesError> {
+        let set = PackageSet {
+            family: Family::Apt,
+            distro: ("debian".into(), None),
+            architecture: "amd64".into(),
+            links: BTreeMap::new(),
+            host: Some(host.clone()),
+            packages: Vec::new(),
+            users: BTreeMap::new(),
+            groups: BTreeMap::new(),
+            repositories: Vec::new(),
+            settings: crate::resolve::PackageSettings::default(),
+            epoch: 0,
+        };
+        let decisions = Decisions {
+            architecture: "amd64".into(),
+            links: links(host, packages),
+            diversions: diversions(host)?,
+            overrides: overrides(host)?,
+            ..Decisions::default()
+        };
+        lay(&set, install(packages, &decisions, |_| false)?, packages)
+    }
+
+    const STATUS: &str = "Package: tool\nStatus: install ok installed\nArchitecture: all\nVersion: 1\n\n";
+
+    #[test]
+    fn packages_are_added_by_the_rules_of_the_host() {
+        let host = host(&[
+            ("/usr/bin/tool", regular("host")),
+            ("/bin", link("usr/bin")),
+            ("/etc/passwd", regular("root:x:0:0::/root:/bin/sh\n")),
+            ("/var/lib/dpkg/status", regular(STATUS)),
+            ("/var/lib/dpkg/diversions", regular("/usr/bin/moved\n/usr/bin/moved.real\n:\n")),
+            ("/var/lib/dpkg/statoverride", regular("root #7 4750 /usr/bin/app\n")),
+            ("/var/lib/dpkg/triggers/File", regular("/usr/share/words words\n/usr/share/none none/noawait\n")),
+        ]);
+        let control = "Package: app\nVersion: 2\nArchitecture: all\n";
+        let files = [
+            ("/bin", Kind::directory()),
+            ("/bin/app", regular("app")),
+            ("/usr/bin/moved", regular("moved")),
+            ("/usr/share/words/one", regular("one")),
+        ];
+        let tree = added(&host, &[package(control, &files)]).unwrap();
+        let get = |path: &str| tree.get(&path.parse().unwrap());
+        assert_eq!(get("/bin").unwrap().kind, link("usr/bin"));
+        let app = get("/usr/bin/app").unwrap();
+        assert_eq!((&app.kind, app.meta.mode, app.meta.gid), (&regular("app"), 0o4750, 7));
+        assert!(get("/usr/bin/moved").is_none() && get("/usr/bin/moved.real").is_some());
+        assert_eq!(get("/usr/bin/tool").unwrap().kind, regular("host"));
+        assert_eq!(get("/var/lib/dpkg/triggers/Unincorp").unwrap().kind, regular("/usr/share/words -\n"));
+        let status = lines(&tree, "status").unwrap().join("\n") + "\n";
+        let app = "Package: app\nStatus: install ok unpacked\nArchitecture: all\nVersion: 2\n";
+        assert_eq!(status.trim_end(), format!("{STATUS}{app}").trim_end());
+        assert!(get("/var/lib/dpkg/info/app.list").is_some());
+        // What is kept in place of the whole is enough to have the whole again.
+        let made = |tree: Tree| PackageTree {
+            key: Digest::of([]),
+            tree,
+            packages: Vec::new(),
+            owners: BTreeMap::new(),
+            skipped: Vec::new(),
+            log: String::new(),
+        };
+        let small = host.without(made(tree.clone())).unwrap();
+        assert!(small.tree.get(&"/usr/bin/tool".parse().unwrap()).is_none());
+        assert_eq!(crate::tree::diff(&host.with(small).unwrap().tree, &tree), []);
+    }
+
+    #[test]
+    fn files_of_the_host_stay_its_own() {
+        let host = host(&[
+            ("/usr/bin/tool", regular("host")),
+            ("/usr/bin/loose", regular("nobody's")),
+            ("/var/lib/dpkg/status", regular(STATUS)),
+            ("/var/lib/dpkg/info/tool.list", regular("/.\n/usr\n/usr/bin\n/usr/bin/tool\n")),
+        ]);
+        let tool = |fields: &str| {
+            let control = format!("Package: app\nVersion: 2\nArchitecture: all\n{fields}");
+            added(&host, &[package(&control, &[("/usr/bin/tool", regular("app"))])])
+        };
+        let error = tool("").unwrap_err().to_string();
+        assert!(error.contains("the package `app` has `/usr/bin/tool`, which is of `tool` on its host"), "{error}");
+        assert!(tool("Replaces: tool (<< 1)\n").is_err());
+        let tree = tool("Replaces: tool (<< 2)\n").unwrap();
+        assert_eq!(tree.get(&"/usr/bin/tool".parse().unwrap()).unwrap().kind, regular("app"));
+        let control = "Package: app\nVersion: 2\nArchitecture: all\n";
+        added(&host, &[package(control, &[("/usr/bin/loose", regular("app"))])]).unwrap();
+        let error = added(&host, &[package(control, &[("/usr/bin", regular("app"))])]).unwrap_err().to_string();
+        assert!(error.contains("`/usr/bin`, which is a directory on its host"), "{error}");
+    }
+}

@@ -9,6 +9,7 @@ use super::lock_file;
 use super::packages::Packages;
 use crate::build::packages::{HostTree, PackageMaker, PackageSet, PackageTree};
 use crate::build::{BuildError, Stacked};
+use crate::digest::Digest;
 use crate::distro::{Architecture, Wish};
 use crate::error::Error;
 use crate::lock::{Bundle, Difference, Lock, LockError, LockedPackage, target_of};
@@ -27,13 +28,32 @@ pub(super) struct Extended {
     /// Where those come from.
     sources: Vec<PackageSource>,
     /// The tree of the host, where its packages are not put together but there already.
-    tree: Option<Place>,
+    tree: Option<Onto>,
     /// The users and groups of the host and of the profile.
     accounts: (BTreeMap<String, User>, BTreeMap<String, u32>),
 }
 
+/// The tree of a host.
+#[derive(Debug, Clone)]
+enum Onto {
+    /// As it was read.
+    Tree(HostTree),
+    /// Still to be fetched: its digest is known.
+    Place(Place),
+}
+
 /// The packages that system extensions add, by target and architecture.
 pub(super) type Extensions = BTreeMap<(String, Architecture), Extended>;
+
+impl Onto {
+    /// Returns the tree.
+    fn read(&self, recipe: &Recipe, bases: &Bases<'_>) -> Result<HostTree, Error> {
+        match self {
+            Self::Tree(tree) => Ok(tree.clone()),
+            Self::Place(place) => bases.host(recipe, place),
+        }
+    }
+}
 
 impl Packages<'_> {
     /// Returns the packages that system extensions of recipes add: those of the lock as long as the same is asked for and
@@ -65,7 +85,7 @@ impl Packages<'_> {
                 OverPackages::Image(name) => {
                     let known = self.lock.and_then(|lock| lock.extension(&recipe.requirements())?.over);
                     if known.is_none() && self.locked {
-                        return Err(self.stale_extension(recipe, &extension));
+                        return Err(self.stale_extension(recipe, &extension, None));
                     }
                     let known = known.filter(|_| !bases.upgrade);
                     let place = Place::Image(bases.host_image(name, known)?);
@@ -81,7 +101,7 @@ impl Packages<'_> {
     fn over_chosen(&self, recipe: &Recipe, extension: &ExtensionPackages, host: &Bundled) -> Result<Extended, Error> {
         let bundle = match self.locked_extension(recipe) {
             Some(known) => known.clone(),
-            None if self.locked => return Err(self.stale_extension(recipe, extension)),
+            None if self.locked => return Err(self.stale_extension(recipe, extension, None)),
             None => self.choose_both(recipe, extension, host)?,
         };
         let (host, sources) = (bundle.below.clone(), extension.bundled.sources.clone());
@@ -99,24 +119,25 @@ impl Packages<'_> {
     ) -> Result<Extended, Error> {
         let known = self.locked_extension(recipe);
         // The digest of an image is in the lock; what is here has to be read.
-        let (digest, host) = match &place {
-            Place::Image(reference) => (reference.digest, None),
+        let (digest, onto) = match &place {
+            Place::Image(reference) => (reference.digest, Onto::Place(place.clone())),
             Place::Path { .. } => {
                 let host = bases.host(recipe, &place)?;
-                (Some(host.installed.of()), Some(host))
+                (Some(host.installed.of()), Onto::Tree(host))
             }
         };
-        let bundle = match known.filter(|known| known.over == digest) {
-            Some(known) => known.clone(),
-            None if self.locked => return Err(self.stale_extension(recipe, extension)),
+        let (bundle, onto) = match known.filter(|known| known.over == digest) {
+            Some(known) => (known.clone(), onto),
+            None if self.locked => return Err(self.stale_extension(recipe, extension, digest)),
             None => {
-                let host = host.map_or_else(|| bases.host(recipe, &place), Ok)?;
-                self.choose_over(recipe, extension, &Host::Installed(&host.installed))?
+                let host = onto.read(recipe, bases)?;
+                let bundle = self.choose_over(recipe, extension, &Host::Installed(&host.installed))?;
+                (bundle, Onto::Tree(host))
             }
         };
         // The accounts of the host are in its tree.
         let accounts = (BTreeMap::new(), BTreeMap::new());
-        Ok(Extended { bundle, host: Vec::new(), sources: Vec::new(), tree: Some(place), accounts })
+        Ok(Extended { bundle, host: Vec::new(), sources: Vec::new(), tree: Some(onto), accounts })
     }
 
     /// Chooses the packages of a host, and then those of the extension.
@@ -149,7 +170,7 @@ impl Packages<'_> {
         let over = Bundle::digest_of(&locked.packages);
         let bundle = match self.locked_extension(recipe).filter(|known| known.over == Some(over)) {
             Some(known) => known.clone(),
-            None if self.locked => return Err(self.stale_extension(recipe, extension)),
+            None if self.locked => return Err(self.stale_extension(recipe, extension, Some(over))),
             None => {
                 let host = Host::Locked { packages: &locked.packages, sources: &host.package_sources };
                 self.choose_over(recipe, extension, &host)?
@@ -167,15 +188,26 @@ impl Packages<'_> {
         known.filter(|_| *self.upgrade == Upgrade::Nothing)
     }
 
-    /// Returns the error for an extension whose packages the lock does not know.
-    fn stale_extension(&self, recipe: &Recipe, extension: &ExtensionPackages) -> Error {
+    /// Returns the error for an extension whose packages the lock does not know: others are asked for, or its host is
+    /// another.
+    fn stale_extension(&self, recipe: &Recipe, extension: &ExtensionPackages, host: Option<Digest>) -> Error {
         let Some(lock) = self.lock else { return LockError::Missing { path: self.path.to_owned() }.into() };
-        let shown = |bundle: &Bundle| bundle.asked.hex()[..12].to_owned();
-        let difference = Difference {
-            target: target_of(&recipe.distro),
-            what: "request for packages of the extension, or its host,",
-            locked: lock.earlier_extension(&recipe.distro).map(shown),
-            wanted: Some(extension.digest().hex()[..12].to_owned()),
+        let shown = |digest: Digest| digest.hex()[..12].to_owned();
+        let (target, asked) = (target_of(&recipe.distro), extension.digest());
+        let locked = lock.earlier_extension(&recipe.distro);
+        let difference = match locked.filter(|locked| locked.asked == asked).zip(host) {
+            Some((locked, host)) => Difference {
+                target,
+                what: "host of the extension",
+                locked: locked.over.map(shown),
+                wanted: Some(shown(host)),
+            },
+            None => Difference {
+                target,
+                what: "request for packages of the extension",
+                locked: locked.map(|locked| shown(locked.asked)),
+                wanted: Some(shown(asked)),
+            },
         };
         LockError::Stale { path: self.path.to_owned(), differences: vec![difference] }.into()
     }
@@ -193,7 +225,7 @@ impl Packages<'_> {
     ) -> Result<Stacked, Error> {
         let extended = extensions.get(&(target_of(&recipe.distro), recipe.distro.architecture));
         let (true, Some(extended)) = (wanted, extended) else { return Ok(stacked) };
-        let onto = extended.tree.as_ref().map(|place| bases.host(recipe, place)).transpose()?;
+        let onto = extended.tree.as_ref().map(|onto| onto.read(recipe, bases)).transpose()?;
         let host = self.tree_of(recipe, (extended, onto.as_ref()), &[])?;
         let whole = self.tree_of(recipe, (extended, onto.as_ref()), &extended.bundle.packages)?;
         Ok(stacked.with_host(host, whole, recipe.profile.epoch)?)

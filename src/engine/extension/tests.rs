@@ -178,7 +178,7 @@ fn an_extension_over_a_tree() {
     // Another host is another extension.
     host(&folder.join("host"), "2");
     let error = rendered(folder, "web", true).unwrap_err().to_string();
-    assert!(error.contains("web.lock` is stale"), "{error}");
+    assert!(error.contains("web.lock` is stale") && error.contains("host of the extension"), "{error}");
     rendered(folder, "web", false).unwrap();
 
     fs::write_atomic(&folder.join("host/usr/lib/os-release"), b"ID=debian\nVERSION_ID=12\n").unwrap();
