@@ -26,33 +26,45 @@ pub(super) fn tree(path: &Path, archives: &Path) -> Result<Tree, BuildError> {
 /// When it is, or does not say what it is.
 pub fn check_base(recipe: &Recipe, base: &BaseImage) -> Result<(), BuildError> {
     let distro = &recipe.distro;
-    let refuse = |found: String| {
-        let wanted = match &distro.version_id {
-            Some(version) => format!("{} {version}", distro.id),
-            None => distro.id.clone(),
-        };
-        Err(BuildError::BaseDistro {
-            name: name_of(recipe, base),
-            found,
-            wanted: format!("{wanted} for {}", distro.architecture),
-        })
-    };
+    let refuse =
+        |found: String| Err(BuildError::BaseDistro { name: name_of(recipe, base), found, wanted: wanted(recipe) });
     if base.config.os != "linux" || base.config.architecture != distro.architecture.oci_name() {
         return refuse(format!("for {}/{}", base.config.os, base.config.architecture));
     }
+    other_release(recipe, &base.tree).map_or(Ok(()), refuse)
+}
+
+/// Refuses the tree of a host that is of another distro than the recipe, or of another release.
+///
+/// # Errors
+/// When it is, or does not say what it is.
+pub fn check_host(recipe: &Recipe, name: &str, tree: &Tree) -> Result<(), BuildError> {
+    let refuse = |found: String| Err(BuildError::HostDistro { name: name.to_owned(), found, wanted: wanted(recipe) });
+    other_release(recipe, tree).map_or(Ok(()), refuse)
+}
+
+/// Returns what a recipe is for, as a phrase.
+fn wanted(recipe: &Recipe) -> String {
+    let distro = &recipe.distro;
+    match &distro.version_id {
+        Some(version) => format!("{} {version} for {}", distro.id, distro.architecture),
+        None => format!("{} for {}", distro.id, distro.architecture),
+    }
+}
+
+/// Returns of what distro and release a tree is when that is not the one of the recipe (os-release(5)).
+fn other_release(recipe: &Recipe, tree: &Tree) -> Option<String> {
+    let distro = &recipe.distro;
     let target = Target::default();
     let mut subject = Subject::new(Class::Portable, "", Format::Directory, &target);
-    subject.tree = Some(&base.tree);
+    subject.tree = Some(tree);
     let fields = subject.release_fields().into_values().next().unwrap_or_default();
     let get = |key: &str| fields.get(key).filter(|value| !value.is_empty());
-    let Some(id) = get("ID") else { return refuse("something that does not say: it has no os-release".into()) };
+    let Some(id) = get("ID") else { return Some("something that does not say: it has no os-release".into()) };
     let version = get("VERSION_ID");
     // A rolling release has no number, and a testing one has none yet.
     let other = matches!((version, &distro.version_id), (Some(found), Some(wanted)) if !same_release(found, wanted));
-    if *id != distro.id || other {
-        return refuse(version.map_or_else(|| id.clone(), |version| format!("{id} {version}")));
-    }
-    Ok(())
+    (*id != distro.id || other).then(|| version.map_or_else(|| id.clone(), |version| format!("{id} {version}")))
 }
 
 /// Returns what an image to stand on is called: its name, or that of the file that it is.

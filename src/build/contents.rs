@@ -6,13 +6,14 @@ use rayon::prelude::*;
 
 use super::artifacts::Remark;
 use super::extension::OverHost;
+use super::sbom::{self, Described};
 use super::{BuildError, Stacked, base, bundled};
 use crate::deploy::{self, Flavour, UnitBody, UnitFile, UnitOptions};
 use crate::distro::Architecture;
 use crate::image::{self, Elf, ExtensionClass, ReleaseFields, ReleaseFile, Subtracted};
 use crate::plan::{OutputKind, Plan, Step};
 use crate::resolve::{ConfextOutput, ImageOutput, Over, PortableOutput, Recipe, ReleaseMatch, SysextOutput};
-use crate::spec::{EtcContent, ImageFormat};
+use crate::spec::{EtcContent, ImageFormat, SbomFormat};
 use crate::store::Store;
 use crate::tree::{Content, Kind, Meta, Node, Tree, TreePath};
 
@@ -26,6 +27,8 @@ pub(super) struct Contents {
     pub(super) hides: Vec<TreePath>,
     /// What whoever reads the report should know.
     pub(super) remarks: Vec<Remark>,
+    /// Lists of what is in it, by the ends of their names.
+    pub(super) lists: Vec<(&'static str, Vec<u8>)>,
 }
 
 /// Returns the image that a step writes and what it holds; nothing for a step that writes none.
@@ -96,6 +99,7 @@ fn sysext(recipe: &Recipe, stacked: &Stacked, output: &SysextOutput, store: &Sto
     let units = TreePath::from_absolute(b"/usr/lib/systemd/system")?;
     let reload = contents.tree.below(&units).next().is_some();
     add_release(&mut contents.tree, recipe, ExtensionClass::Sysext, &output.image, &output.release, reload)?;
+    list(&mut contents, recipe, host.map_or(stacked, |host| &host.stacked), (output, host))?;
     let whole = host.map_or_else(|| stacked.whole(), |host| &host.stacked.tree);
     let needed = programs(recipe).filter(|program| {
         let path = program.parse::<TreePath>();
@@ -113,6 +117,46 @@ fn sysext(recipe: &Recipe, stacked: &Stacked, output: &SysextOutput, store: &Sto
         });
     }
     Ok(contents)
+}
+
+/// Where an extension has the list of its packages. Scanners know such a list by the end of its name.
+const SBOM_FOLDER: &str = "/usr/share/sbom";
+
+/// Makes the lists of what a system extension holds that are asked for, and puts the one for scanners into it.
+fn list(
+    contents: &mut Contents,
+    recipe: &Recipe,
+    stacked: &Stacked,
+    (output, host): (&SysextOutput, Option<&OverHost>),
+) -> Result<(), BuildError> {
+    let text = |tree: &Tree, format| {
+        let described = Described {
+            recipe,
+            stacked,
+            tree,
+            packages: host.map(OverHost::packages).unwrap_or_default(),
+            name: &output.image.name,
+            kind: sbom::EXTENSION,
+            identity: tree.digest(),
+            digest: None,
+        };
+        serde_json::to_vec_pretty(&described.document(format)).expect("a document is made of texts and numbers")
+    };
+    if output.scanners {
+        let bytes = text(&contents.tree, SbomFormat::Spdx);
+        let path = format!("{SBOM_FOLDER}/{}.spdx.json", output.image.name).parse()?;
+        let meta = Meta::root_owned(0o644, recipe.profile.epoch);
+        contents.tree.insert(path, Node { kind: Kind::Regular(Content::inline(bytes)), meta })?;
+        contents.tree.complete(|_| Meta::root_owned(0o755, recipe.profile.epoch));
+    }
+    for format in &output.sbom {
+        let end = match format {
+            SbomFormat::Spdx => "spdx.json",
+            SbomFormat::Cyclonedx => "cdx.json",
+        };
+        contents.lists.push((end, text(&contents.tree, *format)));
+    }
+    Ok(())
 }
 
 /// Tells which accounts the packages of a system extension made that its host does not have.
@@ -169,7 +213,7 @@ fn portable(recipe: &Recipe, stacked: &Stacked, output: &PortableOutput) -> Resu
             missing: missing.collect::<Vec<_>>().join(" and "),
         });
     }
-    Ok(Contents { tree: whole.tree, left_out: Vec::new(), hides: Vec::new(), remarks: Vec::new() })
+    Ok(Contents { tree: whole.tree, left_out: Vec::new(), hides: Vec::new(), remarks: Vec::new(), lists: Vec::new() })
 }
 
 /// Tells whether a path that an extension cannot carry is worth telling: what a layer put there, and not a directory
@@ -191,7 +235,7 @@ fn over(tree: Tree, path: Option<&std::path::Path>, store: &Store) -> Result<Con
         }
         None => (tree, Vec::new()),
     };
-    Ok(Contents { tree, left_out: Vec::new(), hides, remarks: Vec::new() })
+    Ok(Contents { tree, left_out: Vec::new(), hides, remarks: Vec::new(), lists: Vec::new() })
 }
 
 /// Puts files that go with units into a tree. What a layer put at the same path wins.

@@ -7,7 +7,7 @@
 use std::collections::BTreeSet;
 use std::sync::Arc;
 
-use super::packages::PackageTree;
+use super::packages::{InstalledPackage, PackageTree};
 use super::{BuildError, Stacked};
 use crate::image::{self, Subtracted};
 use crate::tree::{Kind, Meta, Node, Tree, TreePath};
@@ -67,6 +67,15 @@ impl Stacked {
 }
 
 impl OverHost {
+    /// Returns the packages that the extension adds to those of its host, sorted by name.
+    pub(super) fn packages(&self) -> Vec<&InstalledPackage> {
+        let whole = self.stacked.packages.iter().flat_map(|whole| &whole.packages);
+        let is_of_host = |package: &&InstalledPackage| {
+            self.host.packages.binary_search_by(|known| known.name.cmp(&package.name)).is_ok()
+        };
+        whole.filter(|package| !is_of_host(package)).collect()
+    }
+
     /// Returns what the extension adds to its host.
     ///
     /// # Errors
@@ -185,9 +194,28 @@ fn is_shared(path: &TreePath) -> bool {
 
 /// Tells whether a path is of the database or the caches of a package manager.
 fn is_of_package_manager(path: &TreePath) -> bool {
-    ["var/lib/dpkg", "var/lib/apt", "var/cache/apt", "var/log", "var/cache/debconf", "var/cache/ldconfig"]
-        .iter()
-        .any(|top| is_in(path, top))
+    const TOPS: [&str; 17] = [
+        "var/lib/dpkg",
+        "var/lib/apt",
+        "var/cache/apt",
+        "var/log",
+        "var/cache/debconf",
+        "var/cache/ldconfig",
+        // apk, whose database was in /lib/apk before version 3.
+        "lib/apk",
+        "usr/lib/apk/db",
+        "etc/apk/arch",
+        "etc/apk/repositories",
+        "etc/apk/world",
+        "var/lib/apk",
+        "var/cache/apk",
+        "var/cache/misc",
+        // pacman
+        "var/lib/pacman",
+        "var/cache/pacman",
+        "etc/pacman.d/gnupg",
+    ];
+    TOPS.iter().any(|top| is_in(path, top))
 }
 
 /// Tells whether a path is a list of accounts; what is new in those is told by name.

@@ -46,7 +46,7 @@ pub(super) fn write<'tree>(
     contents: Contents,
     means: &Means<'_>,
 ) -> Result<Product<'tree>, BuildError> {
-    let Contents { tree, left_out, hides, mut remarks } = contents;
+    let Contents { tree, left_out, hides, mut remarks, lists } = contents;
     remarks.extend(judge(kind, recipe, output, &tree)?);
     let mut description = manifest(recipe, &tree, stacked);
     description.set_carried(&left_out, &hides);
@@ -72,10 +72,14 @@ pub(super) fn write<'tree>(
         &hides,
         "this is meant when a layer replaces it",
     ));
-    let artifacts = vec![
-        Artifact { name: kind.to_string(), body: Body::Directory(Cow::Owned(folder)) },
-        Artifact { name: format!("{kind}.manifest.json"), body: Body::Bytes(description.to_text().into_bytes()) },
-    ];
+    let mut artifacts = vec![Artifact { name: kind.to_string(), body: Body::Directory(Cow::Owned(folder)) }];
+    for (end, bytes) in lists {
+        let (name, digest) = (format!("{kind}.{end}"), Digest::of(&bytes));
+        description.files.insert(name.clone(), ManifestFile { size: bytes.len() as u64, digest });
+        artifacts.push(Artifact { name, body: Body::Bytes(bytes) });
+    }
+    let described = description.to_text().into_bytes();
+    artifacts.push(Artifact { name: format!("{kind}.manifest.json"), body: Body::Bytes(described) });
     Ok(Product { kind, artifacts, remarks })
 }
 

@@ -12,6 +12,7 @@ mod images;
 mod layer;
 mod oci;
 pub mod packages;
+mod sbom;
 mod tiers;
 
 use std::collections::BTreeMap;
@@ -21,7 +22,7 @@ use std::sync::Arc;
 use rayon::prelude::*;
 
 pub use artifacts::{ArchiveWriter, Artifact, Body, MANIFEST, Product, ROOTFS, ROOTFS_TAR, Remark, artifacts};
-pub use base::check_base;
+pub use base::{check_base, check_host};
 pub use contents::image_trees;
 pub use extension::OverHost;
 pub use images::Means;
@@ -164,6 +165,30 @@ pub enum BuildError {
     )]
     BaseDistro {
         /// The image.
+        name: String,
+        /// What it is.
+        found: String,
+        /// What it should be.
+        wanted: String,
+    },
+    /// The host that an extension with packages is laid over has no list of packages.
+    #[error(
+        "it is not known which packages the host `{name}` has: no package manager of {distro} has left a list in it; say what \
+         it has with `over.packages` or `over.lock`"
+    )]
+    HostList {
+        /// The tree or image of the host.
+        name: String,
+        /// The distro.
+        distro: String,
+    },
+    /// The host that an extension with packages is laid over is of another distro.
+    #[error(
+        "the host `{name}` is {found}, and the extension is rendered for {wanted}: name another one under `over`, or render for \
+         the distro and release of this one"
+    )]
+    HostDistro {
+        /// The tree or image of the host.
         name: String,
         /// What it is.
         found: String,

@@ -3,18 +3,21 @@
 use std::process::ExitCode;
 
 use super::Session;
-use super::args::OutdatedArguments;
+use super::args::{NetworkArguments, OutdatedArguments};
 use super::network;
 use super::progress::Progress;
 use super::terminal::DONE;
-use crate::engine::{self, OutdatedPackage};
+use crate::engine::{self, OutdatedPackage, Outside};
 use crate::error::Error;
 
 pub(super) fn run(session: &Session<'_>, arguments: &OutdatedArguments) -> Result<ExitCode, Error> {
     let selection = session.selection(&arguments.selection)?;
     let network = network::packages(arguments.offline, None, session.terminal)?;
+    let registries = NetworkArguments { offline: arguments.offline, plain_http: false };
+    let client = network::client(registries, session.terminal);
+    let outside = Outside { client: &client, network: &network };
     let progress = Progress::new(session.terminal);
-    let report = engine::outdated(&session.project, &session.store()?, &network, &selection, &progress)?;
+    let report = engine::outdated(&session.project, &session.store()?, outside, &selection, &progress)?;
     let terminal = session.terminal;
     if terminal.json {
         terminal.print_json(&report);

@@ -8,7 +8,7 @@ use super::Session;
 use super::args::{NetworkArguments, PlanArguments};
 use super::terminal::{DONE, Style, count};
 use super::{changes, network};
-use crate::engine::{self, OutputPlan, RenderRequest, TargetPlan};
+use crate::engine::{self, ExtensionPlan, OutputPlan, RenderRequest, TargetPlan};
 use crate::error::Error;
 
 /// Changed paths that are shown for an output; the rest is counted.
@@ -50,6 +50,9 @@ fn text(plan: &TargetPlan, style: Style) -> String {
         let _ = writeln!(text, "  {}{inputs}", action.name);
     }
     let _ = writeln!(text, "  {}, {} bytes, {}", count(plan.paths, "path"), plan.bytes, plan.tree);
+    if let Some(extension) = &plan.extension {
+        let _ = writeln!(text, "  {}", extended(extension));
+    }
     for path in &plan.removed {
         let _ = writeln!(text, "  removed from the base image: {path}");
     }
@@ -73,6 +76,21 @@ fn text(plan: &TargetPlan, style: Style) -> String {
         text.push_str(&changed(output, style));
     }
     text
+}
+
+/// Tells what an extension adds to its host.
+fn extended(extension: &ExtensionPlan) -> String {
+    let over = &extension.over;
+    match &extension.packages {
+        None => format!("sysext over {over}: its packages are not in the lock, `layerforge lock` chooses them"),
+        Some(packages) if packages.is_empty() => format!("sysext over {over}: adds no packages"),
+        Some(packages) => {
+            let mut shown: Vec<&str> = packages.iter().take(SHOWN).map(String::as_str).collect();
+            let more = format!("{} more, which `--json` has", packages.len().saturating_sub(SHOWN));
+            shown.extend((packages.len() > SHOWN).then_some(more.as_str()));
+            format!("sysext over {over}: adds {}: {}", count(packages.len(), "package"), shown.join(", "))
+        }
+    }
 }
 
 fn changed(output: &OutputPlan, style: Style) -> String {

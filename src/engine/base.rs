@@ -77,12 +77,26 @@ impl Bases<'_> {
     /// # Errors
     /// When it cannot be had, is damaged, or is of another distro than the recipe.
     pub(super) fn fetch(&self, recipe: &Recipe, ground: &Ground) -> Result<Arc<BaseImage>, Error> {
+        let path = match &recipe.base {
+            Some(Base::Path { path, .. }) => Some(path.as_path()),
+            _ => None,
+        };
+        let image = self.image(recipe, path, ground)?;
+        build::check_base(recipe, &image)?;
+        Ok(Arc::new(image))
+    }
+
+    /// Fetches an image: the one at `path`, or that of a registry.
+    ///
+    /// # Errors
+    /// When it cannot be had or is damaged.
+    pub(super) fn image(&self, recipe: &Recipe, path: Option<&Path>, ground: &Ground) -> Result<BaseImage, Error> {
         let (archives, name) = (self.store.archives(), ground.reference.as_ref().map(ToString::to_string));
         let stored = |blob: &crate::image::oci::Descriptor| {
             self.store.downloaded(&blob.digest)?.ok_or(OciError::Missing { digest: blob.digest })
         };
-        let image = match (&recipe.base, &ground.reference) {
-            (Some(Base::Path { path, .. }), _) => {
+        let image = match (path, &ground.reference) {
+            (Some(path), _) => {
                 let local = LocalImage::open(path, &platform(recipe), &archives).map_err(RegistryError::from)?;
                 local.blobs.iter().try_for_each(|(blob, content)| self.keep(&blob.digest, content))?;
                 BaseImage::read(name, (&local.manifest, local.digest), stored, &archives)
@@ -95,9 +109,7 @@ impl Bases<'_> {
             }
             _ => return Err(Error::usage("nothing is below the layers")),
         };
-        let image = image.map_err(RegistryError::from)?;
-        build::check_base(recipe, &image)?;
-        Ok(Arc::new(image))
+        Ok(image.map_err(RegistryError::from)?)
     }
 
     /// Fetches what a recipe for another architecture stands on: of the same image as those that were looked up.
@@ -136,11 +148,12 @@ impl Bases<'_> {
         Ok(())
     }
 
-    fn client(&self) -> Result<&Client, Error> {
+    pub(super) fn client(&self) -> Result<&Client, Error> {
         self.client.ok_or_else(|| Error::usage("an image of a registry is needed, and there is no network"))
     }
 }
 
-fn platform(recipe: &Recipe) -> Platform {
+/// Returns the platform that a recipe is for.
+pub(super) fn platform(recipe: &Recipe) -> Platform {
     Platform::linux(recipe.distro.architecture)
 }

@@ -77,7 +77,7 @@ pub fn lock(
     }
     let packages = Packages { store, network, reporter, lock, path: &path, locked, upgrade: &request.upgrade };
     let bundles = packages.look_up(&recipes.iter().chain(&others).collect::<Vec<_>>())?;
-    let extensions = packages.extensions(&library, &recipes)?;
+    let extensions = packages.extensions(&library, &recipes, &bases)?;
     let chosen = bundles.values().chain(extensions.values().map(|extended| &extended.bundle));
     refuse_unknown(&request.upgrade, chosen.flat_map(named), lock)?;
     let differences = lock_file::keep(&library, Wanted { requirements, given, bundles, extensions }, how)?;

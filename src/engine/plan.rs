@@ -17,10 +17,10 @@ use crate::digest::Digest;
 use crate::error::Error;
 use crate::event::Silent;
 use crate::image::oci::BaseImage;
-use crate::lock::{Difference, Lock};
+use crate::lock::{Difference, Lock, LockedPackage};
 use crate::packages::Upgrade;
 use crate::plan::{Action, OutputKind, Plan};
-use crate::resolve::{Library, ProfileSource, Recipe};
+use crate::resolve::{Library, OverPackages, ProfileSource, Recipe};
 use crate::spec::Project;
 use crate::store::Store;
 use crate::tree::{Kind, Tree};
@@ -41,6 +41,9 @@ pub struct TargetPlan {
     pub tree: Digest,
     /// Paths that the base image loses.
     pub removed: Vec<String>,
+    /// What a system extension adds to its host; nothing when none carries packages.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub extension: Option<ExtensionPlan>,
     /// What the profile asks for and the lock does not.
     pub lock: Vec<Difference>,
     /// What would change, for each output that is written.
@@ -48,6 +51,18 @@ pub struct TargetPlan {
     /// Outputs of which that is not known: they hold a base image that is not in the cache.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub uncompared: Vec<OutputKind>,
+}
+
+/// What a system extension adds to its host.
+#[derive(Debug, Clone, Serialize)]
+pub struct ExtensionPlan {
+    /// The host.
+    pub over: OverPackages,
+    /// The digest of the host, by the lock.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub host: Option<Digest>,
+    /// The packages that are added, with their versions; nothing when the lock does not name them yet.
+    pub packages: Option<Vec<String>>,
 }
 
 /// What a render of one target would do to one output.
@@ -128,6 +143,7 @@ fn target_plan(
     let known = Plan::of(recipe, &compared, request.image)?;
     let images = build::image_trees(&known, recipe, &stacked, bases.store)?;
     let trees = trees.chain(images.iter().map(|(kind, tree)| (*kind, tree)));
+    let extends = plan.extends();
     let outputs = trees.map(|(kind, tree)| output_plan(kind, tree, destination)).collect::<Result<_, _>>()?;
     Ok(TargetPlan {
         plan,
@@ -135,6 +151,15 @@ fn target_plan(
         paths: stacked.tree.len(),
         bytes: bytes.sum(),
         tree: stacked.tree.digest(),
+        extension: recipe.extension().filter(|_| extends).map(|asked| {
+            let bundle = packages.lock.and_then(|lock| lock.extension(&recipe.requirements()));
+            let shown = |package: &LockedPackage| format!("{} {}", package.name, package.version);
+            ExtensionPlan {
+                over: asked.over,
+                host: bundle.and_then(|bundle| bundle.over),
+                packages: bundle.map(|bundle| bundle.packages.iter().map(shown).collect()),
+            }
+        }),
         removed: stacked.removed.iter().map(ToString::to_string).collect(),
         lock: Vec::new(),
         outputs,

@@ -127,7 +127,7 @@ pub fn render(
     let packages = Packages { store, network, reporter, lock, path: &path, locked, upgrade: &upgrade };
     let others = other_architectures(&library, &requests, &recipes)?;
     let bundles = packages.look_up(&recipes.iter().chain(&others).collect::<Vec<_>>())?;
-    let extensions = packages.extensions(&library, &recipes)?;
+    let extensions = packages.extensions(&library, &recipes, &bases)?;
     let (grounds, given) = grounds(request, &mut recipes, &bases)?;
     let plans = recipes.iter().map(|recipe| Plan::of(recipe, &kinds(request, recipe), request.image));
     let plans = plans.collect::<Result<Vec<_>, SpecError>>()?;
@@ -136,7 +136,7 @@ pub fn render(
         .par_iter()
         .zip(plans)
         .zip(grounds)
-        .map(|((recipe, plan), base)| prepare(recipe, plan, base, (&packages, &bundles, &extensions)))
+        .map(|((recipe, plan), base)| prepare(recipe, plan, base, (&packages, &bundles, &extensions, &bases)))
         .collect();
     let built = built.into_iter().collect::<Result<Vec<_>, Error>>()?;
     let how = if request.locked { Keep::Unchanged } else { Keep::Renewed };
@@ -255,11 +255,11 @@ fn prepare(
     recipe: &Recipe,
     plan: Plan,
     base: Option<Arc<BaseImage>>,
-    (packages, bundles, extensions): (&Packages<'_>, &Bundles, &Extensions),
+    (packages, bundles, extensions, bases): (&Packages<'_>, &Bundles, &Extensions, &Bases<'_>),
 ) -> Result<(Plan, Stacked), Error> {
     let stacked = build::stack(recipe, &packages.store.archives())?.standing_on(recipe, base)?;
     let stacked = packages.below(recipe, plan.bundles(), stacked, bundles)?;
-    let stacked = packages.over_host(recipe, plan.extends(), stacked, extensions)?;
+    let stacked = packages.over_host(recipe, plan.extends(), stacked, (extensions, bases))?;
     Ok((plan, stacked))
 }
 

@@ -6,6 +6,7 @@ use super::apt::control::ControlError;
 use super::apt::index::IndexError;
 use super::apt::release::ReleaseError;
 use super::apt::trust::TrustError;
+use super::installed::InstalledError;
 use super::pacman;
 use super::solve::Explanation;
 use crate::fetch::FetchError;
@@ -76,6 +77,9 @@ pub enum PackageError {
         /// The packages with their versions.
         packages: Vec<String>,
     },
+    /// What the host of an extension says of its packages cannot be read.
+    #[error("cannot read which packages the host has: {0}")]
+    Installed(Box<InstalledError>),
     /// Nobody who is trusted signed a package.
     #[error("`{package}` cannot be taken: {source}")]
     Unsigned {

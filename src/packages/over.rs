@@ -1,7 +1,8 @@
 //! Which packages an extension adds to those of its host.
 //!
-//! Comes in: what is asked for, the packages of the host. Goes out: a [`Bundle`] of what has to come along. Always holds: the
-//! packages of the host are part of the solution as they are; where none fits beside them, that is an error.
+//! Comes in: what is asked for, the packages of the host: those of a lock, or what the package manager of a tree has written
+//! down. Goes out: a [`Bundle`] of what has to come along. Always holds: the packages of the host are part of the solution as
+//! they are; where none fits beside them, that is an error.
 
 use std::collections::BTreeMap;
 
@@ -9,6 +10,7 @@ use super::apt::folder;
 use super::choose::{Index, Loaded, Merged, USUAL, Wanted, answer, check_sources, load, question, written};
 use super::error::{PackageChange, PackageError};
 use super::fetch::fetch;
+use super::installed::Installed;
 use super::means::Means;
 use super::model::{Comparison, PackageId, Pool, Reason};
 use super::solve::{Explanation, Question, Solution, Variant};
@@ -18,11 +20,16 @@ use crate::spec::Family;
 
 /// The packages of the host of an extension.
 #[derive(Debug, Clone, Copy)]
-pub struct Host<'run> {
-    /// Every package, sorted by name.
-    pub packages: &'run [LockedPackage],
-    /// Where they come from.
-    pub sources: &'run [PackageSource],
+pub enum Host<'run> {
+    /// Those that a lock names.
+    Locked {
+        /// Every package, sorted by name.
+        packages: &'run [LockedPackage],
+        /// Where they come from.
+        sources: &'run [PackageSource],
+    },
+    /// Those of a tree: what it says of them is all that is asked.
+    Installed(&'run Installed),
 }
 
 /// Chooses the packages that an extension adds to those of its host. What the host has of what is asked for is not among
@@ -33,30 +40,46 @@ pub struct Host<'run> {
 pub fn choose_over(wanted: &Wanted<'_>, host: &Host<'_>, means: &Means<'_>) -> Result<Bundle, PackageError> {
     check_sources(wanted)?;
     let Loaded { mut indexes, sources } = load(wanted, means)?;
-    indexes.extend(vanished(wanted, host, &indexes, means)?);
+    match host {
+        Host::Locked { packages, sources } => {
+            indexes.extend(vanished(wanted, (packages, sources), &indexes, means)?);
+        }
+        // What a host says of its own packages counts, whatever an index says of those of the same version.
+        Host::Installed(installed) => {
+            let pool = installed.pool().map_err(|source| PackageError::Installed(Box::new(source)))?;
+            indexes.insert(0, Index { pool, source: String::new(), folder: String::new(), priority: USUAL });
+        }
+    }
     let merged = Merged::of(indexes);
     let (pool, family) = (&merged.pool, wanted.distro.family);
     let mut question = Question { variant: Variant::None, ..question(wanted, &merged) };
-    let versions = host.packages.iter().map(|package| (package.name.clone(), package.version.clone()));
-    question.installed = versions.collect();
+    question.installed = match host {
+        Host::Locked { packages, .. } => {
+            packages.iter().map(|package| (package.name.clone(), package.version.clone())).collect()
+        }
+        Host::Installed(installed) => installed.versions().clone(),
+    };
     question.kept.retain(|name, _| !question.installed.contains_key(name));
     let solution = answer(family, pool, question.clone())
         .map_err(|explanation| refusal(family, pool, question.clone(), explanation, target_name(wanted.distro)))?;
     let is_new = |id: PackageId| !question.installed.contains_key(&*name(pool, id));
     let packages = written(&solution, is_new, &merged, wanted, means)?;
-    let over = Some(Bundle::digest_of(host.packages));
-    Ok(Bundle { asked: wanted.bundled.digest(), over, sources, packages, below: Vec::new() })
+    let over = match host {
+        Host::Locked { packages, .. } => Bundle::digest_of(packages),
+        Host::Installed(installed) => installed.of(),
+    };
+    Ok(Bundle { asked: wanted.bundled.digest(), over: Some(over), sources, packages, below: Vec::new() })
 }
 
 /// Reads what packages of the host say of themselves that no index has any more.
 fn vanished(
     wanted: &Wanted<'_>,
-    host: &Host<'_>,
+    (packages, sources): (&[LockedPackage], &[PackageSource]),
     indexes: &[Index],
     means: &Means<'_>,
 ) -> Result<Option<Index>, PackageError> {
     let is_known = |package: &&LockedPackage| !indexes.iter().any(|index| has(&index.pool, package));
-    let missing: Vec<LockedPackage> = host.packages.iter().filter(is_known).cloned().collect();
+    let missing: Vec<LockedPackage> = packages.iter().filter(is_known).cloned().collect();
     if missing.is_empty() {
         return Ok(None);
     }
@@ -64,7 +87,7 @@ fn vanished(
         let packages = missing.iter().map(|package| format!("{} {}", package.name, package.version)).collect();
         return Err(PackageError::Vanished { packages });
     }
-    let files = fetch(&missing, wanted.distro, host.sources, means)?;
+    let files = fetch(&missing, wanted.distro, sources, means)?;
     let pool = folder::read_fetched(&missing, &files, &wanted.distro.native_architecture)?;
     Ok(Some(Index { pool, source: String::new(), folder: String::new(), priority: USUAL }))
 }

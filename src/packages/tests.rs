@@ -5,6 +5,7 @@ use std::io::Cursor;
 use std::path::Path;
 use std::sync::{Arc, Mutex};
 
+use super::installed::Installed;
 use super::*;
 use crate::digest::Digest;
 use crate::distro::{Architecture, Distro, Wish, describe};
@@ -14,6 +15,7 @@ use crate::lock::{Bundle, LockedPackage};
 use crate::resolve::{Bundled, Keys, PackageSettings, PackageSource, SourceContent, VersionComparison, VersionWish};
 use crate::spec::{DistroTable, Located, PackageVariant, Place, Project};
 use crate::store::Store;
+use crate::tree::{Content, Kind, Meta, Node, Tree};
 
 const NOW: i64 = 1_757_146_141 + 3600;
 const DATE: &str = "Sat, 06 Sep 2025 08:09:01 UTC";
@@ -374,10 +376,47 @@ fn sources_need_addresses_and_keys() {
 }
 
 impl World {
-    fn over(&self, host: &Bundle) -> Result<Bundle, PackageError> {
-        let wanted = Wanted { distro: &self.distro, bundled: &self.bundled, earlier: None, upgrade: &Upgrade::Nothing };
-        choose_over(&wanted, &Host { packages: &host.packages, sources: &self.bundled.sources }, &self.means())
+    pub(super) fn over(&self, host: &Bundle) -> Result<Bundle, PackageError> {
+        self.over_host(&Host::Locked { packages: &host.packages, sources: &self.bundled.sources })
     }
+
+    /// Chooses over the tree of a host that has this file.
+    pub(super) fn over_tree(&self, path: &str, text: &str) -> Result<Bundle, PackageError> {
+        let mut tree = Tree::new();
+        let node = Node { kind: Kind::Regular(Content::inline(text.as_bytes())), meta: Meta::root_owned(0o644, 0) };
+        tree.insert(path.parse().unwrap(), node).unwrap();
+        tree.complete(|_| Meta::root_owned(0o755, 0));
+        let Distro { family, native_architecture, .. } = &self.distro;
+        let installed = Installed::read(&tree, Digest::of(text), *family, native_architecture).unwrap().unwrap();
+        self.over_host(&Host::Installed(&installed))
+    }
+
+    fn over_host(&self, host: &Host<'_>) -> Result<Bundle, PackageError> {
+        let wanted = Wanted { distro: &self.distro, bundled: &self.bundled, earlier: None, upgrade: &Upgrade::Nothing };
+        choose_over(&wanted, host, &self.means())
+    }
+}
+
+#[test]
+fn an_extension_fits_what_a_host_says_of_itself() {
+    let mut world = world();
+    // What the host has is in no index, or says something else there.
+    let app = "Depends: awk, lib\n";
+    world.server.publish(BASE, DATE, "", &[("app", "1", app), ("lib", "1", "Depends: nowhere\n"), ("mawk", "2", "")]);
+    let status = "Package: mawk\nStatus: install ok installed\nArchitecture: amd64\nVersion: 1\nProvides: awk\n\n\
+                  Package: lib\nStatus: install ok installed\nArchitecture: amd64\nVersion: 1\n\n\
+                  Package: other\nStatus: deinstall ok config-files\nArchitecture: amd64\nVersion: 1\n";
+    let added = world.over_tree("/var/lib/dpkg/status", status).unwrap();
+    assert_eq!((versions(&added), added.over), (vec!["app 1".to_owned()], Some(Digest::of(status))));
+    assert_eq!(added.packages[0].source, "test");
+    world.server.publish(BASE, DATE, "", &[("app", "1", "Depends: mawk (>= 2)\n"), ("mawk", "2", "")]);
+    let error = world.over_tree("/var/lib/dpkg/status", status).unwrap_err().to_string();
+    assert!(error.contains("`mawk` is 1 there, and would become 2: app 1 depends on mawk >= 2"), "{error}");
+    // What conflicts with a package of the host cannot stand beside it.
+    world.server.publish(BASE, DATE, "", &[("app", "1", "Conflicts: awk\n")]);
+    assert!(world.over_tree("/var/lib/dpkg/status", status).is_err());
+    world.bundled.requests = BTreeMap::from([("lib".to_owned(), None)]);
+    assert_eq!(world.over_tree("/var/lib/dpkg/status", status).unwrap().packages, []);
 }
 
 #[test]

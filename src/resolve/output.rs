@@ -1,5 +1,6 @@
 //! The shapes to write, as meant: every default applied.
 
+use std::collections::BTreeSet;
 use std::path::PathBuf;
 
 use serde::{Serialize, Serializer};
@@ -11,8 +12,8 @@ use super::resolver::Resolver;
 use crate::distro::Distro;
 use crate::spec::{
     ConfextTable, EtcContent, Filesystem, Host, ImageCompression, ImageFormat, ImageTable, KernelVersion, Located,
-    Name, PackageOrigin, Place, PortableTable, Problem, Scope, SpecError, SysextTable, SystemdVersion, TarCompression,
-    UnitName, Verity,
+    Name, PackageOrigin, Place, PortableTable, Problem, SbomFormat, Scope, SpecError, SysextTable, SystemdVersion,
+    TarCompression, UnitName, Verity,
 };
 
 /// The shapes that a profile declares.
@@ -109,6 +110,12 @@ pub struct SysextOutput {
     pub etc: EtcContent,
     /// Whether its services start when it is merged.
     pub start: bool,
+    /// Whether it has a list of the packages that it carries.
+    #[serde(skip_serializing_if = "std::ops::Not::not")]
+    pub scanners: bool,
+    /// Lists of what is in it that are written beside it, sorted.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub sbom: Vec<SbomFormat>,
     /// What the host has, of which only what is different is carried.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub over: Option<Over>,
@@ -408,6 +415,7 @@ fn image(table: &ImageTable, of: Of<'_>) -> Result<ImageOutput, Box<Problem>> {
 }
 
 fn sysext(table: &SysextTable, image: ImageOutput, of: Of<'_>) -> SysextOutput {
+    let sbom: BTreeSet<SbomFormat> = table.sbom.iter().flatten().map(|sbom| sbom.value).collect();
     SysextOutput {
         image,
         release: release(
@@ -419,6 +427,8 @@ fn sysext(table: &SysextTable, image: ImageOutput, of: Of<'_>) -> SysextOutput {
         ),
         etc: table.etc.as_ref().map_or(EtcContent::Factory, |etc| etc.value),
         start: table.start.as_ref().is_none_or(|start| start.value),
+        scanners: table.scanners.as_ref().is_some_and(|scanners| scanners.value),
+        sbom: sbom.into_iter().collect(),
         over: None,
     }
 }

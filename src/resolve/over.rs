@@ -38,6 +38,32 @@ pub enum OverPackages {
     },
     /// Those that the lock of this profile names for the same distro.
     Lock(String),
+    /// Those of a tree that is here.
+    Path {
+        /// Where it is.
+        #[serde(skip)]
+        path: PathBuf,
+        /// As the profile names it.
+        name: String,
+    },
+    /// Those of a container image, by its name in a registry.
+    Image(String),
+}
+
+impl std::fmt::Display for OverPackages {
+    fn fmt(&self, formatter: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        match self {
+            Self::Chosen { variant, requests } => {
+                let known = VARIANTS.iter().find(|(_, known)| known == variant);
+                write!(formatter, "the variant `{}`", known.map_or("", |(name, _)| name))?;
+                let names: Vec<String> = requests.iter().map(|name| format!("`{name}`")).collect();
+                if names.is_empty() { Ok(()) } else { write!(formatter, " with {}", names.join(", ")) }
+            }
+            Self::Lock(profile) => write!(formatter, "the lock of `{profile}`"),
+            Self::Path { name, .. } => write!(formatter, "the tree of `{name}`"),
+            Self::Image(name) => write!(formatter, "the image `{name}`"),
+        }
+    }
 }
 
 /// What is asked of the packages that a system extension carries.
@@ -74,6 +100,7 @@ impl Recipe {
 #[derive(Clone, Copy)]
 enum Named<'table> {
     Path(&'table Located<String>),
+    Image(&'table Located<String>),
     Packages(&'table Located<Scalar>),
     Lock(&'table Located<Name>),
 }
@@ -83,6 +110,7 @@ impl Named<'_> {
     fn key(self) -> &'static str {
         match self {
             Self::Path(_) => "path",
+            Self::Image(_) => "image",
             Self::Packages(_) => "packages",
             Self::Lock(_) => "lock",
         }
@@ -92,6 +120,7 @@ impl Named<'_> {
     fn written(&self) -> &Place {
         match self {
             Self::Path(path) => &path.place,
+            Self::Image(image) => &image.place,
             Self::Packages(packages) => &packages.place,
             Self::Lock(lock) => &lock.place,
         }
@@ -102,6 +131,15 @@ impl Resolver<'_> {
     /// Finds out what the system extension is laid over.
     pub(super) fn sysext_over(&mut self, table: &SysextTable) -> Option<Over> {
         let bundled = table.packages.as_ref().filter(|origin| origin.value == PackageOrigin::Bundled);
+        if let Some(scanners) = table.scanners.as_ref().filter(|scanners| scanners.value && bundled.is_none()) {
+            self.problems.push(
+                Problem::at(
+                    &scanners.place,
+                    "there is nothing to list for scanners: the extension carries no packages",
+                )
+                .help("leave `scanners` out, or add `packages = \"bundled\"`"),
+            );
+        }
         let named = self.named(table.over.as_ref());
         match (bundled, named) {
             (None, None) => None,
@@ -119,16 +157,10 @@ impl Resolver<'_> {
                 self.problems.push(
                     Problem::at(&bundled.place, "which packages does the host have?")
                         .rule("a sysext carries the packages that its host does not have")
-                        .help("say so: `over = { packages = \"minbase\" }`, or `over = { lock = \"PROFILE\" }`"),
-                );
-                None
-            }
-            (Some(bundled), Some(Named::Path(path))) => {
-                self.problems.push(
-                    Problem::at(&path.place, "packages cannot be chosen for what a tree has")
-                        .related(&bundled.place, "the extension carries packages")
-                        .rule("which packages the host has must be known from its variant, or from a lock")
-                        .help("name them: `over = { packages = … }` or `over = { lock = \"PROFILE\" }`"),
+                        .help(
+                            "say so: `over = { packages = \"minbase\" }`, `over = { lock = \"PROFILE\" }`, or name its tree \
+                             or image with `path` or `image`",
+                        ),
                 );
                 None
             }
@@ -177,6 +209,13 @@ impl Resolver<'_> {
             }
             return Some(OverPackages::Lock(lock.to_string()));
         }
+        if let Some(path) = &over.path {
+            let name = self.render(path)?;
+            return self.over_path(path).map(|path| OverPackages::Path { path, name });
+        }
+        if let Some(image) = &over.image {
+            return self.read(Some(image), names::image).map(OverPackages::Image);
+        }
         let packages = over.packages.as_ref()?;
         let variant = library.profile.packages.variant.as_ref().map(|variant| variant.value).unwrap_or_default();
         match &packages.value {
@@ -219,6 +258,7 @@ impl Resolver<'_> {
         let table = table?;
         let named = [
             table.path.as_ref().map(Named::Path),
+            table.image.as_ref().map(Named::Image),
             table.packages.as_ref().map(Named::Packages),
             table.lock.as_ref().map(Named::Lock),
         ];

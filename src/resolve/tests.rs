@@ -175,11 +175,17 @@ fn a_sysext_with_packages_says_what_its_host_has() {
     assert_eq!(over("over.packages = 'standard'"), chosen(crate::spec::PackageVariant::Standard, &[]));
     assert_eq!(over("over.packages = ['dbus']"), chosen(crate::spec::PackageVariant::Minbase, &["dbus"]));
     assert_eq!(over("over.lock = 'server'"), OverPackages::Lock("server".into()));
+    assert_eq!(over("over.image = 'debian:13'"), OverPackages::Image("debian:13".into()));
+    assert_eq!(
+        read("scanners = true").unwrap_err(),
+        ["there is nothing to list for scanners: the extension carries no packages"]
+    );
     assert!(read("packages = 'external'").unwrap().extension().is_none());
     let bundled = "packages = 'bundled'\n";
     for (keys, message) in [
         ("", "which packages does the host have?"),
-        ("over.path = 'host'", "packages cannot be chosen for what a tree has"),
+        ("over.path = 'host'", "`host` does not exist"),
+        ("over.image = 'a b'", "`a b` is no name of an image: expected one such as `docker.io/library/debian:13`"),
         ("over.packages = 'everything'", "`everything` is no variant"),
         ("over.packages = 3", "`over.packages` is of type integer"),
         ("over.lock = 'web'", "the extension would be laid over itself"),

@@ -222,6 +222,10 @@ image_table!(
         etc: Option<Located<EtcContent>>,
         /// Whether its services start when it is merged; `true` by default.
         start: Option<Located<bool>>,
+        /// Whether it has a list of the packages that it carries, which scanners find; `false` by default.
+        scanners: Option<Located<bool>>,
+        /// Lists of what is in it that are written beside it; none by default.
+        sbom: Option<Vec<Located<SbomFormat>>>,
         /// Units of the host that are restarted when it is merged or unmerged (systemd 262).
         restart_units: Option<Vec<Located<UnitName>>>,
         /// What the host has already: of it, only what is different is carried.
@@ -261,6 +265,8 @@ image_table!(
 pub struct OverTable {
     /// A directory, tar archive or image with the tree of the host, relative to the project.
     pub path: Option<Located<String>>,
+    /// The container image that the host is made from, by its name in a registry. Only for a sysext that carries packages.
+    pub image: Option<Located<String>>,
     /// The packages of the host: a variant such as `minbase`, or a list of packages beside `[packages] variant`. Only for a
     /// sysext that carries packages.
     pub packages: Option<Located<Scalar>>,
@@ -382,7 +388,7 @@ merge_fields!(OciTable {
     sign,
 });
 merge_fields!(OutputTables { rootfs, tar, sysext, confext, portable, oci });
-merge_fields!(OverTable { path, packages, lock });
+merge_fields!(OverTable { path, image, packages, lock });
 
 /// Implements [`Merge`] for an optional table: one that is only below or only above counts whole.
 macro_rules! merge_optional {

@@ -5,6 +5,7 @@
 
 use std::collections::BTreeMap;
 
+use super::host;
 use super::rules::Rules;
 use super::scripts::{self, Folder};
 use super::skip::Skipped;
@@ -43,7 +44,7 @@ pub(super) fn together(set: &PackageSet, store: &Store) -> Result<Together, Pack
     let decisions = decisions(set, &packages)?;
     let mut tree = install(&packages, &decisions, |path| rules.exclude(path))?;
     unpack::finish(&mut tree, &decisions.links, &rules, set.epoch)?;
-    Ok(Together { tree, packages })
+    Ok(Together { tree: host::lay(set, tree, &packages)?, packages })
 }
 
 /// Runs the scripts of all packages: those that make accounts, then, with the owners that files have now, the others.
@@ -104,8 +105,23 @@ pub(super) fn packages(unpacked: &[Unpacked]) -> Result<Vec<InstalledPackage>, P
 }
 
 /// Returns which package each path is of that is no directory, by the list of apk.
-pub(super) fn owners(tree: &Tree, packages: &[InstalledPackage]) -> Result<BTreeMap<TreePath, usize>, PackagesError> {
+pub(super) fn owners(
+    tree: &Tree,
+    unpacked: &[Unpacked],
+    packages: &[InstalledPackage],
+    set: &PackageSet,
+) -> Result<BTreeMap<TreePath, usize>, PackagesError> {
     let mut owners = BTreeMap::new();
+    if set.host.is_some() {
+        // The list is that of the host.
+        for one in unpacked {
+            let bytes = one.control_file(".PKGINFO").map_or(&b""[..], |file| &file.bytes);
+            let name = Info::parse(bytes).map_err(PackagesError::Info)?.name;
+            let Some(number) = packages.iter().position(|package| package.name == name) else { continue };
+            owners.extend(unpack::paths(tree, one).map(|path| (path, number)));
+        }
+        return Ok(owners);
+    }
     let list = tree.lookup(&"/lib/apk/db/installed".parse()?).map(|node| &node.kind);
     let Some(Kind::Regular(content)) = list else { return Ok(owners) };
     let bytes = content.read(LIST_BYTES)?.unwrap_or_default();

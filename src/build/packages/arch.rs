@@ -5,6 +5,7 @@
 
 use std::collections::BTreeMap;
 
+use super::host;
 use super::rules::Rules;
 use super::scripts::Folder;
 use super::skip::Skipped;
@@ -34,7 +35,7 @@ pub(super) fn together(set: &PackageSet, store: &Store) -> Result<Together, Pack
     };
     let mut tree = install(&packages, &decisions, |path| rules.exclude(path))?;
     unpack::finish(&mut tree, &decisions.links, &rules, set.epoch)?;
-    Ok(Together { tree, packages })
+    Ok(Together { tree: host::lay(set, tree, &packages)?, packages })
 }
 
 /// Runs the scripts of all packages, then the hooks that their installation triggers.
@@ -93,11 +94,7 @@ pub(super) fn owners(
     for one in unpacked {
         let name = info(one)?.name;
         let Some(number) = packages.iter().position(|package| package.name == name) else { continue };
-        for entry in one.entries.iter().filter(|entry| !entry.is_directory()) {
-            let (Some(parent), Some(name)) = (entry.path.parent(), entry.path.name()) else { continue };
-            let path = tree.follow(&parent).and_then(|real| real.join(name).ok());
-            owners.extend(path.filter(|path| tree.get(path).is_some()).map(|path| (path, number)));
-        }
+        owners.extend(unpack::paths(tree, one).map(|path| (path, number)));
     }
     Ok(owners)
 }

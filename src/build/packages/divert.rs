@@ -6,19 +6,13 @@
 
 use std::collections::BTreeSet;
 
-use super::scripts;
-use super::unpack;
-use super::{PackageMaker, PackageSet, PackagesError};
+use super::{PackageMaker, PackageSet, PackagesError, host, scripts, unpack};
 use crate::packages::apt::database::Diversion;
 use crate::packages::archive::{Entry, Item, Unpacked};
-use crate::tree::{Kind, Tree, TreePath};
+use crate::tree::TreePath;
 
 /// What a `preinst` calls to divert files.
 const PROGRAM: &[u8] = b"dpkg-divert";
-/// Where dpkg keeps diversions: three lines each, the path, where files go, whose it is.
-const LIST: &str = "/var/lib/dpkg/diversions";
-/// The most bytes of that.
-const LIST_BYTES: usize = 1 << 20;
 
 /// Runs every `preinst` that diverts files, over what the other packages have, and returns what was diverted.
 pub(super) fn found(maker: &PackageMaker<'_>, set: &PackageSet) -> Result<Vec<Diversion>, PackagesError> {
@@ -37,7 +31,7 @@ pub(super) fn found(maker: &PackageMaker<'_>, set: &PackageSet) -> Result<Vec<Di
     }
     let tree = unpack::over(set, &packages, Vec::new())?;
     let ran = scripts::preinst(maker, set, &tree, &packages)?;
-    read(&ran.tree)
+    host::diversions(&ran.tree)
 }
 
 /// Returns the paths of files that several packages have.
@@ -60,22 +54,4 @@ fn diverts(package: &Unpacked, shared: &BTreeSet<TreePath>) -> bool {
     let script = package.control_file("preinst");
     script.is_some_and(|script| memchr::memmem::find(&script.bytes, PROGRAM).is_some())
         && package.entries.iter().any(|entry| shared.contains(&entry.path))
-}
-
-/// Reads what dpkg knows of diversions.
-fn read(tree: &Tree) -> Result<Vec<Diversion>, PackagesError> {
-    let Some(Kind::Regular(content)) = tree.get(&LIST.parse()?).map(|node| &node.kind) else { return Ok(Vec::new()) };
-    let text = content.read(LIST_BYTES)?.unwrap_or_default();
-    let lines: Vec<&[u8]> = text.split(|byte| *byte == b'\n').collect();
-    let mut diversions = Vec::new();
-    for entry in lines.chunks_exact(3) {
-        let [path, to, package] = entry else { continue };
-        let package = String::from_utf8_lossy(package).into_owned();
-        diversions.push(Diversion {
-            path: TreePath::from_absolute(path)?,
-            to: TreePath::from_absolute(to)?,
-            package: (package != ":").then_some(package),
-        });
-    }
-    Ok(diversions)
 }

@@ -1,8 +1,8 @@
 //! From locked packages to the tree of a complete root filesystem.
 //!
 //! Comes in: a [`PackageSet`], the exact packages and their files. Goes out: a [`PackageTree`]: what they are together, set
-//! up, and who has which path. Always holds: the tree depends on the set alone, not on who makes it where and when; the same
-//! set is made once, and its contents outlive the folder that its scripts ran in.
+//! up, and who has which path. Packages may be added to the tree of a host. Always holds: the tree depends on the set alone, not
+//! on who makes it where and when; the same set is made once, and its contents outlive the folder that its scripts ran in.
 //!
 //! ```text
 //! files ──unpack──▶ tree with a database ──scripts──▶ set up ──normalise──▶ without traces ──keep──▶ store
@@ -14,6 +14,7 @@ mod arch;
 mod disk;
 mod divert;
 mod distroless;
+mod host;
 mod keep;
 mod licence;
 mod list;
@@ -41,6 +42,7 @@ use crate::spec::{Family, Scripts};
 use crate::store::Store;
 use crate::tree::{InvalidPath, Tree, TreeError, TreePath};
 
+pub use host::HostTree;
 pub use licence::spdx;
 pub use list::InstalledPackage;
 pub use skip::Skipped;
@@ -95,6 +97,31 @@ pub enum PackagesError {
         /// Why not.
         reason: String,
     },
+    /// A package has a path that its host has, and no right to it.
+    #[error(
+        "the package `{package}` has `{path}`, which is {owner} on its host, and may not replace it: an extension adds packages \
+         and changes none"
+    )]
+    OfHost {
+        /// The path.
+        path: TreePath,
+        /// The package that is added.
+        package: String,
+        /// What it is of on the host, as a phrase.
+        owner: String,
+    },
+    /// The lists of the host's packages cannot be read.
+    #[error(transparent)]
+    Installed(#[from] crate::packages::installed::InstalledError),
+    /// The host cannot run scripts.
+    #[error(
+        "`{package}` has scripts, and its host has no `/usr/bin/dpkg`, which runs them: set `scripts = \"skip\"` under \
+         `[packages]`"
+    )]
+    NoDpkgOnHost {
+        /// The first package with scripts.
+        package: String,
+    },
     /// Nothing in the set can run scripts.
     #[error(
         "`{package}` has scripts, and no package of the set is `dpkg`, which runs them: add it, or set `scripts = \"skip\"`"
@@ -131,8 +158,8 @@ impl PackagesError {
     pub fn exit_code(&self) -> u8 {
         match self {
             Self::Pattern { .. } | Self::Answer { .. } | Self::Account { .. } => 3,
-            Self::NoDpkg { .. } | Self::NoShell { .. } | Self::Distroless(_) => 3,
-            Self::Database(_) | Self::Together(_) => 4,
+            Self::NoDpkg { .. } | Self::NoDpkgOnHost { .. } | Self::NoShell { .. } | Self::Distroless(_) => 3,
+            Self::Database(_) | Self::Together(_) | Self::OfHost { .. } => 4,
             Self::Archive(ArchiveError::Other { .. }) => 5,
             _ => 1,
         }
@@ -158,6 +185,8 @@ pub struct PackageSet {
     pub architecture: String,
     /// Links of a merged `/usr`, which are there before any package where no package has them: path and target.
     pub links: BTreeMap<String, String>,
+    /// What the packages are added to; nothing for a root filesystem of their own.
+    pub host: Option<HostTree>,
     /// The packages, each with the file that it was fetched to.
     pub packages: Vec<(LockedPackage, PathBuf)>,
     /// The users of the profile, by name: they are there before any script.
@@ -186,6 +215,7 @@ impl PackageSet {
             distro: (distro.id.clone(), distro.version_id.clone()),
             architecture: distro.native_architecture.clone(),
             links: links.map(|(path, target)| (path.clone(), target.clone())).collect(),
+            host: None,
             packages,
             users: BTreeMap::new(),
             groups: BTreeMap::new(),
@@ -222,6 +252,9 @@ impl PackageSet {
         let decided = (scripts, answers, documentation, locales, paths, distroless);
         let made = (self.family, &self.distro, &self.architecture, &self.links, &self.users, &self.groups, self.epoch);
         hasher.field(format!("{decided:?} {made:?} {:?}", self.repositories).as_bytes());
+        if let Some(host) = &self.host {
+            hasher.field(host.installed.of().as_bytes());
+        }
         let mut packages: Vec<_> = self.packages.iter().map(|(package, _)| (package, is_asked_for(package))).collect();
         packages.sort_by(|(one, _), (other, _)| (&one.name, one.sha256).cmp(&(&other.name, other.sha256)));
         for (package, asked_for) in packages {
@@ -297,7 +330,7 @@ impl<'run> PackageMaker<'run> {
             return Err(PackagesError::Distroless(set.distro.0.clone()));
         }
         let key = set.key();
-        if let Some(known) = keep::read(self.store, &key)? {
+        if let Some(known) = self.known(set)? {
             return Ok(known);
         }
         let (id, version) = &set.distro;
@@ -307,10 +340,14 @@ impl<'run> PackageMaker<'run> {
         self.reporter.report(Event::Started { work: work.clone(), total: 3 });
         let made = self.make(set, key, &work);
         let kept = made.and_then(|(made, folder)| {
-            keep::write(self.store, &made)?;
+            match &set.host {
+                // The tree of a host is large, and where it is already.
+                Some(host) => keep::write(self.store, &host.without(made.clone())?)?,
+                None => keep::write(self.store, &made)?,
+            }
             // Contents that scripts made are in the folder, which goes now.
             drop(folder);
-            Ok(keep::read(self.store, &key)?.unwrap_or(made))
+            Ok(self.known(set)?.unwrap_or(made))
         });
         self.reporter.report(Event::Finished { work });
         kept
@@ -321,7 +358,11 @@ impl<'run> PackageMaker<'run> {
     /// # Errors
     /// When the store cannot be read.
     pub fn known(&self, set: &PackageSet) -> Result<Option<PackageTree>, PackagesError> {
-        keep::read(self.store, &set.key())
+        let known = keep::read(self.store, &set.key())?;
+        match (&set.host, known) {
+            (Some(host), Some(known)) => host.with(known).map(Some),
+            (_, known) => Ok(known),
+        }
     }
 
     fn make(
@@ -366,11 +407,12 @@ impl<'run> PackageMaker<'run> {
         accounts::join(&mut tree, set)?;
         let owners = match set.family {
             Family::Apt => list::owners(&tree, &packages),
-            Family::Apk => alpine::owners(&tree, &packages)?,
+            Family::Apk => alpine::owners(&tree, &unpacked, &packages, set)?,
             Family::Pacman => arch::owners(&tree, &unpacked, &packages)?,
         };
         normal::normalise(&mut tree, set.epoch)?;
-        if set.settings.distroless {
+        // A host stays what it is, and an extension has nothing that would go.
+        if set.settings.distroless && set.host.is_none() {
             distroless::strip(&mut tree, &unpacked, &owners, &packages, set.epoch)?;
         }
         let owners = owners.into_iter().filter(|(path, _)| tree.get(path).is_some()).collect();
@@ -379,12 +421,12 @@ impl<'run> PackageMaker<'run> {
         Ok((made, folder))
     }
 
-    /// Puts packages of Debian together. Where two have one path, a script may put the file of one aside first.
+    /// Puts packages of Debian together. Where two have one path, a script may put the file of one aside first; what a host
+    /// has already stays where it is.
     fn together(&self, set: &PackageSet) -> Result<unpack::Together, PackagesError> {
+        let may_divert = set.settings.scripts == Scripts::Run && set.host.is_none();
         let clash = match unpack::together(set, self.store, Vec::new()) {
-            Err(clash @ PackagesError::Database(DatabaseError::Claim(_))) if set.settings.scripts == Scripts::Run => {
-                clash
-            }
+            Err(clash @ PackagesError::Database(DatabaseError::Claim(_))) if may_divert => clash,
             other => return other,
         };
         match divert::found(self, set)? {

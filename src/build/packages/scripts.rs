@@ -47,6 +47,13 @@ fi
 dpkg --configure -a --abort-after=1
 if [ -x "$update.real" ]; then
     mv -f "$update.real" "$update"
+fi
+"#;
+
+/// Makes the initramfs that was put off.
+const INITRAMFS: &str = r#"
+if [ -x /usr/sbin/update-initramfs ]; then
+    update=/usr/sbin/update-initramfs
     for modules in /lib/modules/*; do
         if [ -e "$modules/modules.dep" ]; then
             "$update" -c -k "${modules##*/}"
@@ -92,9 +99,14 @@ pub(super) fn run(
     tree: &Tree,
     packages: &[Unpacked],
 ) -> Result<Ran, PackagesError> {
-    if !packages.iter().any(|package| name_of(package).is_ok_and(|name| name == "dpkg")) {
-        let package = super::unpack::has_scripts(packages).map(name_of).transpose()?.unwrap_or_default();
-        return Err(PackagesError::NoDpkg { package });
+    let first = || super::unpack::has_scripts(packages).map(name_of).transpose().map(Option::unwrap_or_default);
+    let is_dpkg = |package: &Unpacked| name_of(package).is_ok_and(|name| name == "dpkg");
+    match &set.host {
+        Some(host) if host.tree.lookup(&"/usr/bin/dpkg".parse()?).is_none() => {
+            return Err(PackagesError::NoDpkgOnHost { package: first()? });
+        }
+        None if !packages.iter().any(is_dpkg) => return Err(PackagesError::NoDpkg { package: first()? }),
+        _ => {}
     }
     let script = script(set, packages)?;
     let tree = with_shell(tree, set.epoch)?;
@@ -112,7 +124,7 @@ pub(super) fn preinst(
     tree: &Tree,
     packages: &[Unpacked],
 ) -> Result<Ran, PackagesError> {
-    let script = first_scripts(packages)?;
+    let script = first_scripts(set, packages)?;
     execute(maker, set, &with_shell(tree, set.epoch)?, Command::new("/bin/sh").arguments(["-c", &script, "sh"]))
 }
 
@@ -190,16 +202,20 @@ fn control_of(package: &Unpacked) -> Result<control::Stanza<'_>, PackagesError> 
 
 /// Returns the script that does everything. Names of packages were judged when the database was made.
 fn script(set: &PackageSet, packages: &[Unpacked]) -> Result<String, PackagesError> {
-    Ok([&*first_scripts(packages)?, &users(set)?, &answers(set)?, CONFIGURE].concat())
+    // What a host boots from is its own.
+    let initramfs = if set.host.is_some() { "" } else { INITRAMFS };
+    Ok([&*first_scripts(set, packages)?, &users(set)?, &answers(set)?, CONFIGURE, initramfs].concat())
 }
 
 /// Returns the script that runs every `preinst`.
-fn first_scripts(packages: &[Unpacked]) -> Result<String, PackagesError> {
+fn first_scripts(set: &PackageSet, packages: &[Unpacked]) -> Result<String, PackagesError> {
     let mut script = String::from(PREINST);
     let order = order(packages)?;
-    if let Some(dpkg) = order.iter().find(|member| member.name == "dpkg") {
+    let dpkg = order.iter().find(|member| member.name == "dpkg").map(|member| member.version.as_str());
+    let on_host = set.host.as_ref().and_then(|host| host.installed.versions().get("dpkg"));
+    if let Some(version) = dpkg.or(on_host.map(String::as_str)) {
         // Writing to a string cannot fail.
-        let _ = writeln!(script, "export DPKG_RUNNING_VERSION={}", dpkg.version.split('-').next().unwrap_or_default());
+        let _ = writeln!(script, "export DPKG_RUNNING_VERSION={}", version.split('-').next().unwrap_or_default());
     }
     for Member { name, architecture, file_name, .. } in order.iter().filter(|member| member.has_preinst) {
         let _ = writeln!(script, "preinst {name} {architecture} {file_name}");

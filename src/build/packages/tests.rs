@@ -76,6 +76,7 @@ fn package(folder: &Path, name: &str, control: &[&str], items: &[&str]) -> (Lock
 
 fn set(packages: Vec<(LockedPackage, PathBuf)>, settings: PackageSettings) -> PackageSet {
     PackageSet {
+        host: None,
         family: Family::Apt,
         distro: ("debian".into(), Some("13".into())),
         architecture: "amd64".into(),

@@ -5,6 +5,7 @@
 
 use std::path::Path;
 
+use super::host;
 use super::rules::Rules;
 use super::{PackageSet, PackagesError, is_asked_for};
 use crate::packages::apt::archive::unpack_all;
@@ -61,16 +62,20 @@ pub(super) fn together(set: &PackageSet, store: &Store, diversions: Vec<Diversio
 /// Puts packages of a set together.
 pub(super) fn over(set: &PackageSet, packages: &[Unpacked], diversions: Vec<Diversion>) -> Result<Tree, PackagesError> {
     let rules = Rules::of(&set.settings)?;
+    let diversions = match &set.host {
+        Some(host) => host::diversions(&host.tree)?,
+        None => diversions,
+    };
     let asked_for = |name: &str| set.packages.iter().any(|(package, _)| package.name == name && is_asked_for(package));
     let automatic = set.packages.iter().map(|(package, _)| package.name.clone()).filter(|name| !asked_for(name));
     let decisions = Decisions {
         architecture: set.architecture.clone(),
         configured: set.settings.scripts == Scripts::Skip || has_scripts(packages).is_none(),
         links: links(set, packages)?,
-        diversions,
         automatic: automatic.collect(),
+        diversions,
+        overrides: set.host.as_ref().map_or_else(|| Ok(Vec::new()), host::overrides)?,
         epoch: set.epoch,
-        ..Decisions::default()
     };
     let mut tree = install(packages, &decisions, |path| rules.exclude(path))?;
     finish(&mut tree, &decisions.links, &rules, set.epoch)?;
@@ -80,7 +85,7 @@ pub(super) fn over(set: &PackageSet, packages: &[Unpacked], diversions: Vec<Dive
         let path = settings.join(b"50layerforge")?;
         tree.insert(path, Node { kind, meta: Meta::root_owned(0o644, set.epoch) })?;
     }
-    Ok(tree)
+    host::lay(set, tree, packages)
 }
 
 /// Makes what links lead to, and removes what rules have emptied.
@@ -95,11 +100,22 @@ pub(super) fn finish(tree: &mut Tree, links: &[Link], rules: &Rules, epoch: i64)
     Ok(())
 }
 
+/// Returns where what a package has is in a tree, but for directories.
+pub(super) fn paths<'run>(tree: &'run Tree, package: &'run Unpacked) -> impl Iterator<Item = TreePath> + 'run {
+    package.entries.iter().filter(|entry| !entry.is_directory()).filter_map(|entry| {
+        let real = tree.follow(&entry.path.parent()?)?;
+        real.join(entry.path.name()?).ok().filter(|path| tree.get(path).is_some())
+    })
+}
+
 /// A path, and what a link there holds.
-type Link = (TreePath, Box<[u8]>);
+pub(super) type Link = (TreePath, Box<[u8]>);
 
 /// Returns the links of a merged `/usr` that no package has, as far as packages have something behind them.
 pub(super) fn links(set: &PackageSet, packages: &[Unpacked]) -> Result<Vec<Link>, PackagesError> {
+    if let Some(host) = &set.host {
+        return Ok(host::links(host, packages));
+    }
     let mut links = Vec::new();
     for (path, target) in &set.links {
         let path: TreePath = path.parse()?;

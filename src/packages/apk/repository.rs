@@ -287,6 +287,27 @@ mod tests {
         world
     }
 
+    #[test]
+    fn an_extension_adds_what_its_host_does_not_have() {
+        let mut world = alpine();
+        publish(&world, &[("lib", "1-r0", "")]);
+        world.bundled.requests = [("lib".to_owned(), None)].into();
+        let host = world.first().unwrap();
+        world.bundled.requests = [("app".to_owned(), None)].into();
+        publish(&world, &[("app", "1-r0", "D:lib other\n"), ("lib", "1-r0", ""), ("other", "2-r0", "")]);
+        assert_eq!(versions(&world.over(&host).unwrap()), ["app 1-r0", "other 2-r0"]);
+        // The same by what the host says of itself.
+        let identity = "Q1AAAAAAAAAAAAAAAAAAAAAAAAAAA=";
+        let list = format!("C:{identity}\nP:lib\nV:1-r0\nA:x86_64\nS:1\nF:usr/bin\nR:lib\nZ:{identity}\n\n");
+        let added = world.over_tree("/lib/apk/db/installed", &list).unwrap();
+        assert_eq!(versions(&added), ["app 1-r0", "other 2-r0"]);
+        publish(&world, &[("app", "1-r0", "D:lib>=2\n"), ("lib", "1-r0", ""), ("lib", "2-r0", "")]);
+        for error in [world.over(&host).unwrap_err(), world.over_tree("/lib/apk/db/installed", &list).unwrap_err()] {
+            let error = error.to_string();
+            assert!(error.contains("`lib` is 1-r0 there, and would become 2-r0"), "{error}");
+        }
+    }
+
     const APP: [(&str, &str, &str); 3] =
         [("app", "1-r0", "D:lib>=1\n"), ("lib", "1-r0", ""), ("extra", "1-r0", "i:app lib\n")];
 

@@ -265,6 +265,33 @@ mod tests {
     }
 
     #[test]
+    fn an_extension_adds_what_its_host_does_not_have() {
+        let mut world = arch();
+        world.bundled.sources[0].keys = Keys::None;
+        publish(&world, &[("lib", "1-1", b"lib", "")]);
+        world.bundled.requests = [("lib".to_owned(), None)].into();
+        let host = world.first().unwrap();
+        world.bundled.requests = [("app".to_owned(), None)].into();
+        let needs = |what: &str| format!("%DEPENDS%\n{what}\n\n");
+        let lib = ("lib", "1-1", &b"lib"[..], "");
+        fn app(needs: &str) -> (&str, &str, &[u8], &str) {
+            ("app", "1-1", b"app", needs)
+        }
+        let both = needs("lib\nother");
+        publish(&world, &[app(&both), lib, ("other", "2-1", b"other", "")]);
+        assert_eq!(versions(&world.over(&host).unwrap()), ["app 1-1", "other 2-1"]);
+        // The same by what the host says of itself.
+        let (place, desc) = ("/var/lib/pacman/local/lib-1-1/desc", "%NAME%\nlib\n\n%VERSION%\n1-1\n\n%ARCH%\nany\n");
+        assert_eq!(versions(&world.over_tree(place, desc).unwrap()), ["app 1-1", "other 2-1"]);
+        let newer = needs("lib>=2");
+        publish(&world, &[app(&newer), ("lib", "2-1", b"newer", "")]);
+        let error = world.over_tree(place, desc).unwrap_err().to_string();
+        assert!(error.contains("`lib` is 1-1 there, and would become 2-1"), "{error}");
+        let error = world.over(&host).unwrap_err().to_string();
+        assert!(error.contains("no source has lib 1-1 of the host any more"), "{error}");
+    }
+
+    #[test]
     fn groups_are_their_members_and_base_is_the_variant() {
         let mut world = arch();
         world.bundled.sources[0].keys = Keys::None;

@@ -1,5 +1,6 @@
 //! The cases, by name.
 
+mod added;
 mod apt;
 mod bootstrapped;
 mod ddi;
@@ -102,6 +103,7 @@ pub(crate) const ALL: &[(&str, Case)] = &[
     ("extensions_are_merged_by_debian_12", extensions::are_merged_by_debian_12),
     ("extensions_are_taken_by_testing", extensions::are_taken_by_testing),
     ("extensions_are_their_manifests", extensions::are_their_manifests),
+    ("extensions_carry_packages", added::carry_packages),
     ("extensions_are_portable", extensions::are_portable),
     ("extensions_are_signed", extensions::are_signed),
     ("versions_are_ordered", publish::versions_are_ordered),

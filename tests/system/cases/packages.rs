@@ -63,6 +63,7 @@ impl Debs {
             distro: ("debian".into(), Some("13".into())),
             architecture: "amd64".into(),
             links: BTreeMap::new(),
+            host: None,
             packages: self.packages.clone(),
             users: BTreeMap::new(),
             groups: BTreeMap::new(),

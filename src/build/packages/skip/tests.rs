@@ -23,6 +23,7 @@ fn package(name: &str, postinst: &str) -> Unpacked {
 
 fn set() -> PackageSet {
     PackageSet {
+        host: None,
         family: crate::spec::Family::Apt,
         distro: ("debian".into(), None),
         architecture: "amd64".into(),

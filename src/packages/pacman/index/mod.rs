@@ -69,8 +69,16 @@ pub fn read(file: &str, bytes: &[u8], architecture: &str) -> Result<Pool, IndexE
         }
     }
     packages.sort_by(|one, other| one.0.cmp(&other.0));
+    parse(file, &packages, architecture)
+}
+
+/// Reads what the members of a database say, each with its name.
+///
+/// # Errors
+/// When one is not written as it should be.
+pub fn parse(file: &str, members: &[(String, Vec<u8>)], architecture: &str) -> Result<Pool, IndexError> {
     let mut parser = Parser { builder: PoolBuilder::new(), architecture };
-    for (member, text) in &packages {
+    for (member, text) in members {
         parser.take(text).map_err(|fault| {
             let (file, member) = (file.to_owned(), member.escape_debug().to_string());
             IndexError::Package { file, member, fault }

@@ -3,10 +3,13 @@
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
+use super::base::Bases;
+use super::host::Place;
 use super::lock_file;
 use super::packages::Packages;
-use crate::build::packages::{PackageMaker, PackageSet, PackageTree};
+use crate::build::packages::{HostTree, PackageMaker, PackageSet, PackageTree};
 use crate::build::{BuildError, Stacked};
+use crate::digest::Digest;
 use crate::distro::{Architecture, Wish};
 use crate::error::Error;
 use crate::lock::{Bundle, Difference, Lock, LockError, LockedPackage, target_of};
@@ -24,12 +27,33 @@ pub(super) struct Extended {
     host: Vec<LockedPackage>,
     /// Where those come from.
     sources: Vec<PackageSource>,
+    /// The tree of the host, where its packages are not put together but there already.
+    tree: Option<Onto>,
     /// The users and groups of the host and of the profile.
     accounts: (BTreeMap<String, User>, BTreeMap<String, u32>),
 }
 
+/// The tree of a host.
+#[derive(Debug, Clone)]
+enum Onto {
+    /// As it was read.
+    Tree(HostTree),
+    /// Still to be fetched: its digest is known.
+    Place(Place),
+}
+
 /// The packages that system extensions add, by target and architecture.
 pub(super) type Extensions = BTreeMap<(String, Architecture), Extended>;
+
+impl Onto {
+    /// Returns the tree.
+    fn read(&self, recipe: &Recipe, bases: &Bases<'_>) -> Result<HostTree, Error> {
+        match self {
+            Self::Tree(tree) => Ok(tree.clone()),
+            Self::Place(place) => bases.host(recipe, place),
+        }
+    }
+}
 
 impl Packages<'_> {
     /// Returns the packages that system extensions of recipes add: those of the lock as long as the same is asked for and
@@ -37,7 +61,12 @@ impl Packages<'_> {
     ///
     /// # Errors
     /// When they cannot be chosen, their host is not known, or the lock does not know them and must not change.
-    pub(super) fn extensions(&self, library: &Library, recipes: &[Recipe]) -> Result<Extensions, Error> {
+    pub(super) fn extensions(
+        &self,
+        library: &Library,
+        recipes: &[Recipe],
+        bases: &Bases<'_>,
+    ) -> Result<Extensions, Error> {
         let mut extensions = Extensions::new();
         for recipe in recipes {
             let Some(extension) = recipe.extension() else { continue };
@@ -49,6 +78,19 @@ impl Packages<'_> {
                     self.over_chosen(recipe, &extension, &host)?
                 }
                 OverPackages::Lock(profile) => self.over_lock(library, recipe, &extension, profile)?,
+                OverPackages::Path { path, name } => {
+                    let place = Place::Path { path: path.clone(), name: name.clone() };
+                    self.over_tree(recipe, &extension, place, bases)?
+                }
+                OverPackages::Image(name) => {
+                    let known = self.lock.and_then(|lock| lock.extension(&recipe.requirements())?.over);
+                    if known.is_none() && self.locked {
+                        return Err(self.stale_extension(recipe, &extension, None));
+                    }
+                    let known = known.filter(|_| !bases.upgrade);
+                    let place = Place::Image(bases.host_image(name, known)?);
+                    self.over_tree(recipe, &extension, place, bases)?
+                }
             };
             extensions.insert((target_of(&recipe.distro), recipe.distro.architecture), extended);
         }
@@ -59,11 +101,43 @@ impl Packages<'_> {
     fn over_chosen(&self, recipe: &Recipe, extension: &ExtensionPackages, host: &Bundled) -> Result<Extended, Error> {
         let bundle = match self.locked_extension(recipe) {
             Some(known) => known.clone(),
-            None if self.locked => return Err(self.stale_extension(recipe, extension)),
+            None if self.locked => return Err(self.stale_extension(recipe, extension, None)),
             None => self.choose_both(recipe, extension, host)?,
         };
         let (host, sources) = (bundle.below.clone(), extension.bundled.sources.clone());
-        Ok(Extended { bundle, host, sources, accounts: (recipe.users.clone(), recipe.groups.clone()) })
+        let accounts = (recipe.users.clone(), recipe.groups.clone());
+        Ok(Extended { bundle, host, sources, tree: None, accounts })
+    }
+
+    /// Returns what an extension adds to a host that is there as a tree.
+    fn over_tree(
+        &self,
+        recipe: &Recipe,
+        extension: &ExtensionPackages,
+        place: Place,
+        bases: &Bases<'_>,
+    ) -> Result<Extended, Error> {
+        let known = self.locked_extension(recipe);
+        // The digest of an image is in the lock; what is here has to be read.
+        let (digest, onto) = match &place {
+            Place::Image(reference) => (reference.digest, Onto::Place(place.clone())),
+            Place::Path { .. } => {
+                let host = bases.host(recipe, &place)?;
+                (Some(host.installed.of()), Onto::Tree(host))
+            }
+        };
+        let (bundle, onto) = match known.filter(|known| known.over == digest) {
+            Some(known) => (known.clone(), onto),
+            None if self.locked => return Err(self.stale_extension(recipe, extension, digest)),
+            None => {
+                let host = onto.read(recipe, bases)?;
+                let bundle = self.choose_over(recipe, extension, &Host::Installed(&host.installed))?;
+                (bundle, Onto::Tree(host))
+            }
+        };
+        // The accounts of the host are in its tree.
+        let accounts = (BTreeMap::new(), BTreeMap::new());
+        Ok(Extended { bundle, host: Vec::new(), sources: Vec::new(), tree: Some(onto), accounts })
     }
 
     /// Chooses the packages of a host, and then those of the extension.
@@ -73,7 +147,7 @@ impl Packages<'_> {
         let (distro, upgrade) = (&recipe.distro, self.upgrade);
         let wanted = Wanted { distro, bundled: host, earlier: below.as_ref(), upgrade };
         let below = packages::choose(&wanted, &self.means()?)?.packages;
-        let bundle = self.choose_over(recipe, extension, &Host { packages: &below, sources: &host.sources })?;
+        let bundle = self.choose_over(recipe, extension, &Host::Locked { packages: &below, sources: &host.sources })?;
         Ok(Bundle { below, ..bundle })
     }
 
@@ -96,16 +170,17 @@ impl Packages<'_> {
         let over = Bundle::digest_of(&locked.packages);
         let bundle = match self.locked_extension(recipe).filter(|known| known.over == Some(over)) {
             Some(known) => known.clone(),
-            None if self.locked => return Err(self.stale_extension(recipe, extension)),
+            None if self.locked => return Err(self.stale_extension(recipe, extension, Some(over))),
             None => {
-                let host = Host { packages: &locked.packages, sources: &host.package_sources };
+                let host = Host::Locked { packages: &locked.packages, sources: &host.package_sources };
                 self.choose_over(recipe, extension, &host)?
             }
         };
         let (mut users, mut groups) = (host.users, host.groups);
         users.extend(recipe.users.clone());
         groups.extend(recipe.groups.clone());
-        Ok(Extended { bundle, host: locked.packages, sources: host.package_sources, accounts: (users, groups) })
+        let (host, sources) = (locked.packages, host.package_sources);
+        Ok(Extended { bundle, host, sources, tree: None, accounts: (users, groups) })
     }
 
     fn locked_extension(&self, recipe: &Recipe) -> Option<&Bundle> {
@@ -113,15 +188,26 @@ impl Packages<'_> {
         known.filter(|_| *self.upgrade == Upgrade::Nothing)
     }
 
-    /// Returns the error for an extension whose packages the lock does not know.
-    fn stale_extension(&self, recipe: &Recipe, extension: &ExtensionPackages) -> Error {
+    /// Returns the error for an extension whose packages the lock does not know: others are asked for, or its host is
+    /// another.
+    fn stale_extension(&self, recipe: &Recipe, extension: &ExtensionPackages, host: Option<Digest>) -> Error {
         let Some(lock) = self.lock else { return LockError::Missing { path: self.path.to_owned() }.into() };
-        let shown = |bundle: &Bundle| bundle.asked.hex()[..12].to_owned();
-        let difference = Difference {
-            target: target_of(&recipe.distro),
-            what: "request for packages of the extension, or its host,",
-            locked: lock.earlier_extension(&recipe.distro).map(shown),
-            wanted: Some(extension.digest().hex()[..12].to_owned()),
+        let shown = |digest: Digest| digest.hex()[..12].to_owned();
+        let (target, asked) = (target_of(&recipe.distro), extension.digest());
+        let locked = lock.earlier_extension(&recipe.distro);
+        let difference = match locked.filter(|locked| locked.asked == asked).zip(host) {
+            Some((locked, host)) => Difference {
+                target,
+                what: "host of the extension",
+                locked: locked.over.map(shown),
+                wanted: Some(shown(host)),
+            },
+            None => Difference {
+                target,
+                what: "request for packages of the extension",
+                locked: locked.map(|locked| shown(locked.asked)),
+                wanted: Some(shown(asked)),
+            },
         };
         LockError::Stale { path: self.path.to_owned(), differences: vec![difference] }.into()
     }
@@ -135,12 +221,13 @@ impl Packages<'_> {
         recipe: &Recipe,
         wanted: bool,
         stacked: Stacked,
-        extensions: &Extensions,
+        (extensions, bases): (&Extensions, &Bases<'_>),
     ) -> Result<Stacked, Error> {
         let extended = extensions.get(&(target_of(&recipe.distro), recipe.distro.architecture));
         let (true, Some(extended)) = (wanted, extended) else { return Ok(stacked) };
-        let host = self.tree_of(recipe, extended, &[])?;
-        let whole = self.tree_of(recipe, extended, &extended.bundle.packages)?;
+        let onto = extended.tree.as_ref().map(|onto| onto.read(recipe, bases)).transpose()?;
+        let host = self.tree_of(recipe, (extended, onto.as_ref()), &[])?;
+        let whole = self.tree_of(recipe, (extended, onto.as_ref()), &extended.bundle.packages)?;
         Ok(stacked.with_host(host, whole, recipe.profile.epoch)?)
     }
 
@@ -148,15 +235,16 @@ impl Packages<'_> {
     fn tree_of(
         &self,
         recipe: &Recipe,
-        extended: &Extended,
+        (extended, onto): (&Extended, Option<&HostTree>),
         added: &[LockedPackage],
     ) -> Result<Arc<PackageTree>, Error> {
         let maker = PackageMaker::new(self.store, self.reporter);
         let set = |mut packages: Vec<(LockedPackage, std::path::PathBuf)>| {
             packages.sort_by(|(one, _), (other, _)| one.name.cmp(&other.name));
             let (users, groups) = extended.accounts.clone();
-            PackageSet::new(&recipe.distro, packages, recipe.package_settings.clone(), recipe.profile.epoch)
-                .accounts(users, groups)
+            let settings = recipe.package_settings.clone();
+            let set = PackageSet::new(&recipe.distro, packages, settings, recipe.profile.epoch);
+            PackageSet { host: onto.cloned(), ..set.accounts(users, groups) }
         };
         let named = extended.host.iter().chain(added).map(|package| (package.clone(), std::path::PathBuf::new()));
         if let Some(known) = maker.known(&set(named.collect())).map_err(BuildError::from)? {
@@ -202,139 +290,4 @@ fn host_of(library: &Library, recipe: &Recipe, profile: &str) -> Result<(Recipe,
 }
 
 #[cfg(test)]
-mod tests {
-    use std::path::Path;
-
-    use super::*;
-    use crate::engine::{RenderRequest, Selection, render};
-    use crate::event::Silent;
-    use crate::fetch::{Fetcher, Headers, Request as Sent, Response, Transport, TransportError};
-    use crate::fs;
-    use crate::packages::{Mirrors, Network};
-    use crate::spec::Project;
-    use crate::store::Store;
-    use crate::tree::{Content, Kind, Meta, Node, Tree};
-
-    /// A network in which there is nothing but the files of this machine.
-    #[derive(Debug, Clone)]
-    struct Files;
-
-    impl Transport for Files {
-        fn send(&self, request: Sent<'_>) -> Result<Response, TransportError> {
-            let bytes = fs::read(&request.url.to_file_path().unwrap()).unwrap();
-            let headers = Headers::new().with("content-length", bytes.len().to_string());
-            Ok(Response { status: 200, headers, url: request.url, body: Box::new(std::io::Cursor::new(bytes)) })
-        }
-    }
-
-    fn archive(path: &str, text: &str) -> Vec<u8> {
-        let (mut tree, mut bytes) = (Tree::new(), Vec::new());
-        let kind = Kind::Regular(Content::inline(text.as_bytes()));
-        tree.insert(path.parse().unwrap(), Node { kind, meta: Meta::root_owned(0o755, 0) }).unwrap();
-        tree.complete(|_| Meta::root_owned(0o755, 0));
-        crate::image::write_tar(&tree, &mut bytes).unwrap();
-        bytes
-    }
-
-    /// Puts a package with the program of its name into a folder.
-    fn package(folder: &Path, name: &str, version: &str, fields: &str) {
-        let control = format!("Package: {name}\nVersion: {version}\nArchitecture: all\n{fields}");
-        let members = [
-            ("debian-binary", b"2.0\n".to_vec()),
-            ("control.tar", archive("/control", &control)),
-            ("data.tar", archive(&format!("/usr/bin/{name}"), version)),
-        ];
-        let mut bytes = b"!<arch>\n".to_vec();
-        for (member, content) in members {
-            let head = format!("{member:<16}{:<12}{:<6}{:<6}{:<8}{:<10}`\n", 0, 0, 0, 100_644, content.len());
-            bytes.extend(head.bytes());
-            bytes.extend(&content);
-            bytes.extend((content.len() % 2 == 1).then_some(b'\n'));
-        }
-        fs::write_atomic(&folder.join(format!("{name}_{version}.deb")), &bytes).unwrap();
-    }
-
-    fn profile(folder: &Path, name: &str, more: &str) {
-        let text = format!(
-            "[distro.debian.source.debian]\nwhen = 'false'\n[distro.debian.source.debian-security]\nwhen = 'false'\n\
-             [source.own]\ndirectory = 'packages'\n[packages]\nvariant = 'none'\n{more}"
-        );
-        fs::write_atomic(&folder.join(format!("profiles/{name}.toml")), text.as_bytes()).unwrap();
-    }
-
-    fn rendered(folder: &Path, name: &str, locked: bool) -> Result<(), Error> {
-        let store = Store::open(&folder.join("store")).unwrap();
-        let network = Network { fetcher: Fetcher::new(Files, false), mirrors: Mirrors::default(), now: 0 };
-        let request = RenderRequest {
-            selection: Selection { profile: Some(name.into()), ..Selection::default() },
-            destination: Some(folder.join(name)),
-            locked,
-            network: Some(Arc::new(network)),
-            ..RenderRequest::default()
-        };
-        render(&Arc::new(Project::open(folder)), &store, &request, &Silent, &mut |_| {})
-    }
-
-    #[test]
-    fn an_extension_over_the_lock_of_another_profile() {
-        let place = tempfile::tempdir().unwrap();
-        let folder = place.path();
-        for name in ["packages", "newer", "profiles", "layers"] {
-            fs::create_directory(&folder.join(name)).unwrap();
-        }
-        package(&folder.join("packages"), "base", "1", "");
-        package(&folder.join("packages"), "app", "1", "Depends: base\n");
-        package(&folder.join("packages"), "more", "1", "");
-        profile(folder, "server", "[package.base]\n[output.rootfs]\npackages = 'bundled'\n");
-        let extension = "[output.sysext]\npackages = 'bundled'\nformat = 'directory'\nover.lock = 'server'\n";
-        profile(folder, "web", &format!("[package.app]\n{extension}"));
-        let error = rendered(folder, "web", false).unwrap_err().to_string();
-        assert!(error.contains("server.lock` does not exist"), "{error}");
-
-        rendered(folder, "server", false).unwrap();
-        rendered(folder, "web", false).unwrap();
-        let lock = fs::read_to_string(&folder.join("profiles/web.lock")).unwrap();
-        assert!(lock.contains("name = \"app\"") && !lock.contains("name = \"base\""), "{lock}");
-        let has = |path: &str| folder.join("web/sysext/web").join(path).exists();
-        assert!(has("usr/bin/app") && !has("usr/bin/base") && !has("var"));
-        rendered(folder, "web", true).unwrap();
-
-        // What needs a newer base is refused, whatever there is to choose from.
-        package(&folder.join("newer"), "base", "2", "");
-        package(&folder.join("newer"), "app", "2", "Depends: base (>= 2)\n");
-        profile(
-            folder,
-            "web",
-            &format!("[source.newer]\ndirectory = 'newer'\n[package.app]\nversion = '>=2'\n{extension}"),
-        );
-        let error = rendered(folder, "web", false).unwrap_err().to_string();
-        assert!(error.contains("`base` is 1 there, and would become 2: app 2 depends on base >= 2"), "{error}");
-
-        // Another host is another extension: whoever must not change the lock is told.
-        profile(folder, "web", &format!("[package.app]\n{extension}"));
-        profile(folder, "server", "[package.base]\n[package.more]\n[output.rootfs]\npackages = 'bundled'\n");
-        rendered(folder, "server", false).unwrap();
-        let error = rendered(folder, "web", true).unwrap_err().to_string();
-        assert!(error.contains("web.lock` is stale"), "{error}");
-    }
-
-    #[test]
-    fn an_extension_over_chosen_packages() {
-        let place = tempfile::tempdir().unwrap();
-        let folder = place.path();
-        for name in ["packages", "newer", "profiles", "layers"] {
-            fs::create_directory(&folder.join(name)).unwrap();
-        }
-        package(&folder.join("packages"), "base", "1", "");
-        package(&folder.join("packages"), "app", "1", "Depends: base\n");
-        let web =
-            "[package.app]\n[output.sysext]\npackages = 'bundled'\nformat = 'directory'\nover.packages = ['base']\n";
-        profile(folder, "web", web);
-        rendered(folder, "web", false).unwrap();
-        let has = |path: &str| folder.join("web/sysext/web").join(path).exists();
-        assert!(has("usr/bin/app") && !has("usr/bin/base"));
-        let lock = fs::read_to_string(&folder.join("profiles/web.lock")).unwrap();
-        assert!(lock.contains(".below]]") && lock.contains("name = \"base\""), "{lock}");
-        rendered(folder, "web", true).unwrap();
-    }
-}
+mod tests;

@@ -1,14 +1,22 @@
 //! What is installed in a tree, as the package managers of the distributions have written it down.
 //!
-//! Comes in: the tree of an image, anybody's. Goes out: the names that its packages have or provide. Always holds: no more is
-//! read of the tree than [`MOST`] bytes of each file; what cannot be understood is an error, never an empty list.
+//! Comes in: the tree of an image, anybody's. Goes out: the names that its packages have or provide; or all that they say of
+//! themselves ([`Installed`]), and which of them has which path ([`owners`]). Always holds: no more is read of the tree than
+//! [`MOST`] bytes of each file; what cannot be understood is an error, never an empty list.
+
+mod owners;
+mod record;
 
 use std::collections::BTreeSet;
 
 use super::apt::control::{ControlError, Reader, Stanza};
+use super::{apk, pacman};
 use crate::fs;
 use crate::spec::Family;
 use crate::tree::{Kind, Node, Tree, TreePath};
+
+pub use owners::owners;
+pub use record::Installed;
 
 /// No list of packages is longer than this, in bytes.
 const MOST: usize = 64 << 20;
@@ -28,6 +36,20 @@ pub enum InstalledError {
     /// A file of it is not written as it should be.
     #[error(transparent)]
     Control(#[from] ControlError),
+    /// What apk has written down is not written as it should be.
+    #[error(transparent)]
+    Apk(#[from] apk::index::IndexError),
+    /// What pacman has written down is not written as it should be.
+    #[error(transparent)]
+    Pacman(#[from] pacman::index::IndexError),
+    /// A package is neither there nor gone.
+    #[error("the package `{package}` is not set up (`{status}`): finish that with `dpkg --configure -a`, or remove it")]
+    Unfinished {
+        /// The package.
+        package: String,
+        /// What the package manager says.
+        status: String,
+    },
 }
 
 /// Returns those of `wanted` that no package in the tree has as its name or provides; nothing when the tree has no list of
@@ -42,8 +64,8 @@ pub fn missing<'name>(
 ) -> Result<Option<Vec<&'name str>>, InstalledError> {
     let installed = match family {
         Family::Apt => dpkg(tree)?,
-        Family::Apk => apk(tree)?,
-        Family::Pacman => pacman(tree)?,
+        Family::Apk => apk_names(tree)?,
+        Family::Pacman => pacman_names(tree)?,
     };
     let Some(installed) = installed else { return Ok(None) };
     let is_missing = |name: &&str| !installed.contains(name.as_bytes());
@@ -52,8 +74,8 @@ pub fn missing<'name>(
 
 type Names = BTreeSet<Box<[u8]>>;
 
-/// Reads the list of dpkg, in one file or, as images without dpkg have it, in one for each package.
-fn dpkg(tree: &Tree) -> Result<Option<Names>, InstalledError> {
+/// Returns the list of dpkg, in one file or, as images without dpkg have it, in one for each package.
+fn dpkg_files(tree: &Tree) -> Result<Vec<Vec<u8>>, InstalledError> {
     let mut files = Vec::new();
     if let Some(text) = text(tree, &path("/var/lib/dpkg/status"))? {
         files.push(text);
@@ -63,6 +85,11 @@ fn dpkg(tree: &Tree) -> Result<Option<Names>, InstalledError> {
     {
         files.extend(text(tree, path)?);
     }
+    Ok(files)
+}
+
+fn dpkg(tree: &Tree) -> Result<Option<Names>, InstalledError> {
+    let files = dpkg_files(tree)?;
     if files.is_empty() {
         return Ok(None);
     }
@@ -81,13 +108,16 @@ fn dpkg(tree: &Tree) -> Result<Option<Names>, InstalledError> {
     Ok(Some(names))
 }
 
-/// Reads the list of apk, which is elsewhere from version 3 on.
-fn apk(tree: &Tree) -> Result<Option<Names>, InstalledError> {
-    let list = match text(tree, &path("/lib/apk/db/installed"))? {
-        Some(list) => Some(list),
-        None => text(tree, &path("/usr/lib/apk/db/installed"))?,
-    };
-    let Some(list) = list else { return Ok(None) };
+/// Returns the list of apk, which is elsewhere from version 3 on.
+fn apk_list(tree: &Tree) -> Result<Option<Vec<u8>>, InstalledError> {
+    match text(tree, &path("/lib/apk/db/installed"))? {
+        Some(list) => Ok(Some(list)),
+        None => text(tree, &path("/usr/lib/apk/db/installed")),
+    }
+}
+
+fn apk_names(tree: &Tree) -> Result<Option<Names>, InstalledError> {
+    let Some(list) = apk_list(tree)? else { return Ok(None) };
     let mut names = Names::new();
     for line in list.split(|byte| *byte == b'\n') {
         match line {
@@ -101,9 +131,11 @@ fn apk(tree: &Tree) -> Result<Option<Names>, InstalledError> {
     Ok(Some(names))
 }
 
-/// Reads the list of pacman, with a folder for each package.
-fn pacman(tree: &Tree) -> Result<Option<Names>, InstalledError> {
-    let local = path("/var/lib/pacman/local");
+/// Where the list of pacman is, with a folder for each package.
+const PACMAN: &str = "/var/lib/pacman/local";
+
+fn pacman_names(tree: &Tree) -> Result<Option<Names>, InstalledError> {
+    let local = path(PACMAN);
     if tree.get(&local).is_none() {
         return Ok(None);
     }

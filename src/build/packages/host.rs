@@ -1,0 +1,388 @@
+//! Packages that are added to the tree of a host.
+//!
+//! Comes in: the tree of a host as it is, and packages that were put together by themselves. Goes out: the host with the packages
+//! unpacked over it, known to its package manager as far as scripts look. Always holds: of the host nothing is replaced that one
+//! of its packages has, unless the added package may replace files of that one; links to directories stay what they are.
+
+use std::collections::BTreeMap;
+use std::fmt::Write as _;
+use std::sync::Arc;
+
+use super::unpack::{Link, paths};
+use super::{PackageSet, PackageTree, PackagesError};
+use crate::image::{Subtracted, subtract};
+use crate::packages::accounts::Accounts;
+use crate::packages::apt::control;
+use crate::packages::apt::database::{Diversion, StatOverride};
+use crate::packages::apt::relation::Relations;
+use crate::packages::apt::version;
+use crate::packages::archive::Unpacked;
+use crate::packages::installed::{Installed, owners};
+use crate::packages::model::Comparison;
+use crate::spec::Family;
+use crate::tree::{Content, Kind, Meta, Node, Tree, TreePath};
+
+/// The most bytes of a file of a database.
+const FILE_BYTES: usize = 256 << 20;
+/// Where the database of dpkg is.
+const DPKG: &str = "/var/lib/dpkg";
+
+/// The tree of a host.
+#[derive(Debug, Clone)]
+pub struct HostTree {
+    /// The tree.
+    pub tree: Arc<Tree>,
+    /// What is installed in it.
+    pub installed: Arc<Installed>,
+}
+
+impl HostTree {
+    /// Returns what packages add to the host, in place of the tree of both.
+    pub(super) fn without(&self, made: PackageTree) -> Result<PackageTree, PackagesError> {
+        let Subtracted { tree, .. } = subtract(&made.tree, &self.tree)?;
+        let owners = made.owners.into_iter().filter(|(path, _)| tree.get(path).is_some()).collect();
+        Ok(PackageTree { tree, owners, ..made })
+    }
+
+    /// Returns the host with what packages add to it. What scripts remove is there again: no extension could remove it.
+    pub(super) fn with(&self, added: PackageTree) -> Result<PackageTree, PackagesError> {
+        let mut tree = Tree::clone(&self.tree);
+        put(&mut tree, &added.tree)?;
+        Ok(PackageTree { tree, ..added })
+    }
+}
+
+/// Puts everything of one tree into another.
+fn put(tree: &mut Tree, added: &Tree) -> Result<(), PackagesError> {
+    for (path, node, first) in added.links() {
+        match (first, tree.get_mut(path)) {
+            (None, Some(known)) if known.kind.is_directory() && node.kind.is_directory() => {
+                known.meta = node.meta.clone();
+            }
+            (Some(first), _) => tree.link(path.clone(), first)?,
+            (None, _) => drop(tree.insert(path.clone(), node.clone())?),
+        }
+    }
+    Ok(())
+}
+
+/// Returns the links of a host to directories that packages have something behind.
+pub(super) fn links(host: &HostTree, packages: &[Unpacked]) -> Vec<Link> {
+    let mut links: BTreeMap<TreePath, Box<[u8]>> = BTreeMap::new();
+    for entry in packages.iter().flat_map(|package| &package.entries) {
+        let own = entry.is_directory().then(|| entry.path.clone());
+        for path in own.into_iter().chain(entry.path.ancestors()) {
+            let Some(Node { kind: Kind::Symlink(target), .. }) = host.tree.get(&path) else { continue };
+            if host.tree.lookup(&path).is_some_and(|node| node.kind.is_directory()) {
+                links.insert(path, target.clone());
+            }
+        }
+    }
+    links.into_iter().collect()
+}
+
+/// Returns the lines of a file of the database of dpkg; none when there is no such file.
+fn lines(tree: &Tree, name: &str) -> Result<Vec<String>, PackagesError> {
+    let path: TreePath = format!("{DPKG}/{name}").parse()?;
+    let Some(Node { kind: Kind::Regular(content), .. }) = tree.lookup(&path) else { return Ok(Vec::new()) };
+    let bytes = content.read(FILE_BYTES)?.unwrap_or_default();
+    Ok(String::from_utf8_lossy(&bytes).lines().map(str::to_owned).collect())
+}
+
+/// Returns the diversions in a tree (dpkg-divert(1)): three lines each, the path, where files go, and whose it is.
+pub(super) fn diversions(tree: &Tree) -> Result<Vec<Diversion>, PackagesError> {
+    let mut diversions = Vec::new();
+    for three in lines(tree, "diversions")?.chunks_exact(3) {
+        let package = Some(three[2].clone()).filter(|package| package != ":");
+        diversions.push(Diversion { path: three[0].parse()?, to: three[1].parse()?, package });
+    }
+    Ok(diversions)
+}
+
+/// Returns owners and modes that the administrator of a host has decided (dpkg-statoverride(1)).
+pub(super) fn overrides(host: &HostTree) -> Result<Vec<StatOverride>, PackagesError> {
+    let accounts = Accounts::of(&host.tree)?;
+    let number = |name: &str, known: Option<u32>| name.strip_prefix('#').map_or(known, |number| number.parse().ok());
+    let mut overrides = Vec::new();
+    for line in lines(&host.tree, "statoverride")? {
+        let words: Vec<&str> = line.splitn(4, ' ').collect();
+        let [user, group, mode, path] = words[..] else { continue };
+        let (uid, gid) = (number(user, accounts.user(user)), number(group, accounts.group(group)));
+        let (Some(uid), Some(gid), Ok(mode)) = (uid, gid, u16::from_str_radix(mode, 8)) else { continue };
+        overrides.push(StatOverride { path: path.parse()?, uid, gid, mode });
+    }
+    Ok(overrides)
+}
+
+/// Lays packages that were put together by themselves over the host of a set; without one they stay what they are.
+pub(super) fn lay(set: &PackageSet, own: Tree, packages: &[Unpacked]) -> Result<Tree, PackagesError> {
+    let Some(host) = &set.host else { return Ok(own) };
+    let mut work = Work { set, host, packages, own: &own, tree: Tree::clone(&host.tree), owners: None };
+    for (path, node, first) in own.links() {
+        if !path.is_root() && !is_of_database(set.family, path) {
+            work.take(path, node, first)?;
+        }
+    }
+    if set.family == Family::Apt && !packages.is_empty() {
+        work.database()?;
+    }
+    Ok(work.tree)
+}
+
+/// Tells whether a path is of the database that the added packages would have alone.
+fn is_of_database(family: Family, path: &TreePath) -> bool {
+    let text = path.to_string();
+    let is_in = |folder: &str| text.strip_prefix(folder).is_some_and(|rest| rest.is_empty() || rest.starts_with('/'));
+    match family {
+        Family::Apt => is_in(DPKG) && !(is_in("/var/lib/dpkg/info") && text != "/var/lib/dpkg/info/format"),
+        Family::Apk => ["/lib/apk", "/usr/lib/apk", "/etc/apk"].iter().any(|folder| is_in(folder)),
+        Family::Pacman => is_in("/var/lib/pacman"),
+    }
+}
+
+struct Work<'run> {
+    set: &'run PackageSet,
+    host: &'run HostTree,
+    packages: &'run [Unpacked],
+    own: &'run Tree,
+    tree: Tree,
+    /// Which package of the host has which path, once somebody asked.
+    owners: Option<BTreeMap<TreePath, String>>,
+}
+
+impl Work<'_> {
+    /// Takes a path of the added packages.
+    fn take(&mut self, path: &TreePath, node: &Node, first: Option<&TreePath>) -> Result<(), PackagesError> {
+        match self.host.tree.get(path).map(|known| &known.kind) {
+            None => {}
+            Some(known) if known.is_directory() && node.kind.is_directory() => return Ok(()),
+            Some(Kind::Symlink(target)) if matches!(&node.kind, Kind::Symlink(own) if own == target) => return Ok(()),
+            Some(known) if known.is_directory() || node.kind.is_directory() => {
+                return Err(self.conflict(path, format!("a {}", known.word())));
+            }
+            Some(_) => self.check(path)?,
+        }
+        match first.filter(|first| self.tree.get(first).is_some()) {
+            Some(first) => self.tree.link(path.clone(), first)?,
+            None => drop(self.tree.insert(path.clone(), node.clone())?),
+        }
+        Ok(())
+    }
+
+    /// Refuses to replace a file of a package of the host without the right to.
+    fn check(&mut self, path: &TreePath) -> Result<(), PackagesError> {
+        if self.owners.is_none() {
+            self.owners = Some(owners(&self.host.tree, self.set.family)?);
+        }
+        let Some(owner) = self.owners.as_ref().and_then(|owners| owners.get(path)).cloned() else { return Ok(()) };
+        let may_replace = match self.package(path) {
+            Some(package) => self.replaces(package, &owner)?,
+            None => false,
+        };
+        if may_replace { Ok(()) } else { Err(self.conflict(path, format!("of `{owner}`"))) }
+    }
+
+    /// Returns the added package that has a path.
+    fn package(&self, path: &TreePath) -> Option<&Unpacked> {
+        self.packages.iter().find(|package| paths(self.own, package).any(|own| own == *path))
+    }
+
+    fn conflict(&self, path: &TreePath, owner: String) -> PackagesError {
+        let name = self.package(path).and_then(|package| {
+            let control = package.control_file("control").map(|file| control::single("control", &file.bytes));
+            let name = control?.ok()?.get("Package").map(|name| String::from_utf8_lossy(name).into_owned());
+            name
+        });
+        let only =
+            || self.set.packages.first().filter(|_| self.set.packages.len() == 1).map(|(one, _)| one.name.clone());
+        let package = name.or_else(only).unwrap_or_else(|| "that is added".into());
+        PackagesError::OfHost { path: path.clone(), package, owner }
+    }
+
+    /// Tells whether a package may overwrite files of one of the host (Debian policy, 7.6.1). Of other families none may.
+    fn replaces(&self, package: &Unpacked, owner: &str) -> Result<bool, PackagesError> {
+        let (Family::Apt, Some(control)) = (self.set.family, package.control_file("control")) else { return Ok(false) };
+        let control = control::single("control", &control.bytes)?;
+        let there = self.host.installed.versions().get(owner).map_or(&b""[..], |version| version.as_bytes());
+        let relations = control.get("Replaces").map(Relations::new).into_iter().flatten();
+        Ok(relations.filter_map(Result::ok).any(|one| {
+            one.name == owner.as_bytes()
+                && (one.comparison == Comparison::Any || one.comparison.allows(version::compare(there, one.version)))
+        }))
+    }
+
+    /// Adds the packages to what dpkg of the host knows: their states, what they want to hear of, and what those of the host
+    /// want to hear of them (deb-triggers(5)).
+    fn database(&mut self) -> Result<(), PackagesError> {
+        let mut status = lines(&self.host.tree, "status")?.join("\n").trim_end().to_owned();
+        let own = lines(self.own, "status")?.join("\n");
+        // Writing into a string cannot fail.
+        let _ = write!(status, "{}{own}\n", if status.is_empty() { "" } else { "\n\n" });
+        self.write("status", status)?;
+        let triggers: TreePath = format!("{DPKG}/triggers").parse()?;
+        let names: Vec<String> = (self.own.below(&triggers))
+            .filter_map(|(path, _)| String::from_utf8(path.name()?.to_vec()).ok())
+            .filter(|name| name != "Lock" && name != "Unincorp")
+            .collect();
+        for name in names {
+            let name = format!("triggers/{name}");
+            let mut all = lines(&self.host.tree, &name)?;
+            all.extend(lines(self.own, &name)?);
+            self.write(&name, all.iter().map(|line| format!("{line}\n")).collect())?;
+        }
+        let mut activated = String::new();
+        for line in lines(&self.host.tree, "triggers/File")? {
+            let Some(Ok(path)) = line.split(' ').next().map(str::parse::<TreePath>) else { continue };
+            if self.own.get(&path).is_some_and(|node| !node.kind.is_directory()) || self.has_below(&path) {
+                let _ = writeln!(activated, "{path} -");
+            }
+        }
+        self.write("triggers/Unincorp", activated)
+    }
+
+    /// Tells whether the added packages have anything but directories below a path of the host.
+    fn has_below(&self, path: &TreePath) -> bool {
+        let real = self.host.tree.follow(path).unwrap_or_else(|| path.clone());
+        self.own.below(&real).any(|(_, node)| !node.kind.is_directory())
+    }
+
+    fn write(&mut self, name: &str, text: String) -> Result<(), PackagesError> {
+        let kind = Kind::Regular(Content::inline(text.into_bytes()));
+        let node = Node { kind, meta: Meta::root_owned(0o644, self.set.epoch) };
+        self.tree.insert(format!("{DPKG}/{name}").parse()?, node)?;
+        self.tree.complete(|_| Meta::root_owned(0o755, self.set.epoch));
+        Ok(())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::build::packages::PackageSet;
+    use crate::digest::Digest;
+    use crate::packages::apt::database::{Decisions, install};
+    use crate::packages::archive::{ControlFile, Entry, Item};
+
+    fn regular(text: &str) -> Kind {
+        Kind::Regular(Content::inline(text.as_bytes()))
+    }
+
+    fn link(target: &str) -> Kind {
+        Kind::Symlink(target.as_bytes().into())
+    }
+
+    fn host(files: &[(&str, Kind)]) -> HostTree {
+        let mut tree = Tree::new();
+        for (path, kind) in files {
+            let node = Node { kind: kind.clone(), meta: Meta::root_owned(0o644, 0) };
+            tree.insert(path.parse().unwrap(), node).unwrap();
+        }
+        tree.complete(|_| Meta::root_owned(0o755, 0));
+        let installed = Installed::read(&tree, Digest::of([]), Family::Apt, "amd64").unwrap().unwrap();
+        HostTree { tree: Arc::new(tree), installed: Arc::new(installed) }
+    }
+
+    fn package(control: &str, files: &[(&str, Kind)]) -> Unpacked {
+        let control = ControlFile { name: "control".into(), mode: 0o644, mtime: 0, bytes: control.as_bytes().to_vec() };
+        let entry = |(path, kind): &(&str, Kind)| Entry {
+            path: path.parse().unwrap(),
+            item: Item::Node(kind.clone()),
+            meta: Meta::root_owned(0o755, 0),
+        };
+        Unpacked { control: vec![control], entries: files.iter().map(entry).collect() }
+    }
+
+    /// Adds packages to a host as it is done for a set, but for their scripts.
+    fn added(host: &HostTree, packages: &[Unpacked]) -> Result<Tree, PackagesError> {
+        let set = PackageSet {
+            family: Family::Apt,
+            distro: ("debian".into(), None),
+            architecture: "amd64".into(),
+            links: BTreeMap::new(),
+            host: Some(host.clone()),
+            packages: Vec::new(),
+            users: BTreeMap::new(),
+            groups: BTreeMap::new(),
+            repositories: Vec::new(),
+            settings: crate::resolve::PackageSettings::default(),
+            epoch: 0,
+        };
+        let decisions = Decisions {
+            architecture: "amd64".into(),
+            links: links(host, packages),
+            diversions: diversions(&host.tree)?,
+            overrides: overrides(host)?,
+            ..Decisions::default()
+        };
+        lay(&set, install(packages, &decisions, |_| false)?, packages)
+    }
+
+    const STATUS: &str = "Package: tool\nStatus: install ok installed\nArchitecture: all\nVersion: 1\n\n";
+
+    #[test]
+    fn packages_are_added_by_the_rules_of_the_host() {
+        let host = host(&[
+            ("/usr/bin/tool", regular("host")),
+            ("/bin", link("usr/bin")),
+            ("/etc/passwd", regular("root:x:0:0::/root:/bin/sh\n")),
+            ("/var/lib/dpkg/status", regular(STATUS)),
+            ("/var/lib/dpkg/diversions", regular("/usr/bin/moved\n/usr/bin/moved.real\n:\n")),
+            ("/var/lib/dpkg/statoverride", regular("root #7 4750 /usr/bin/app\n")),
+            ("/var/lib/dpkg/triggers/File", regular("/usr/share/words words\n/usr/share/none none/noawait\n")),
+        ]);
+        let control = "Package: app\nVersion: 2\nArchitecture: all\n";
+        let files = [
+            ("/bin", Kind::directory()),
+            ("/bin/app", regular("app")),
+            ("/usr/bin/moved", regular("moved")),
+            ("/usr/share/words/one", regular("one")),
+        ];
+        let tree = added(&host, &[package(control, &files)]).unwrap();
+        let get = |path: &str| tree.get(&path.parse().unwrap());
+        assert_eq!(get("/bin").unwrap().kind, link("usr/bin"));
+        let app = get("/usr/bin/app").unwrap();
+        assert_eq!((&app.kind, app.meta.mode, app.meta.gid), (&regular("app"), 0o4750, 7));
+        assert!(get("/usr/bin/moved").is_none() && get("/usr/bin/moved.real").is_some());
+        assert_eq!(get("/usr/bin/tool").unwrap().kind, regular("host"));
+        assert_eq!(get("/var/lib/dpkg/triggers/Unincorp").unwrap().kind, regular("/usr/share/words -\n"));
+        let status = lines(&tree, "status").unwrap().join("\n") + "\n";
+        let app = "Package: app\nStatus: install ok unpacked\nArchitecture: all\nVersion: 2\n";
+        assert_eq!(status.trim_end(), format!("{STATUS}{app}").trim_end());
+        assert!(get("/var/lib/dpkg/info/app.list").is_some());
+        // What is kept in place of the whole is enough to have the whole again.
+        let made = |tree: Tree| PackageTree {
+            key: Digest::of([]),
+            tree,
+            packages: Vec::new(),
+            owners: BTreeMap::new(),
+            skipped: Vec::new(),
+            log: String::new(),
+        };
+        let small = host.without(made(tree.clone())).unwrap();
+        assert!(small.tree.get(&"/usr/bin/tool".parse().unwrap()).is_none());
+        assert_eq!(crate::tree::diff(&host.with(small).unwrap().tree, &tree), []);
+    }
+
+    #[test]
+    fn files_of_the_host_stay_its_own() {
+        let host = host(&[
+            ("/usr/bin/tool", regular("host")),
+            ("/usr/bin/loose", regular("nobody's")),
+            ("/var/lib/dpkg/status", regular(STATUS)),
+            ("/var/lib/dpkg/info/tool.list", regular("/.\n/usr\n/usr/bin\n/usr/bin/tool\n")),
+        ]);
+        let tool = |fields: &str| {
+            let control = format!("Package: app\nVersion: 2\nArchitecture: all\n{fields}");
+            added(&host, &[package(&control, &[("/usr/bin/tool", regular("app"))])])
+        };
+        let error = tool("").unwrap_err().to_string();
+        assert!(error.contains("the package `app` has `/usr/bin/tool`, which is of `tool` on its host"), "{error}");
+        assert!(tool("Replaces: tool (<< 1)\n").is_err());
+        let tree = tool("Replaces: tool (<< 2)\n").unwrap();
+        assert_eq!(tree.get(&"/usr/bin/tool".parse().unwrap()).unwrap().kind, regular("app"));
+        let control = "Package: app\nVersion: 2\nArchitecture: all\n";
+        added(&host, &[package(control, &[("/usr/bin/loose", regular("app"))])]).unwrap();
+        let error = added(&host, &[package(control, &[("/usr/bin", regular("app"))])]).unwrap_err().to_string();
+        assert!(error.contains("`/usr/bin`, which is a directory on its host"), "{error}");
+    }
+}
