@@ -84,6 +84,14 @@ pub enum PackageError {
         /// Why not.
         source: Box<Self>,
     },
+    /// A package cannot be read.
+    #[error("`{package}` cannot be taken: {source}")]
+    Broken {
+        /// The package, with its version.
+        package: String,
+        /// Why not.
+        source: ArchiveError,
+    },
     /// No set of packages does what is asked for.
     #[error("for {target}, {explanation}{}", told(asked))]
     Unsolvable {

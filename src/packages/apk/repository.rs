@@ -216,6 +216,11 @@ fn identified(
                 continue;
             }
         };
+        let found = bytes.len() as u64;
+        if found != one.locked.size {
+            failures.push(failed(FetchError::Length { url: url.to_string(), expected: one.locked.size, found }));
+            continue;
+        }
         let digest = means.store.keep_download(&bytes)?;
         drop(bytes);
         let Some(path) = means.store.downloaded(&digest)? else { continue };
@@ -229,7 +234,7 @@ fn identified(
                 expected: identity.to_string(),
                 found: other.identity.to_string(),
             }),
-            Err(error) => failures.push(error.into()),
+            Err(error) => failures.push(PackageError::Broken { package: package.clone(), source: error }),
         }
     }
     Err(PackageError::of_source(&package, failures))
@@ -316,10 +321,18 @@ mod tests {
         publish(&world, &APP);
         let url = format!("{BASE}test/main/x86_64/lib-1-r0.apk");
         let (good, index) = (world.server.get(&url), format!("{BASE}test/main/x86_64/APKINDEX.tar.gz"));
-        world.server.put(&url, &apk("pkgname = lib\npkgver = 1-r0", &[], &[]));
+        // Another package of the same length.
+        world.server.put(&url, &apk("pkgname = lib\npkgver = 1-r0\narch = x86_65", &[], &[]));
         assert!(world.first().unwrap_err().to_string().contains("is not the package that its index names"));
-        world.server.put(&url, b"no package");
-        assert!(world.first().unwrap_err().to_string().contains("cannot unpack"));
+        for (bad, words) in [
+            (good.iter().map(|byte| byte ^ 1).collect::<Vec<u8>>(), "`lib 1-r0` cannot be taken: cannot unpack"),
+            (good[..good.len() - 1].to_vec(), "lib 1-r0 cannot be fetched"),
+            (good[..good.len() - 1].to_vec(), "bytes, expected"),
+        ] {
+            world.server.put(&url, &bad);
+            let error = world.first().unwrap_err().to_string();
+            assert!(error.contains(words), "{error}");
+        }
         world.server.put(&url, &good);
         assert!(world.first().is_ok());
         let mut bytes = world.server.get(&index);

@@ -66,6 +66,7 @@ impl Debs {
             packages: self.packages.clone(),
             users: BTreeMap::new(),
             groups: BTreeMap::new(),
+            repositories: Vec::new(),
             settings,
             epoch: EPOCH,
         }
@@ -228,7 +229,7 @@ const SERVICES: [&str; 9] = [
 ];
 
 /// A folder that other users can look into: below that of root nobody else sees anything.
-fn open_folder() -> Outcome<tempfile::TempDir> {
+pub(super) fn open_folder() -> Outcome<tempfile::TempDir> {
     let folder = tempfile::Builder::new().permissions(Permissions::from_mode(0o755)).tempdir();
     folder.map_err(explain("make a folder"))
 }
