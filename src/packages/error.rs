@@ -152,6 +152,15 @@ pub enum PackageError {
     /// A key of a source of Alpine cannot be read.
     #[error(transparent)]
     ApkKey(#[from] apk::key::KeyError),
+    /// A file of a key of a source of Alpine cannot be taken.
+    #[error(transparent)]
+    ApkKeyFile(#[from] apk::key::KeyFileError),
+    /// Two sources have different keys in files of one name, by which signatures name them.
+    #[error("two sources have different keys in files called `{name}`, and signatures name keys by their files: rename one")]
+    KeyTwice {
+        /// The name.
+        name: String,
+    },
     /// A database of Arch cannot be read.
     #[error(transparent)]
     PacmanIndex(#[from] pacman::index::IndexError),

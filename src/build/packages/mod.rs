@@ -165,6 +165,8 @@ pub struct PackageSet {
     pub groups: BTreeMap<String, u32>,
     /// The lines of `/etc/apk/repositories`, for apk.
     pub repositories: Vec<String>,
+    /// The files of the keys that vouch for these repositories and that no package brings, by their names, for apk.
+    pub keys: BTreeMap<String, Vec<u8>>,
     /// How they become a tree.
     pub settings: PackageSettings,
     /// The latest time of anything in the tree, and that of all that is made here, in seconds since 1970.
@@ -189,6 +191,7 @@ impl PackageSet {
             users: BTreeMap::new(),
             groups: BTreeMap::new(),
             repositories: Vec::new(),
+            keys: BTreeMap::new(),
             settings,
             epoch,
         }
@@ -200,10 +203,10 @@ impl PackageSet {
         Self { users, groups, ..self }
     }
 
-    /// Sets the repositories that the system takes packages from later.
+    /// Sets the repositories that the system takes packages from later, and the keys that vouch for them.
     #[must_use]
-    pub fn repositories(self, repositories: Vec<String>) -> Self {
-        Self { repositories, ..self }
+    pub fn repositories(self, repositories: Vec<String>, keys: BTreeMap<String, Vec<u8>>) -> Self {
+        Self { repositories, keys, ..self }
     }
 
     /// Returns the names of the packages that somebody wants themselves.
@@ -221,6 +224,10 @@ impl PackageSet {
         let decided = (scripts, answers, documentation, locales, paths, distroless);
         let made = (self.family, &self.distro, &self.architecture, &self.links, &self.users, &self.groups, self.epoch);
         hasher.field(format!("{decided:?} {made:?} {:?}", self.repositories).as_bytes());
+        for (name, bytes) in &self.keys {
+            hasher.field(name.as_bytes());
+            hasher.field(bytes);
+        }
         let mut packages: Vec<_> = self.packages.iter().map(|(package, _)| (package, is_asked_for(package))).collect();
         packages.sort_by(|(one, _), (other, _)| (&one.name, one.sha256).cmp(&(&other.name, other.sha256)));
         for (package, asked_for) in packages {

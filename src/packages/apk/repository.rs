@@ -9,7 +9,7 @@ use url::Url;
 use super::archive::{Identified, identify};
 use super::identity::Identity;
 use super::index::{self, Trust};
-use super::key::Key;
+use super::key::{self, Key};
 use crate::digest::{Digest, Hasher};
 use crate::distro::apk_keys;
 use crate::fetch::{Download, FetchError, Headers, parallel};
@@ -140,11 +140,7 @@ type KeyFile = (String, Vec<u8>);
 fn keys(source: &PackageSource, wanted: &Wanted<'_>, means: &Means<'_>) -> Result<Option<Vec<KeyFile>>, PackageError> {
     match &source.keys {
         Keys::None => Ok(None),
-        Keys::File { path, .. } => {
-            // A signature names the file of its key.
-            let name = path.file_name().unwrap_or_default().to_string_lossy().into_owned();
-            Ok(Some(vec![(name, fs::read(path)?)]))
-        }
+        Keys::File { path, .. } => Ok(Some(key::files(path)?)),
         Keys::Archive(keyring) if keyring == "alpine-keys" => {
             let mut files = Vec::new();
             for key in apk_keys(&wanted.distro.native_architecture) {
@@ -313,6 +309,17 @@ mod tests {
         world.server.asked();
         assert_eq!(world.first().unwrap(), bundle);
         assert_eq!(world.server.asked(), [format!("{BASE}test/main/x86_64/APKINDEX.tar.gz")]);
+    }
+
+    #[test]
+    fn any_key_of_a_folder_may_sign() {
+        let mut world = alpine();
+        publish(&world, &APP);
+        let folder = world._folder.path().to_owned();
+        world.bundled.sources[0].keys = Keys::File { name: "keys".into(), path: folder.clone() };
+        assert!(world.first().is_ok());
+        fs::write_atomic(&folder.join("other.rsa.pub"), b"no key").unwrap();
+        assert!(world.first().unwrap_err().to_string().contains("`other.rsa.pub` is no key of apk"));
     }
 
     #[test]

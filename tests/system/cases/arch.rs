@@ -37,7 +37,7 @@ package_filesystem() {
     echo 'ID=arch' > "$pkgdir/usr/lib/os-release"
     echo 'root:x:0:0::/root:/usr/bin/bash' > "$pkgdir/etc/passwd"
     echo 'root:x:0:root' > "$pkgdir/etc/group"
-    install -m600 /dev/stdin "$pkgdir/etc/shadow" <<< 'root:*:14871::::::'
+    install -m600 /dev/stdin "$pkgdir/etc/shadow" <<< 'root:*:20833::::::'
 }
 package_base() {
     depends=(filesystem sh)

@@ -67,6 +67,7 @@ impl Debs {
             users: BTreeMap::new(),
             groups: BTreeMap::new(),
             repositories: Vec::new(),
+            keys: BTreeMap::new(),
             settings,
             epoch: EPOCH,
         }
