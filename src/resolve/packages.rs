@@ -256,7 +256,9 @@ fn version_wish(family: Family, text: &str) -> Result<VersionWish, String> {
         Family::Apk => (signs.len(), "`=`, `<`, `<=`, `>=`, `>` or `~`"),
         Family::Apt | Family::Pacman => (signs.len() - 1, "`=`, `<`, `<=`, `>=` or `>`"),
     };
-    let found = signs[..count].iter().find_map(|(sign, comparison)| Some((text.trim().strip_prefix(sign)?.trim(), *comparison)));
+    let found = signs[..count]
+        .iter()
+        .find_map(|(sign, comparison)| Some((text.trim().strip_prefix(sign)?.trim(), *comparison)));
     // An epoch is only known to dpkg and pacman; `~` sorts before everything for dpkg, and is a part of hashes for apk.
     let others: &[u8] = if family == Family::Apk { b"._-~" } else { b"._-~+:" };
     let valid = |version: &str| {

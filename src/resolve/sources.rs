@@ -286,7 +286,9 @@ impl Resolver<'_> {
                     self.problems.push(Problem::at(&file.place, message).rule(rule));
                     return None;
                 };
-                if self.distro.family != Family::Apk && crate::fs::Stamp::of(&path).is_ok_and(|stamp| stamp.is_directory()) {
+                if self.distro.family != Family::Apk
+                    && crate::fs::Stamp::of(&path).is_ok_and(|stamp| stamp.is_directory())
+                {
                     let message = format!("`{rendered}` is a folder");
                     self.problems.push(Problem::at(&file.place, message).rule(rule));
                     return None;

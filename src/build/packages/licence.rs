@@ -132,9 +132,21 @@ mod tests {
         for (name, expected) in known {
             assert_eq!(spdx(name).as_deref(), Some(expected), "{name}");
         }
-        for name in
-            ["public-domain", "custom", "custom:x", "LicenseRef-x", "MIT BSD", "GPL", "MIT AND custom", "GPL-9", "GPL-2+ with OpenSSL exception", "", "or", "MIT or", "MIT and ISC or X11"]
-        {
+        for name in [
+            "public-domain",
+            "custom",
+            "custom:x",
+            "LicenseRef-x",
+            "MIT BSD",
+            "GPL",
+            "MIT AND custom",
+            "GPL-9",
+            "GPL-2+ with OpenSSL exception",
+            "",
+            "or",
+            "MIT or",
+            "MIT and ISC or X11",
+        ] {
             assert_eq!(spdx(name), None, "{name}");
         }
     }

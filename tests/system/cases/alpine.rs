@@ -65,16 +65,30 @@ fn base(busybox: &Path) -> Vec<Value> {
         package(
             "busybox",
             "1.37.0-r20",
-            &["license = GPL-2.0-only", "depend = so:libc.musl-x86_64.so.1", "triggers = /bin /usr/bin", "provides = cmd:sh=1.37.0-r20"],
-            &[("trigger", "#!/bin/busybox sh\nwhile read -r path; do [ -e \"/$path\" ] || ln -s /bin/busybox \"/$path\"; done < \
-                           /etc/busybox-paths.d/busybox\n")],
+            &[
+                "license = GPL-2.0-only",
+                "depend = so:libc.musl-x86_64.so.1",
+                "triggers = /bin /usr/bin",
+                "provides = cmd:sh=1.37.0-r20",
+            ],
+            &[(
+                "trigger",
+                "#!/bin/busybox sh\nwhile read -r path; do [ -e \"/$path\" ] || ln -s /bin/busybox \"/$path\"; done < \
+                           /etc/busybox-paths.d/busybox\n",
+            )],
             &[
                 ["bin", "directory", "755", "root:root", ""],
                 ["bin/busybox", "file", "755", "root:root", &program],
                 ["bin/sh", "symlink", "777", "root:root", "/bin/busybox"],
                 ["etc", "directory", "755", "root:root", ""],
                 ["etc/busybox-paths.d", "directory", "755", "root:root", ""],
-                ["etc/busybox-paths.d/busybox", "file", "644", "root:root", "bin/cat\nbin/chmod\nbin/chown\nbin/ln\nbin/mkdir\n"],
+                [
+                    "etc/busybox-paths.d/busybox",
+                    "file",
+                    "644",
+                    "root:root",
+                    "bin/cat\nbin/chmod\nbin/chown\nbin/ln\nbin/mkdir\n",
+                ],
                 ["usr/sbin", "directory", "755", "root:root", ""],
                 ["usr/sbin/addgroup", "file", "755", "root:root", ADDGROUP],
                 ["usr/sbin/adduser", "file", "755", "root:root", ADDUSER],
@@ -227,10 +241,10 @@ impl Site {
 
     /// Writes the profile `web`, which asks for these packages.
     fn profile(&self, packages: &[&str], more: &str) -> Outcome {
-        let tables: String = packages.iter().map(|name| format!("[package.{name}]\n")).collect();
+        let tables: String = packages.iter().map(|name| format!("[package.\"{name}\"]\n")).collect();
         let text = format!(
             "[distro.alpine]\nrelease = \"3.23\"\n[distro.alpine.source.alpine]\nmirrors = [\"{}\"]\n\
-             signed_by = \"keys/{KEY}\"\n{tables}[output.rootfs]\npackages = \"bundled\"\n\
+             signed_by = \"keys\"\n{tables}[output.rootfs]\npackages = \"bundled\"\n\
              [output.tar]\npackages = \"bundled\"\n[packages]\nvariant = \"essential\"\ndocumentation = true\n\
              locales = [\"*\"]\n{more}",
             self.server.address
@@ -263,12 +277,8 @@ impl Site {
         for record in text(&own.join("lib/apk/db/installed"))?.split_terminator("\n\n") {
             let name = record.lines().find_map(|line| line.strip_prefix("P:")).ok_or("a record without a name")?;
             let (identity, size, installed) = self.told.get(name).ok_or(format!("{name} is in no index"))?;
-            let known = [
-                format!("C:{identity}"),
-                format!("S:{size}"),
-                format!("I:{installed}"),
-                busybox.trim_end().to_owned(),
-            ];
+            let known =
+                [format!("C:{identity}"), format!("S:{size}"), format!("I:{installed}"), busybox.trim_end().to_owned()];
             let line = |line: &str| match known.iter().any(|known| known == line) {
                 true => format!("{}:@\n", &line[..1]),
                 false => format!("{line}\n"),
@@ -305,7 +315,8 @@ pub(super) fn from_profile_to_tree(world: &World) -> Outcome {
         return Err(format!("nothing is said of a script that fails:\n{told}"));
     }
     is("the list of packages", &site.installed(&own)?, INSTALLED)?;
-    let scripts = run(program("tar").args(["-tzvf"]).arg(own.join("lib/apk/db/scripts.tar.gz")).args(["--utc", "--full-time"]))?;
+    let scripts =
+        run(program("tar").args(["-tzvf"]).arg(own.join("lib/apk/db/scripts.tar.gz")).args(["--utc", "--full-time"]))?;
     let names: Vec<&str> = scripts.lines().filter_map(|line| line.split_whitespace().last()).collect();
     let hex = |name: &str| -> Outcome<String> {
         let (identity, ..) = site.told.get(name).ok_or(format!("{name} is in no index"))?;
@@ -381,7 +392,8 @@ pub(super) fn is_alike(world: &World) -> Outcome {
     let site = Site::make(world, folder.path())?;
     site.profile(&PACKAGES, "")?;
     run(&mut site.project.layerforge(&LOCK))?;
-    fs::copy(env!("CARGO_BIN_EXE_layerforge"), folder.path().join("layerforge")).map_err(explain("copy the program"))?;
+    fs::copy(env!("CARGO_BIN_EXE_layerforge"), folder.path().join("layerforge"))
+        .map_err(explain("copy the program"))?;
     run(program("chmod").args(["-R", "a+rX"]).arg(folder.path()))?;
     let mut digests: BTreeMap<String, Vec<&str>> = BTreeMap::new();
     for (name, user, ids) in [
@@ -439,8 +451,24 @@ pub(super) fn is_solved(world: &World) -> Outcome {
             return Err(format!("for {packages:?} {names:?} are chosen"));
         }
     }
+    // Two versions, of which a part of one is asked for.
+    let more: Vec<Value> = applications("1.2.3")
+        .into_iter()
+        .chain([bare("php", "8.3.9-r0", &[]), bare("php", "8.30.1-r0", &[])])
+        .collect();
+    site.repository.publish("v3.23/community", &more)?;
+    for (wish, expected) in [("~8.3", "8.3.9-r0"), (">=8", "8.30.1-r0"), ("~8", "8.30.1-r0")] {
+        site.profile(&[], &format!("[package.php]\nversion = \"{wish}\"\n"))?;
+        run(project.layerforge(&LOCK).arg("--upgrade"))?;
+        if project.locked_for("alpine")?["php"] != expected {
+            return Err(format!("for `{wish}` another version is chosen: {:?}", project.locked_for("alpine")?));
+        }
+    }
+    site.profile(&["app@edge"], "")?;
+    project.refused(&LOCK, 3, "app@edge")?;
     for (packages, more, words) in [
         (&["app", "app-old"][..], "", "app 1.0-r0 conflicts with app-old"),
+        (&[], "[package.php]\nversion = \"~8.4\"\n", "php"),
         (&["app"], "exclude = [\"keeper\"]\n", "keeper"),
         (&["nothing"], "", "no package is or provides that"),
     ] {
@@ -523,10 +551,9 @@ pub(super) fn is_guarded(world: &World) -> Outcome {
     }
     write(&index, &listed)?;
     // Packages that are not what the index names.
-    for (bad, words) in [
-        (good[..good.len() - 1].to_vec(), "bytes, expected"),
-        (flipped(&good), "`libkeep 1.2.3-r0` cannot be taken"),
-    ] {
+    for (bad, words) in
+        [(good[..good.len() - 1].to_vec(), "bytes, expected"), (flipped(&good), "`libkeep 1.2.3-r0` cannot be taken")]
+    {
         write(&package, &bad)?;
         project.refused(&LOCK, 5, words)?;
     }
@@ -553,7 +580,8 @@ pub(super) fn is_guarded(world: &World) -> Outcome {
     write(&index, &listed)?;
     let output = project.layerforge(&upgrade).output().map_err(explain("run layerforge"))?;
     let told = String::from_utf8_lossy(&output.stderr).into_owned();
-    let words = "the source `alpine` went back: of 1 packages, such as libkeep 1.2.10-r0, the lock knows a later version";
+    let words =
+        "the source `alpine` went back: of 1 packages, such as libkeep 1.2.10-r0, the lock knows a later version";
     if !output.status.success() || !told.contains(words) {
         return Err(format!("nobody is warned of an index that went back:\n{told}"));
     }
@@ -578,7 +606,8 @@ fn flipped(bytes: &[u8]) -> Vec<u8> {
 
 /// Returns an index without what is signed of it: its second piece.
 fn unsigned(index: &[u8]) -> Outcome<Vec<u8>> {
-    let starts = index.windows(4).enumerate().filter(|(_, window)| *window == [0x1f, 0x8b, 8, 0]).map(|(place, _)| place);
+    let starts =
+        index.windows(4).enumerate().filter(|(_, window)| *window == [0x1f, 0x8b, 8, 0]).map(|(place, _)| place);
     let second = starts.collect::<Vec<_>>().get(1).copied().ok_or("an index of one piece")?;
     Ok(index[second..].to_vec())
 }

@@ -140,7 +140,8 @@ impl Site {
     fn make(world: &World, name: &str) -> Outcome<Self> {
         let folder = world.folder(name)?;
         let repository = Repository::start(folder.join("arch"))?;
-        fs::copy(world.emulator()?.busybox, repository.folder.join("build/busybox")).map_err(explain("copy busybox"))?;
+        fs::copy(world.emulator()?.busybox, repository.folder.join("build/busybox"))
+            .map_err(explain("copy busybox"))?;
         let files: Vec<_> = FILES.into_iter().chain([("PKGBUILD", PKGBUILD)]).collect();
         repository.add(&files, "packager")?;
         let server = Server::start(&repository.folder.join("repo"))?;
@@ -272,7 +273,8 @@ pub(super) fn without_scripts(world: &World) -> Outcome {
     }
     let other = site.by_pacman(&["--noscriptlet", "base", "services", "fragile"])?;
     // Hooks of pacman run all the same.
-    let found: Vec<String> = differences(&own, &other)?.iter().map(|line| line.lines().next().unwrap_or_default().to_owned()).collect();
+    let found: Vec<String> =
+        differences(&own, &other)?.iter().map(|line| line.lines().next().unwrap_or_default().to_owned()).collect();
     let expected = ["/etc/group", "/etc/passwd", "/etc/shadow", "/usr/share/notes/index", "/var/lib/packages"];
     if found != expected {
         return Err(format!("other paths differ: {found:?}"));
@@ -312,11 +314,16 @@ pub(super) fn is_locked_and_vendored(world: &World) -> Outcome {
     let sees = project.folder.join("sees");
     fs::create_dir_all(sees.join("var/lib/pacman")).map_err(explain("make a folder"))?;
     let config = project.folder.join("vendored.conf");
-    let text = format!("[options]\nArchitecture = x86_64\nSigLevel = Required TrustAll DatabaseNever\n[test]\nServer = file://{}\n", vendored.display());
+    let text = format!(
+        "[options]\nArchitecture = x86_64\nSigLevel = Required TrustAll DatabaseNever\n[test]\nServer = file://{}\n",
+        vendored.display()
+    );
     fs::write(&config, text).map_err(explain("write pacman.conf"))?;
     let mut pacman = program("pacman");
     pacman.args(["-Sy", "--noconfirm", "base", "services", "fragile", "--config"]).arg(&config);
-    for (option, path) in [("--root", ""), ("--dbpath", "var/lib/pacman"), ("--cachedir", "cache"), ("--logfile", "log")] {
+    for (option, path) in
+        [("--root", ""), ("--dbpath", "var/lib/pacman"), ("--cachedir", "cache"), ("--logfile", "log")]
+    {
         pacman.arg(option).arg(sees.join(path));
     }
     run(pacman.arg("--gpgdir").arg(site.repository.folder.join("keys")))?;
@@ -406,7 +413,8 @@ pub(super) fn is_guarded(world: &World) -> Outcome {
     write(&database, &listed)?;
     let output = project.layerforge(&upgrade).output().map_err(explain("run layerforge"))?;
     let told = String::from_utf8_lossy(&output.stderr).into_owned();
-    let words = "the source `test` went back: of 1 packages, such as libkeep 1.1-1, the lock knows a later version than it has";
+    let words =
+        "the source `test` went back: of 1 packages, such as libkeep 1.1-1, the lock knows a later version than it has";
     if !output.status.success() || !told.contains(words) {
         return Err(format!("nobody is warned of a database that went back:\n{told}"));
     }
