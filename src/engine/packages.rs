@@ -12,7 +12,7 @@ use crate::event::Reporter;
 use crate::fetch::parallel;
 use crate::lock::{Bundle, Difference, Lock, LockError, LockedPackage, LockedSource, target_of};
 use crate::packages::{self, Means, Network, PackageError, Upgrade, Wanted};
-use crate::resolve::{Bundled, Recipe};
+use crate::resolve::{Bundled, Keys, Recipe};
 use crate::spec::Family;
 use crate::store::Store;
 
@@ -92,12 +92,12 @@ impl Packages<'_> {
         let bundle = bundles.get(&(target_of(&recipe.distro), recipe.distro.architecture));
         let Some(bundle) = bundle else { return Ok(None) };
         let maker = PackageMaker::new(self.store, self.reporter);
-        let known = maker.known(&set(recipe, bundle)).map_err(BuildError::from)?;
+        let known = maker.known(&set(recipe, bundle)?).map_err(BuildError::from)?;
         let tree = match known {
             Some(known) => known,
             None => {
                 let packages = self.locked(recipe, bundles)?;
-                maker.tree(&PackageSet { packages, ..set(recipe, bundle) }).map_err(BuildError::from)?
+                maker.tree(&PackageSet { packages, ..set(recipe, bundle)? }).map_err(BuildError::from)?
             }
         };
         Ok(Some(Arc::new(tree)))
@@ -109,7 +109,7 @@ impl Packages<'_> {
     /// When the store cannot be read.
     pub(super) fn known_tree(&self, recipe: &Recipe) -> Result<Option<Arc<PackageTree>>, Error> {
         let Some(bundle) = self.lock.and_then(|lock| lock.bundle(&recipe.requirements())) else { return Ok(None) };
-        let known = PackageMaker::new(self.store, self.reporter).known(&set(recipe, bundle));
+        let known = PackageMaker::new(self.store, self.reporter).known(&set(recipe, bundle)?);
         Ok(known.map_err(BuildError::from)?.map(Arc::new))
     }
 
@@ -154,12 +154,32 @@ impl Packages<'_> {
 }
 
 /// Returns the packages of a recipe as a set, without their files.
-fn set(recipe: &Recipe, bundle: &Bundle) -> PackageSet {
+///
+/// # Errors
+/// When the keys of a source cannot be read.
+fn set(recipe: &Recipe, bundle: &Bundle) -> Result<PackageSet, PackageError> {
     let packages = bundle.packages.iter().map(|package| (package.clone(), PathBuf::new())).collect();
     let settings = recipe.package_settings.clone();
-    PackageSet::new(&recipe.distro, packages, settings, recipe.profile.epoch)
+    Ok(PackageSet::new(&recipe.distro, packages, settings, recipe.profile.epoch)
         .accounts(recipe.users.clone(), recipe.groups.clone())
-        .repositories(repositories(recipe, bundle))
+        .repositories(repositories(recipe, bundle), repository_keys(recipe)?))
+}
+
+/// Returns the files of the keys that the profile names for sources of a system with apk: those of the distribution come with
+/// its packages.
+fn repository_keys(recipe: &Recipe) -> Result<BTreeMap<String, Vec<u8>>, PackageError> {
+    let mut keys = BTreeMap::new();
+    let Some(bundled) = recipe.bundled().filter(|_| recipe.distro.family == Family::Apk) else { return Ok(keys) };
+    for source in &bundled.sources {
+        let Keys::File { path, .. } = &source.keys else { continue };
+        for (name, bytes) in packages::apk::key::files(path)? {
+            if keys.get(&name).is_some_and(|other| *other != bytes) {
+                return Err(PackageError::KeyTwice { name });
+            }
+            keys.insert(name, bytes);
+        }
+    }
+    Ok(keys)
 }
 
 /// Returns the repositories that a system with apk takes packages from later: no package of Alpine names them.

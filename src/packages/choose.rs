@@ -227,6 +227,7 @@ pub(super) fn question(wanted: &Wanted<'_>, merged: &Merged) -> Question {
                 VersionComparison::Equal => Comparison::Equal,
                 VersionComparison::GreaterEqual => Comparison::GreaterEqual,
                 VersionComparison::Greater => Comparison::Greater,
+                VersionComparison::Similar => Comparison::Similar,
             },
             version: wish.version.clone(),
         },

@@ -88,6 +88,14 @@ pub enum PackageError {
         /// Why not.
         source: Box<Self>,
     },
+    /// A package cannot be read.
+    #[error("`{package}` cannot be taken: {source}")]
+    Broken {
+        /// The package, with its version.
+        package: String,
+        /// Why not.
+        source: Box<ArchiveError>,
+    },
     /// No set of packages does what is asked for.
     #[error("for {target}, {explanation}{}", told(asked))]
     Unsolvable {
@@ -148,6 +156,17 @@ pub enum PackageError {
     /// A key of a source of Alpine cannot be read.
     #[error(transparent)]
     ApkKey(#[from] apk::key::KeyError),
+    /// A file of a key of a source of Alpine cannot be taken.
+    #[error(transparent)]
+    ApkKeyFile(#[from] apk::key::KeyFileError),
+    /// Two sources have different keys in files of one name, by which signatures name them.
+    #[error(
+        "two sources have different keys in files called `{name}`, and signatures name keys by their files: rename one"
+    )]
+    KeyTwice {
+        /// The name.
+        name: String,
+    },
     /// A database of Arch cannot be read.
     #[error(transparent)]
     PacmanIndex(#[from] pacman::index::IndexError),

@@ -9,7 +9,7 @@ use std::path::{Path, PathBuf};
 
 use url::Url;
 
-use super::apt::host;
+use super::{apk, apt, pacman};
 use crate::distro::{Architecture, Distro};
 use crate::resolve::{PackageSource, SourceContent};
 use crate::spec::Family;
@@ -45,8 +45,10 @@ impl Mirrors {
             return said.clone();
         }
         let own = match (&self.host, distro.family) {
-            (Some(root), Family::Apt) => host::mirrors(root, source, distro),
-            _ => Vec::new(),
+            (Some(root), Family::Apt) => apt::host::mirrors(root, source, distro),
+            (Some(root), Family::Apk) => apk::host::mirrors(root, source, distro),
+            (Some(root), Family::Pacman) => pacman::host::mirrors(root, source, distro),
+            (None, _) => Vec::new(),
         };
         if own.is_empty() {
             return source.mirrors.clone();

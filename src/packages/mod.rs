@@ -19,6 +19,7 @@ pub mod compression;
 pub mod database;
 mod error;
 mod fetch;
+mod host;
 pub mod installed;
 mod means;
 mod mirrors;

@@ -94,6 +94,8 @@ pub enum VersionComparison {
     GreaterEqual,
     /// It must be later.
     Greater,
+    /// It must begin with the same parts (`~` of apk).
+    Similar,
 }
 
 /// What is asked of the packages that outputs carry.
@@ -247,8 +249,16 @@ fn version_wish(family: Family, text: &str) -> Result<VersionWish, String> {
         (">", VersionComparison::Greater),
         ("<", VersionComparison::Less),
         ("=", VersionComparison::Equal),
+        ("~", VersionComparison::Similar),
     ];
-    let found = signs.iter().find_map(|(sign, comparison)| Some((text.trim().strip_prefix(sign)?.trim(), *comparison)));
+    // Only apk knows parts of versions.
+    let (count, expected) = match family {
+        Family::Apk => (signs.len(), "`=`, `<`, `<=`, `>=`, `>` or `~`"),
+        Family::Apt | Family::Pacman => (signs.len() - 1, "`=`, `<`, `<=`, `>=` or `>`"),
+    };
+    let found = signs[..count]
+        .iter()
+        .find_map(|(sign, comparison)| Some((text.trim().strip_prefix(sign)?.trim(), *comparison)));
     // An epoch is only known to dpkg and pacman; `~` sorts before everything for dpkg, and is a part of hashes for apk.
     let others: &[u8] = if family == Family::Apk { b"._-~" } else { b"._-~+:" };
     let valid = |version: &str| {
@@ -258,7 +268,7 @@ fn version_wish(family: Family, text: &str) -> Result<VersionWish, String> {
     match found {
         Some((version, comparison)) if valid(version) => Ok(VersionWish { comparison, version: version.to_owned() }),
         _ => Err(format!(
-            "`{}` is no wish for a version: expected `=`, `<`, `<=`, `>=` or `>` and one version, such as `>=1.26`",
+            "`{}` is no wish for a version: expected {expected} and one version, such as `>=1.26`",
             text.escape_debug()
         )),
     }
@@ -304,6 +314,8 @@ mod tests {
             assert_eq!(read.is_err(), text != ">=1\n", "{text}: {read:?}");
         }
         assert!(version_wish(Family::Apk, ">=1:2").is_err());
+        assert_eq!(version_wish(Family::Apk, "~8.3"), wish(VersionComparison::Similar, "8.3"));
+        assert!(version_wish(Family::Pacman, "~8.3").is_err());
     }
 
     #[test]

@@ -58,7 +58,7 @@ pub enum SourceContent {
 pub enum Keys {
     /// The keys of a package of the distribution that are part of the program.
     Archive(String),
-    /// The keys in a file.
+    /// The keys in a file; for apk in all files of a folder where it is one.
     File {
         /// As the profile names it.
         name: String,
@@ -277,13 +277,22 @@ impl Resolver<'_> {
             (Some(file), None) => {
                 let rendered = self.render(file)?;
                 let found = self.project().import(&self.project().folder(), &rendered);
+                let rule = match self.distro.family {
+                    Family::Apk => "`signed_by` is a key, or a folder of keys, relative to the project",
+                    _ => "`signed_by` is a file of OpenPGP keys, relative to the project",
+                };
                 let Some(Import { path, .. }) = self.found(found, file)? else {
-                    self.problems.push(
-                        Problem::at(&file.place, format!("`{rendered}` does not exist"))
-                            .rule("`signed_by` is a file of OpenPGP keys, relative to the project"),
-                    );
+                    let message = format!("`{rendered}` does not exist");
+                    self.problems.push(Problem::at(&file.place, message).rule(rule));
                     return None;
                 };
+                if self.distro.family != Family::Apk
+                    && crate::fs::Stamp::of(&path).is_ok_and(|stamp| stamp.is_directory())
+                {
+                    let message = format!("`{rendered}` is a folder");
+                    self.problems.push(Problem::at(&file.place, message).rule(rule));
+                    return None;
+                }
                 Some(Keys::File { name: rendered, path })
             }
             (None, Some(_)) => Some(Keys::None),

@@ -89,7 +89,7 @@ pub struct SourceTable {
     pub flat: Option<Located<bool>>,
     /// A folder of packages, relative to the project, that stands in place of a repository.
     pub directory: Option<Located<String>>,
-    /// The keys that have to vouch for it: a file of OpenPGP keys, relative to the project.
+    /// The keys that have to vouch for it, in the project: a file of OpenPGP keys; for apk a key, or a folder of keys.
     pub signed_by: Option<Located<String>>,
     /// Whether it is taken although nobody vouches for it; `false` by default.
     pub trusted: Option<Located<bool>>,

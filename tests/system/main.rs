@@ -9,6 +9,7 @@
 #![allow(clippy::unwrap_used, reason = "a test that cannot go on has failed")]
 #![expect(clippy::disallowed_methods, reason = "tests stand outside of the crate: they look at the system itself")]
 
+mod apk;
 mod base;
 mod cases;
 mod command;
@@ -16,6 +17,7 @@ mod containers;
 mod damage;
 mod docker;
 mod machine;
+mod makepkg;
 mod peer;
 mod project;
 mod registry;

@@ -29,7 +29,41 @@ pub(crate) struct Repository {
     /// Where it is.
     pub(crate) address: String,
     home: PathBuf,
-    server: Child,
+    _server: Server,
+}
+
+/// Serves files on this machine. Dropping it stops that.
+pub(crate) struct Server {
+    /// Where the files are, without a slash at the end.
+    pub(crate) address: String,
+    process: Child,
+}
+
+impl Server {
+    /// Serves what is below `root`.
+    pub(crate) fn start(root: &Path) -> Outcome<Self> {
+        let mut command = program("python3");
+        let mut process = command
+            .args(["-c", SERVER])
+            .arg(root)
+            .stdout(Stdio::piped())
+            .stderr(Stdio::null())
+            .spawn()
+            .map_err(explain("serve the repository"))?;
+        let mut port = String::new();
+        if let Some(output) = process.stdout.take() {
+            BufReader::new(output).read_line(&mut port).map_err(explain("learn the port of the repository"))?;
+        }
+        Ok(Self { address: format!("http://127.0.0.1:{}", port.trim()), process })
+    }
+}
+
+impl Drop for Server {
+    fn drop(&mut self) {
+        // It may have ended by itself.
+        self.process.kill().ok();
+        self.process.wait().ok();
+    }
 }
 
 impl Repository {
@@ -47,20 +81,8 @@ impl Repository {
         }
         let text = run(gpg(&home).args(["--armor", "--export", "archive"]))?;
         fs::write(&key, text).map_err(explain("write the key"))?;
-        let mut command = program("python3");
-        let mut server = command
-            .args(["-c", SERVER])
-            .arg(&root)
-            .stdout(Stdio::piped())
-            .stderr(Stdio::null())
-            .spawn()
-            .map_err(explain("serve the repository"))?;
-        let mut port = String::new();
-        if let Some(output) = server.stdout.take() {
-            BufReader::new(output).read_line(&mut port).map_err(explain("learn the port of the repository"))?;
-        }
-        let address = format!("http://127.0.0.1:{}", port.trim());
-        Ok(Self { root, key, address, home, server })
+        let server = Server::start(&root)?;
+        Ok(Self { root, key, address: server.address.clone(), home, _server: server })
     }
 
     /// Builds a package for all architectures; `fields` are lines of its control file.
@@ -114,9 +136,7 @@ impl Repository {
 
 impl Drop for Repository {
     fn drop(&mut self) {
-        // It may have ended by itself; the agent of GnuPG ends with its home.
-        self.server.kill().ok();
-        self.server.wait().ok();
+        // The agent of GnuPG ends with its home.
         gpgconf(&self.home).output().ok();
     }
 }

@@ -30,7 +30,7 @@ fn decisions(set: &PackageSet, packages: &[Unpacked]) -> Result<Decisions, Packa
         architecture: set.architecture.clone(),
         world: set.asked_for(),
         repositories: set.repositories.clone(),
-        keys: Vec::new(),
+        keys: set.keys.clone().into_iter().collect(),
         tool: if old { Tool::Two } else { Tool::Three },
         links: unpack::links(set, packages)?,
         epoch: set.epoch,

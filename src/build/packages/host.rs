@@ -304,6 +304,7 @@ mod tests {
             users: BTreeMap::new(),
             groups: BTreeMap::new(),
             repositories: Vec::new(),
+            keys: BTreeMap::new(),
             settings: crate::resolve::PackageSettings::default(),
             epoch: 0,
         };

@@ -1,4 +1,5 @@
-//! Licences that copyright files name (Machine-readable debian/copyright 1.0, DEP-5), and what SPDX calls them.
+//! Licences that copyright files (Machine-readable debian/copyright 1.0, DEP-5) and packages of Alpine and Arch name, and what
+//! SPDX calls them.
 
 use std::collections::BTreeSet;
 
@@ -55,9 +56,20 @@ const FAMILIES: [(&str, &[&str]); 4] = [
     ("GPL", &["1.0", "2.0", "3.0"]),
 ];
 
-/// Returns the SPDX expression of a licence named as in a copyright file: `GPL-2+ or Expat`; nothing where SPDX has no name
-/// for a part of it.
+/// Returns the SPDX expression of a licence named as in a copyright file, `GPL-2+ or Expat`, or as SPDX does, as packages of
+/// Alpine and Arch have it; nothing where SPDX has no name for a part of it.
 pub fn spdx(name: &str) -> Option<String> {
+    of_copyright(name).or_else(|| of_spdx(name))
+}
+
+/// Returns an expression of SPDX as it is; nothing for one with parts that SPDX does not name.
+fn of_spdx(name: &str) -> Option<String> {
+    let expression = ::spdx::Expression::parse(name).ok()?;
+    let named = expression.requirements().all(|one| one.req.license.id().is_some());
+    named.then(|| name.split_whitespace().collect::<Vec<_>>().join(" "))
+}
+
+fn of_copyright(name: &str) -> Option<String> {
     let mut words: Vec<String> = Vec::new();
     let mut expected = true;
     for word in name.split_whitespace() {
@@ -113,13 +125,28 @@ mod tests {
             ("GPL-3", "GPL-3.0-only"),
             ("Expat", "MIT"),
             ("GPL-2+ or Artistic", "GPL-2.0-or-later OR Artistic-1.0"),
+            ("MIT AND (GPL-2.0-or-later OR BSD-3-Clause)", "MIT AND (GPL-2.0-or-later OR BSD-3-Clause)"),
+            ("GPL-3.0-or-later WITH GCC-exception-3.1", "GPL-3.0-or-later WITH GCC-exception-3.1"),
+            ("CC-BY-SA-4.0", "CC-BY-SA-4.0"),
         ];
         for (name, expected) in known {
             assert_eq!(spdx(name).as_deref(), Some(expected), "{name}");
         }
-        for name in
-            ["public-domain", "GPL-9", "GPL-2+ with OpenSSL exception", "", "or", "MIT or", "MIT and ISC or X11"]
-        {
+        for name in [
+            "public-domain",
+            "custom",
+            "custom:x",
+            "LicenseRef-x",
+            "MIT BSD",
+            "GPL",
+            "MIT AND custom",
+            "GPL-9",
+            "GPL-2+ with OpenSSL exception",
+            "",
+            "or",
+            "MIT or",
+            "MIT and ISC or X11",
+        ] {
             assert_eq!(spdx(name), None, "{name}");
         }
     }

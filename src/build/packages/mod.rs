@@ -195,6 +195,8 @@ pub struct PackageSet {
     pub groups: BTreeMap<String, u32>,
     /// The lines of `/etc/apk/repositories`, for apk.
     pub repositories: Vec<String>,
+    /// The files of the keys that vouch for these repositories and that no package brings, by their names, for apk.
+    pub keys: BTreeMap<String, Vec<u8>>,
     /// How they become a tree.
     pub settings: PackageSettings,
     /// The latest time of anything in the tree, and that of all that is made here, in seconds since 1970.
@@ -220,6 +222,7 @@ impl PackageSet {
             users: BTreeMap::new(),
             groups: BTreeMap::new(),
             repositories: Vec::new(),
+            keys: BTreeMap::new(),
             settings,
             epoch,
         }
@@ -231,10 +234,10 @@ impl PackageSet {
         Self { users, groups, ..self }
     }
 
-    /// Sets the repositories that the system takes packages from later.
+    /// Sets the repositories that the system takes packages from later, and the keys that vouch for them.
     #[must_use]
-    pub fn repositories(self, repositories: Vec<String>) -> Self {
-        Self { repositories, ..self }
+    pub fn repositories(self, repositories: Vec<String>, keys: BTreeMap<String, Vec<u8>>) -> Self {
+        Self { repositories, keys, ..self }
     }
 
     /// Returns the names of the packages that somebody wants themselves.
@@ -252,8 +255,14 @@ impl PackageSet {
         let decided = (scripts, answers, documentation, locales, paths, distroless);
         let made = (self.family, &self.distro, &self.architecture, &self.links, &self.users, &self.groups, self.epoch);
         hasher.field(format!("{decided:?} {made:?} {:?}", self.repositories).as_bytes());
+        // The tag keeps what a host is and what a key is apart.
         if let Some(host) = &self.host {
+            hasher.field(b"host");
             hasher.field(host.installed.of().as_bytes());
+        }
+        for (name, bytes) in &self.keys {
+            hasher.field(name.as_bytes());
+            hasher.field(bytes);
         }
         let mut packages: Vec<_> = self.packages.iter().map(|(package, _)| (package, is_asked_for(package))).collect();
         packages.sort_by(|(one, _), (other, _)| (&one.name, one.sha256).cmp(&(&other.name, other.sha256)));

@@ -85,6 +85,7 @@ fn set(packages: Vec<(LockedPackage, PathBuf)>, settings: PackageSettings) -> Pa
         users: BTreeMap::new(),
         groups: BTreeMap::new(),
         repositories: Vec::new(),
+        keys: BTreeMap::new(),
         settings,
         epoch: 500,
     }
@@ -478,10 +479,14 @@ fn packages_of_alpine_become_a_tree() {
     (one.family, one.distro, one.links) = (Family::Apk, ("alpine".into(), None), BTreeMap::new());
     one.architecture = "x86_64".into();
     one.repositories = vec!["https://example.org/v3.23/main".into()];
+    one.keys = BTreeMap::from([("me.rsa.pub".into(), b"key".to_vec())]);
     one.groups = BTreeMap::from([("web".into(), 900)]);
     let made = make(&store, &one);
     assert_eq!(text(&made.tree, "/etc/apk/world"), "app\nbase\n");
     assert_eq!(text(&made.tree, "/etc/apk/repositories"), "https://example.org/v3.23/main\n");
+    assert_eq!(text(&made.tree, "/etc/apk/keys/me.rsa.pub"), "key");
+    let keys = BTreeMap::from([("me.rsa.pub".to_owned(), b"yek".to_vec())]);
+    assert_ne!(PackageSet { keys, ..one.clone() }.key(), one.key());
     assert!(text(&made.tree, "/etc/passwd").contains("\napp:x:"), "the script of `app` made it");
     assert!(text(&made.tree, "/etc/group").contains("\nweb:x:900:\n"));
     let names: Vec<_> = made.packages.iter().map(|one| (&*one.name, &*one.source.0, &*one.licences[0])).collect();

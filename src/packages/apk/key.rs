@@ -3,11 +3,16 @@
 //! A signature names the file of the key that made it. SHA-1 is what Alpine signs with, so there is no choice but to take it;
 //! SHA-256 and SHA-512 are taken, too.
 
+use std::ffi::OsStr;
+use std::path::Path;
+
 use rsa::pkcs8::DecodePublicKey as _;
 use rsa::traits::PublicKeyParts as _;
 use rsa::{Pkcs1v15Sign, RsaPublicKey};
 use sha1::Sha1;
 use sha2::{Digest as _, Sha256, Sha512};
+
+use crate::fs;
 
 /// The shortest keys that are taken, in bits.
 const SHORTEST: usize = 2048;
@@ -22,6 +27,17 @@ pub struct KeyError {
     pub name: String,
     /// What is wrong with it.
     pub reason: String,
+}
+
+/// A file of a key that cannot be taken.
+#[derive(Debug, thiserror::Error)]
+pub enum KeyFileError {
+    /// It is no key.
+    #[error(transparent)]
+    Key(#[from] KeyError),
+    /// It cannot be read.
+    #[error(transparent)]
+    File(#[from] fs::Error),
 }
 
 /// A key that packages and indexes are signed with.
@@ -90,6 +106,29 @@ pub(super) fn signature_name(name: &str) -> Option<(Algorithm, &str)> {
     is_key_name(key.as_bytes()).then_some((algorithm, key))
 }
 
+/// The end of the name of a file with a key.
+const END: &str = ".pub";
+
+/// Returns the file of a key, or those of all keys in a folder, by their names, sorted: what `signed_by` names.
+///
+/// # Errors
+/// When one cannot be read, or there is none in the folder.
+pub fn files(path: &Path) -> Result<Vec<(String, Vec<u8>)>, KeyFileError> {
+    let shown = |name: &OsStr| name.to_string_lossy().into_owned();
+    if !fs::Stamp::of(path)?.is_directory() {
+        // A signature names the file of its key.
+        return Ok(vec![(shown(path.file_name().unwrap_or_default()), fs::read(path)?)]);
+    }
+    let names = fs::list(path)?.into_iter().map(|name| shown(&name)).filter(|name| name.ends_with(END));
+    let mut names: Vec<String> = names.collect();
+    names.sort();
+    if names.is_empty() {
+        let reason = format!("no file in it is called `NAME{END}`");
+        return Err(KeyError { name: path.display().to_string(), reason }.into());
+    }
+    names.into_iter().map(|name| Ok((name.clone(), fs::read(&path.join(name))?))).collect()
+}
+
 /// Tells whether a name is that of a file and of nothing else: keys are looked up by it.
 fn is_key_name(name: &[u8]) -> bool {
     !name.is_empty()
@@ -134,6 +173,20 @@ pub(super) mod tests {
             assert!(!public().verifies(algorithm, b"text", b""));
         }
         assert!(!public().verifies(Algorithm::Sha256, b"text", &sign(Algorithm::Sha1, b"text")));
+    }
+
+    #[test]
+    fn keys_stand_in_a_file_or_a_folder() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = |name: &str| folder.path().join(name);
+        assert!(files(folder.path()).unwrap_err().to_string().contains("is called `NAME.pub`"));
+        for name in ["b.rsa.pub", "a.rsa.pub", "README"] {
+            fs::write_atomic(&path(name), name.as_bytes()).unwrap();
+        }
+        let found = |path: &Path| files(path).unwrap().into_iter().map(|(name, _)| name).collect::<Vec<_>>();
+        assert_eq!(found(folder.path()), ["a.rsa.pub", "b.rsa.pub"]);
+        assert_eq!(found(&path("b.rsa.pub")), ["b.rsa.pub"]);
+        assert!(files(&path("none")).is_err());
     }
 
     #[test]

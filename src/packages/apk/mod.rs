@@ -8,6 +8,7 @@
 pub mod accounts;
 pub mod archive;
 pub mod database;
+pub(super) mod host;
 pub mod identity;
 pub mod index;
 pub mod info;

@@ -9,7 +9,7 @@ use url::Url;
 use super::archive::{Identified, identify};
 use super::identity::Identity;
 use super::index::{self, Trust};
-use super::key::Key;
+use super::key::{self, Key};
 use crate::digest::{Digest, Hasher};
 use crate::distro::apk_keys;
 use crate::fetch::{Download, FetchError, Headers, parallel};
@@ -140,11 +140,7 @@ type KeyFile = (String, Vec<u8>);
 fn keys(source: &PackageSource, wanted: &Wanted<'_>, means: &Means<'_>) -> Result<Option<Vec<KeyFile>>, PackageError> {
     match &source.keys {
         Keys::None => Ok(None),
-        Keys::File { path, .. } => {
-            // A signature names the file of its key.
-            let name = path.file_name().unwrap_or_default().to_string_lossy().into_owned();
-            Ok(Some(vec![(name, fs::read(path)?)]))
-        }
+        Keys::File { path, .. } => Ok(Some(key::files(path)?)),
         Keys::Archive(keyring) if keyring == "alpine-keys" => {
             let mut files = Vec::new();
             for key in apk_keys(&wanted.distro.native_architecture) {
@@ -216,6 +212,11 @@ fn identified(
                 continue;
             }
         };
+        let found = bytes.len() as u64;
+        if found != one.locked.size {
+            failures.push(failed(FetchError::Length { url: url.to_string(), expected: one.locked.size, found }));
+            continue;
+        }
         let digest = means.store.keep_download(&bytes)?;
         drop(bytes);
         let Some(path) = means.store.downloaded(&digest)? else { continue };
@@ -229,7 +230,7 @@ fn identified(
                 expected: identity.to_string(),
                 found: other.identity.to_string(),
             }),
-            Err(error) => failures.push(error.into()),
+            Err(error) => failures.push(PackageError::Broken { package: package.clone(), source: Box::new(error) }),
         }
     }
     Err(PackageError::of_source(&package, failures))
@@ -332,15 +333,34 @@ mod tests {
     }
 
     #[test]
+    fn any_key_of_a_folder_may_sign() {
+        let mut world = alpine();
+        publish(&world, &APP);
+        let folder = world._folder.path().to_owned();
+        world.bundled.sources[0].keys = Keys::File { name: "keys".into(), path: folder.clone() };
+        assert!(world.first().is_ok());
+        fs::write_atomic(&folder.join("other.rsa.pub"), b"no key").unwrap();
+        assert!(world.first().unwrap_err().to_string().contains("`other.rsa.pub` is no key of apk"));
+    }
+
+    #[test]
     fn nothing_is_taken_that_is_not_what_was_signed() {
         let mut world = alpine();
         publish(&world, &APP);
         let url = format!("{BASE}test/main/x86_64/lib-1-r0.apk");
         let (good, index) = (world.server.get(&url), format!("{BASE}test/main/x86_64/APKINDEX.tar.gz"));
-        world.server.put(&url, &apk("pkgname = lib\npkgver = 1-r0", &[], &[]));
+        // Another package of the same length.
+        world.server.put(&url, &apk("pkgname = lib\npkgver = 1-r0\narch = x86_65", &[], &[]));
         assert!(world.first().unwrap_err().to_string().contains("is not the package that its index names"));
-        world.server.put(&url, b"no package");
-        assert!(world.first().unwrap_err().to_string().contains("cannot unpack"));
+        for (bad, words) in [
+            (good.iter().map(|byte| byte ^ 1).collect::<Vec<u8>>(), "`lib 1-r0` cannot be taken: cannot unpack"),
+            (good[..good.len() - 1].to_vec(), "lib 1-r0 cannot be fetched"),
+            (good[..good.len() - 1].to_vec(), "bytes, expected"),
+        ] {
+            world.server.put(&url, &bad);
+            let error = world.first().unwrap_err().to_string();
+            assert!(error.contains(words), "{error}");
+        }
         world.server.put(&url, &good);
         assert!(world.first().is_ok());
         let mut bytes = world.server.get(&index);

@@ -11,10 +11,8 @@ use url::Url;
 use super::control::{Reader, Stanza};
 use crate::distro::Distro;
 use crate::fs;
+use crate::packages::host;
 use crate::resolve::{PackageSource, SourceContent, address};
-
-/// The most bytes of one file that are looked at.
-const LARGEST: usize = 1 << 20;
 
 /// An entry of the sources of apt.
 #[derive(Debug, Default, PartialEq, Eq)]
@@ -30,10 +28,10 @@ struct Entry {
 /// machine is of another one.
 pub fn mirrors(root: &Path, source: &PackageSource, distro: &Distro) -> Vec<Url> {
     let SourceContent::Suites { suites, components } = &source.content else { return Vec::new() };
-    let Some((id, codename)) = release(root) else { return Vec::new() };
-    if id != distro.id {
+    let codename = host::release(root, "VERSION_CODENAME");
+    let Some(codename) = codename.filter(|_| host::release(root, "ID").is_some_and(|id| id == distro.id)) else {
         return Vec::new();
-    }
+    };
     let pocket = |suite: &str, codename: &str| suite.strip_prefix(codename).map(str::to_owned);
     let own = distro.codename.as_deref().unwrap_or(&distro.release);
     let pockets: Vec<String> = suites.iter().filter_map(|suite| pocket(suite, own)).collect();
@@ -61,16 +59,6 @@ fn is_own(keys: &str, distro: &Distro) -> bool {
     Path::new(keys).file_stem().and_then(|stem| stem.to_str()).is_some_and(|stem| stem.starts_with(keyring))
 }
 
-/// Returns the distribution of the machine and the codename of its release (os-release(5)).
-fn release(root: &Path) -> Option<(String, String)> {
-    let text = ["etc/os-release", "usr/lib/os-release"].iter().find_map(|path| read(&root.join(path)))?;
-    let value = |key: &str| {
-        let line = text.lines().find_map(|line| line.strip_prefix(key)?.strip_prefix('='))?;
-        Some(line.trim().trim_matches(['"', '\'']).to_owned())
-    };
-    Some((value("ID")?, value("VERSION_CODENAME")?))
-}
-
 /// Returns what the files of apt say, in the order in which it reads them.
 fn entries(root: &Path) -> Vec<Entry> {
     let folder = root.join("etc/apt");
@@ -80,7 +68,7 @@ fn entries(root: &Path) -> Vec<Entry> {
     names.sort();
     let mut entries = Vec::new();
     for path in std::iter::once(folder.join("sources.list")).chain(names) {
-        let Some(text) = read(&path) else { continue };
+        let Some(text) = host::read(&path) else { continue };
         match path.extension().and_then(|extension| extension.to_str()) {
             Some("list") => entries.extend(text.lines().filter_map(one_line)),
             Some("sources") => entries.extend(stanzas(&text)),
@@ -88,11 +76,6 @@ fn entries(root: &Path) -> Vec<Entry> {
         }
     }
     entries
-}
-
-fn read(path: &Path) -> Option<String> {
-    let text = fs::read_to_string(path).ok()?;
-    (text.len() <= LARGEST).then_some(text)
 }
 
 /// Reads `deb [OPTIONS] ADDRESS SUITE COMPONENT…`.

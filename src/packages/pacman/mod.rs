@@ -12,6 +12,7 @@ pub mod database;
 mod desc;
 pub mod groups;
 pub mod hooks;
+pub(super) mod host;
 pub mod index;
 pub mod info;
 pub mod relation;

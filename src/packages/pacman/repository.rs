@@ -11,6 +11,7 @@ use super::rules::choices;
 use crate::digest::Hasher;
 use crate::event::Event;
 use crate::fs;
+use crate::lock::LockedPackage;
 use crate::packages::choose::{Chosen, Loaded, Wanted};
 use crate::packages::error::PackageError;
 use crate::packages::fetch::{fetch, latest};
@@ -72,12 +73,45 @@ pub(in crate::packages) fn load(wanted: &Wanted<'_>, means: &Means<'_>) -> Resul
     parts::load(&parts, &Databases { architecture: &wanted.distro.native_architecture }, wanted, means)
 }
 
-/// Returns the databases that the packages of a lock were chosen from, and a sentence about each that cannot be had any more.
+/// Returns the databases that the packages of a lock were chosen from with the signatures of these packages, and a sentence
+/// about each that cannot be had any more.
 pub(in crate::packages) fn export(
     wanted: &Wanted<'_>,
     means: &Means<'_>,
 ) -> Result<(Vec<Exported>, Vec<String>), PackageError> {
-    parts::export(&parts(wanted, means)?, wanted, means)
+    let (mut files, mut missing) = parts::export(&parts(wanted, means)?, wanted, means)?;
+    let mut pools = Vec::new();
+    for database in &files {
+        let bytes = fs::read(&database.file.0)?;
+        let pool = index::read(&database.path, &bytes, &wanted.distro.native_architecture)?;
+        pools.push((database.source.clone(), pool));
+    }
+    for package in wanted.earlier.map(|bundle| bundle.packages.as_slice()).unwrap_or_default() {
+        let signed = |source: &&PackageSource| source.name == package.source && source.keys != Keys::None;
+        let Some(source) = wanted.bundled.sources.iter().find(signed) else { continue };
+        let of_source = pools.iter().filter(|(name, _)| *name == source.name);
+        let listed = of_source.flat_map(|(_, pool)| listed_signature(pool, package)).next();
+        let path = format!("{}.sig", package.path);
+        match listed.map_or_else(|| beside(package, source, wanted, means), Ok) {
+            Ok(signature) => {
+                let digest = means.store.keep_download(&signature)?;
+                if let Some(file) = means.store.downloaded(&digest)? {
+                    files.push(Exported { source: source.name.clone(), path, file: (file, digest) });
+                }
+            }
+            Err(error @ PackageError::File(_)) => return Err(error),
+            Err(_) => missing.push(format!("the signature of {} cannot be had any more", package.name)),
+        }
+    }
+    Ok((files, missing))
+}
+
+/// Returns the signature that a database has of a package, where it has one.
+fn listed_signature(pool: &Pool, package: &LockedPackage) -> Option<Vec<u8>> {
+    let name = pool.find(package.name.as_bytes())?;
+    let found = pool.named(name).find(|id| pool.digest(*id) == Some(package.sha256))?;
+    let signature = pool.text(pool.package(found).signature);
+    (!signature.is_empty()).then(|| signature.to_vec())
 }
 
 /// Reads databases, which nobody signs.
@@ -149,7 +183,7 @@ pub(in crate::packages) fn seal(
         let files = fetch(&packages, wanted.distro, &wanted.bundled.sources, means)?;
         for (one, file) in signed.iter().zip(&files) {
             let signature = match pool.text(pool.package(one.id).signature) {
-                b"" => beside(one, source, wanted, means)?,
+                b"" => beside(&one.locked, source, wanted, means)?,
                 known => known.to_vec(),
             };
             let package = format!("{} {}", one.locked.name, one.locked.version);
@@ -162,20 +196,20 @@ pub(in crate::packages) fn seal(
 
 /// Gets the signature of a package whose database has none.
 fn beside(
-    one: &Chosen,
+    package: &LockedPackage,
     source: &PackageSource,
     wanted: &Wanted<'_>,
     means: &Means<'_>,
 ) -> Result<Vec<u8>, PackageError> {
     let mut failures = Vec::new();
     for mirror in means.network.mirrors.of(source, wanted.distro) {
-        match latest(&file_of(&mirror, &format!("{}.sig", one.locked.path)), means) {
+        match latest(&file_of(&mirror, &format!("{}.sig", package.path)), means) {
             Ok((_, bytes)) => return Ok(bytes),
             Err(error) => failures.push(error),
         }
     }
     let source = PackageError::of_source(&source.name, failures);
-    let package = format!("{} {}", one.locked.name, one.locked.version);
+    let package = format!("{} {}", package.name, package.version);
     Err(PackageError::Unsigned { package, source: Box::new(source) })
 }
 

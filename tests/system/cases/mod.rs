@@ -1,7 +1,9 @@
 //! The cases, by name.
 
 mod added;
+mod alpine;
 mod apt;
+mod arch;
 mod bootstrapped;
 mod ddi;
 mod dockerfile;
@@ -32,6 +34,15 @@ type Case = fn(&World) -> Outcome;
 
 /// Every case, in the order in which they run.
 pub(crate) const ALL: &[(&str, Case)] = &[
+    ("alpine_from_profile_to_tree", alpine::from_profile_to_tree),
+    ("alpine_is_alike", alpine::is_alike),
+    ("alpine_is_solved", alpine::is_solved),
+    ("alpine_is_locked_and_vendored", alpine::is_locked_and_vendored),
+    ("alpine_is_guarded", alpine::is_guarded),
+    ("arch_from_profile_to_tree", arch::from_profile_to_tree),
+    ("arch_without_scripts", arch::without_scripts),
+    ("arch_is_locked_and_vendored", arch::is_locked_and_vendored),
+    ("arch_is_guarded", arch::is_guarded),
     ("apt_minimal_system_in_the_eyes_of_dpkg", apt::minimal_system_in_the_eyes_of_dpkg),
     ("apt_solver_with_recommends", apt::solver_with_recommends),
     ("apt_solver_without_recommends", apt::solver_without_recommends),

@@ -63,11 +63,12 @@ impl Debs {
             distro: ("debian".into(), Some("13".into())),
             architecture: "amd64".into(),
             links: BTreeMap::new(),
-            host: None,
             packages: self.packages.clone(),
             users: BTreeMap::new(),
             groups: BTreeMap::new(),
             repositories: Vec::new(),
+            keys: BTreeMap::new(),
+            host: None,
             settings,
             epoch: EPOCH,
         }
@@ -129,7 +130,7 @@ const SERVICES: [&str; 9] = [
 ];
 
 /// A folder that other users can look into: below that of root nobody else sees anything.
-fn open_folder() -> Outcome<tempfile::TempDir> {
+pub(super) fn open_folder() -> Outcome<tempfile::TempDir> {
     let folder = tempfile::Builder::new().permissions(Permissions::from_mode(0o755)).tempdir();
     folder.map_err(explain("make a folder"))
 }

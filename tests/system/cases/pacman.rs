@@ -2,8 +2,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::fs;
-use std::path::{Path, PathBuf};
-use std::process::Command;
+use std::path::Path;
 
 use layerforge::image::write_tar;
 use layerforge::packages::archive::Fetched;
@@ -11,11 +10,12 @@ use layerforge::packages::model::{PackageId, Pool, Reason, Request};
 use layerforge::packages::pacman::archive::unpack_all;
 use layerforge::packages::pacman::database::{Decisions, install};
 use layerforge::packages::pacman::rules::PacmanRules;
-use layerforge::packages::pacman::{groups, index, version};
+use layerforge::packages::pacman::{groups, version};
 use layerforge::packages::solve::{Question, check, solve};
 use layerforge::packages::trust::Web;
 
 use crate::command::{explain, program, run, run_refused};
+use crate::makepkg::Repository;
 use crate::world::World;
 use crate::{Outcome, say};
 
@@ -70,6 +70,9 @@ package_delta() {
     install -Dm644 /dev/stdin "$pkgdir/usr/share/delta/x" <<< "d"
 }
 "#;
+
+/// The script of a package.
+const INSTALL: &str = "post_install() {\n  echo done\n}\n";
 
 /// Versions have the order that vercmp gives them.
 pub(super) fn orders_versions_so(world: &World) -> Outcome {
@@ -133,109 +136,10 @@ pub(super) fn orders_versions_so(world: &World) -> Outcome {
     Ok(())
 }
 
-/// A repository made by makepkg and repo-add, its packages signed by a packager that three masters vouch for.
-struct Repository {
-    folder: PathBuf,
-}
-
-impl Repository {
-    fn make(folder: PathBuf) -> Outcome<Self> {
-        let repository = Self { folder };
-        for name in ["keys", "build", "repo", "cache", "hooks"] {
-            fs::create_dir(repository.folder.join(name)).map_err(explain("make a folder"))?;
-        }
-        let permissions = std::os::unix::fs::PermissionsExt::from_mode(0o700);
-        fs::set_permissions(repository.folder.join("keys"), permissions).map_err(explain("close a folder"))?;
-        repository.make_keys()?;
-        let write = |name: &str, text: &str| {
-            fs::write(repository.folder.join(name), text).map_err(explain(format!("write {name}")))
-        };
-        write("build/PKGBUILD", PKGBUILD)?;
-        write("build/alpha.install", "post_install() {\n  echo done\n}\n")?;
-        let path = repository.folder.display();
-        write(
-            "pacman.conf",
-            &format!(
-                "[options]\nArchitecture = auto\nSigLevel = Required TrustAll DatabaseNever\n[test]\nServer = file://{path}/repo\n"
-            ),
-        )?;
-        // makepkg refuses to run as root: it does as somebody else who is root.
-        run(program("unshare")
-            .args(["--user", "--map-user=1000", "--map-group=1000", "makepkg", "--nodeps", "--nocheck"])
-            .current_dir(repository.folder.join("build"))
-            .env("PKGDEST", repository.folder.join("repo"))
-            .envs([
-                ("PACKAGER", "P <p@example.org>"),
-                ("SOURCE_DATE_EPOCH", "1700000000"),
-                ("PKGEXT", ".pkg.tar.zst"),
-            ]))?;
-        let script = "for package in *.pkg.tar.zst; do gpg --batch --no-tty --local-user packager@example.org --detach-sign \
-                      \"$package\" || exit 1; done; repo-add -q test.db.tar.gz *.pkg.tar.zst";
-        run(program("sh")
-            .args(["-c", script])
-            .current_dir(repository.folder.join("repo"))
-            .env("GNUPGHOME", repository.folder.join("keys")))?;
-        Ok(repository)
-    }
-
-    fn gpg(&self) -> Command {
-        let mut command = program("gpg");
-        command.args(["--batch", "--no-tty", "--yes", "--pinentry-mode", "loopback", "--passphrase", ""]);
-        command.env("GNUPGHOME", self.folder.join("keys"));
-        command
-    }
-
-    fn make_keys(&self) -> Outcome {
-        for name in ["master1", "master2", "master3", "packager"] {
-            let id = format!("{name} <{name}@example.org>");
-            run(self.gpg().args(["--quick-gen-key", &id, "ed25519", "sign", "never"]))?;
-        }
-        let packager = self.fingerprint("packager")?;
-        for master in ["master1", "master2", "master3"] {
-            let master = format!("{master}@example.org");
-            run(self.gpg().args(["--local-user", &master, "--quick-sign-key", &packager]))?;
-        }
-        Ok(())
-    }
-
-    fn fingerprint(&self, name: &str) -> Outcome<String> {
-        let listed = run(self.gpg().args(["--with-colons", "--list-keys", &format!("{name}@example.org")]))?;
-        let line = listed.lines().find_map(|line| line.strip_prefix("fpr:"));
-        let fingerprint = line.and_then(|line| line.split(':').find(|field| !field.is_empty()));
-        fingerprint.map(str::to_owned).ok_or(format!("gpg lists no fingerprint of {name}"))
-    }
-
-    /// Returns the web of keys with the first so many masters.
-    fn web(&self, masters: usize) -> Outcome<Web> {
-        let keyring = self.folder.join("keyring.gpg");
-        run(self.gpg().arg("--output").arg(&keyring).arg("--export"))?;
-        let keyring = fs::read(keyring).map_err(explain("read the keyring"))?;
-        let mut trusted = String::new();
-        for number in 1..=masters {
-            trusted += &format!("{}:4:\n", self.fingerprint(&format!("master{number}"))?);
-        }
-        Web::read("test", &keyring, &trusted, "").map_err(|error| error.to_string())
-    }
-
-    fn pool(&self) -> Outcome<Pool> {
-        let bytes = fs::read(self.folder.join("repo/test.db")).map_err(explain("read the database"))?;
-        index::read("test.db", &bytes, "x86_64").map_err(|error| format!("{error:?}"))
-    }
-
-    /// pacman for a root and nothing of the host.
-    fn pacman(&self, root: &Path, arguments: &[&str]) -> Outcome<String> {
-        let mut command = program("pacman");
-        command.arg("--config").arg(self.folder.join("pacman.conf")).arg("--root").arg(root);
-        command.arg("--dbpath").arg(root.join("var/lib/pacman")).arg("--cachedir").arg(self.folder.join("cache"));
-        command.arg("--gpgdir").arg(self.folder.join("keys")).arg("--hookdir").arg(self.folder.join("hooks"));
-        command.arg("--logfile").arg(self.folder.join("log")).arg("--noconfirm").args(arguments);
-        run(&mut command)
-    }
-}
-
 /// What is put together without pacman is what pacman installs; pacman finds nothing wrong with it, and goes on with it.
 pub(super) fn and_a_root_of_ours(world: &World) -> Outcome {
-    let repository = Repository::make(world.folder("pacman-root")?)?;
+    let repository = Repository::start(world.folder("pacman-root")?)?;
+    repository.add(&[("PKGBUILD", PKGBUILD), ("alpha.install", INSTALL)], "packager")?;
     let pool = repository.pool()?;
     let requests = groups::expand(&pool, ["filesystem", "tooling"].map(Request::any).to_vec());
     let question = Question { requests, ..Question::default() };
@@ -284,16 +188,7 @@ pub(super) fn and_a_root_of_ours(world: &World) -> Outcome {
         return Err(format!("pacman left something behind: {differs:?}"));
     }
     // What pacman would not have installed it refuses here, too.
-    let refused = run_refused(
-        program("pacman")
-            .arg("--config")
-            .arg(repository.folder.join("pacman.conf"))
-            .arg("--root")
-            .arg(&own)
-            .arg("--dbpath")
-            .arg(own.join("var/lib/pacman"))
-            .args(["--noconfirm", "-R", "beta"]),
-    )?;
+    let refused = run_refused(&mut repository.pacman_command(&own, &["-R", "beta"]))?;
     if refused.contains("alpha") {
         Ok(())
     } else {
@@ -309,7 +204,7 @@ fn fetched(repository: &Repository, pool: &Pool, ids: &[PackageId]) -> Outcome<V
     let mut fetched = Vec::new();
     for id in ids {
         let package = pool.package(*id);
-        let path = repository.folder.join("repo").join(pool.shown(package.location));
+        let path = repository.place().join(pool.shown(package.location).to_string());
         let beside = fs::read(format!("{}.sig", path.display())).map_err(explain("read a signature"))?;
         for signature in [beside.as_slice(), pool.text(package.signature)] {
             let signers = web.verify_file(&path, signature, now).map_err(|error| error.to_string())?;
@@ -328,7 +223,7 @@ fn fetched(repository: &Repository, pool: &Pool, ids: &[PackageId]) -> Outcome<V
 }
 
 /// Everything but times of directories and what a transaction leaves behind, file by file.
-fn listing(root: &Path) -> Outcome<String> {
+pub(super) fn listing(root: &Path) -> Outcome<String> {
     let script = "find . -path ./var/lib/pacman/sync -prune -o ! -type d -printf '%p %y %m %U %G %s %l %n\n' -o \
                   -printf '%p %y %m %U %G\n' | sort";
     run(program("sh").args(["-c", script]).current_dir(root))
@@ -353,12 +248,17 @@ fn compare(own: &Path, other: &Path) -> Outcome {
     if let Some(path) = ours.keys().chain(theirs.keys()).find(differs) {
         return Err(format!("`{path}` is {:?}; pacman has {:?}", ours.get(path), theirs.get(path)));
     }
-    for path in ours.keys().filter(|path| path.contains("/pacman/local/") || ours[*path].starts_with('f')) {
+    for path in ours.keys().filter(|path| ours[*path].starts_with('f')) {
         let read = |root: &Path| fs::read(root.join(path)).map_err(explain(format!("read {path}")));
-        if ours[path].starts_with('f') && read(own)? != read(other)? {
+        if read(own)? != read(other)? {
             return Err(format!("`{path}` holds something else than with pacman"));
         }
     }
+    compare_descriptions(own, other)
+}
+
+/// Compares what the databases of two roots say about each package.
+pub(super) fn compare_descriptions(own: &Path, other: &Path) -> Outcome {
     for entry in fs::read_dir(own.join("var/lib/pacman/local")).map_err(explain("list the database"))? {
         let name = entry.map_err(explain("list the database"))?.file_name();
         let desc = |root: &Path| -> Outcome<String> {

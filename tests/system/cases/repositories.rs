@@ -14,22 +14,24 @@ use crate::world::World;
 use crate::{Outcome, say};
 
 /// A project whose lock is looked at, with a cache folder of its own.
-struct Project {
-    folder: PathBuf,
+pub(super) struct Project {
+    pub(super) folder: PathBuf,
 }
 
 impl Project {
-    fn new(folder: PathBuf) -> Outcome<Self> {
+    /// Makes an empty project.
+    pub(super) fn new(folder: PathBuf) -> Outcome<Self> {
         fs::create_dir_all(folder.join("profiles")).map_err(explain("make a project"))?;
         Ok(Self { folder })
     }
 
-    fn write(&self, path: &str, text: &str) -> Outcome {
+    /// Writes a file of it.
+    pub(super) fn write(&self, path: &str, text: &str) -> Outcome {
         fs::write(self.folder.join(path), text).map_err(explain(format!("write {path}")))
     }
 
     /// Returns layerforge with these arguments, without mirrors of whoever runs the tests.
-    fn layerforge(&self, arguments: &[&str]) -> Command {
+    pub(super) fn layerforge(&self, arguments: &[&str]) -> Command {
         let mut command = program(env!("CARGO_BIN_EXE_layerforge"));
         command.current_dir(&self.folder).args(arguments);
         command.env("LAYERFORGE_STORE", self.folder.join("store")).env("XDG_CONFIG_HOME", self.folder.join("config"));
@@ -37,7 +39,7 @@ impl Project {
     }
 
     /// Checks that layerforge ends with this code and says these words.
-    fn refused(&self, arguments: &[&str], code: i32, words: &str) -> Outcome {
+    pub(super) fn refused(&self, arguments: &[&str], code: i32, words: &str) -> Outcome {
         let output = self.layerforge(arguments).output().map_err(explain("run layerforge"))?;
         let told = String::from_utf8_lossy(&[output.stdout, output.stderr].concat()).into_owned();
         if output.status.code() == Some(code) && told.contains(words) {
@@ -46,11 +48,16 @@ impl Project {
         Err(format!("{arguments:?} ended with {}, expected {code} and `{words}`:\n{told}", output.status))
     }
 
-    /// Returns the versions of the lock, by name.
+    /// Returns the versions of the lock for Debian, by name.
     fn locked(&self) -> Outcome<BTreeMap<String, String>> {
+        self.locked_for("debian")
+    }
+
+    /// Returns the versions of the lock for a distro, by name.
+    pub(super) fn locked_for(&self, distro: &str) -> Outcome<BTreeMap<String, String>> {
         let text = fs::read_to_string(self.folder.join("profiles/web.lock")).map_err(explain("read the lock"))?;
         let lock: toml::Value = toml::from_str(&text).map_err(explain("parse the lock"))?;
-        let packages = lock["target"]["debian"]["bundle"]["x86_64"]["package"].as_array().ok_or("no packages")?;
+        let packages = lock["target"][distro]["bundle"]["x86_64"]["package"].as_array().ok_or("no packages")?;
         let text = |package: &toml::Value, key: &str| package[key].as_str().unwrap_or_default().to_owned();
         Ok(packages.iter().map(|package| (text(package, "name"), text(package, "version"))).collect())
     }

@@ -195,10 +195,10 @@ pub(super) fn unpack(archive: &Path, root: &Path) -> Outcome {
 /// What stands at a path.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) struct Seen {
-    kind: char,
-    mode: u32,
-    uid: u32,
-    gid: u32,
+    pub(super) kind: char,
+    pub(super) mode: u32,
+    pub(super) uid: u32,
+    pub(super) gid: u32,
     device: Option<(u32, u32)>,
     pub(super) content: String,
     capability: Option<Vec<u8>>,

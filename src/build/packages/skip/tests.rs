@@ -31,6 +31,7 @@ fn set() -> PackageSet {
         packages: Vec::new(),
         users: Default::default(),
         repositories: Vec::new(),
+        keys: Default::default(),
         groups: Default::default(),
         settings: Default::default(),
         epoch: 0,
