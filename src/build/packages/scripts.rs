@@ -44,7 +44,7 @@ if [ -x "$update" ]; then
     printf '#!/bin/sh\nexit 0\n' > "$update"
     chmod 0755 "$update"
 fi
-dpkg --configure -a --abort-after=1
+dpkg --configure -a --abort-after=1 $force
 if [ -x "$update.real" ]; then
     mv -f "$update.real" "$update"
     for modules in /lib/modules/*; do
@@ -190,6 +190,9 @@ fn script(set: &PackageSet, packages: &[Unpacked]) -> Result<String, PackagesErr
     }
     script.push_str(&users(set)?);
     script.push_str(&answers(set)?);
+    // Somebody wants nothing of what packages depend on.
+    let force = if set.settings.only { "force=--force-depends\n" } else { "force=\n" };
+    script.push_str(force);
     script.push_str(CONFIGURE);
     Ok(script)
 }
