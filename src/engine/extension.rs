@@ -141,7 +141,7 @@ impl Packages<'_> {
         let (true, Some(extended)) = (wanted, extended) else { return Ok(stacked) };
         let host = self.tree_of(recipe, extended, &[])?;
         let whole = self.tree_of(recipe, extended, &extended.bundle.packages)?;
-        Ok(stacked.with_host(host, whole, recipe.profile.epoch)?)
+        Ok(stacked.with_host(host, whole, Arc::new(extended.bundle.clone()), recipe.profile.epoch)?)
     }
 
     /// Returns what the packages of a host are together with those that are `added`.

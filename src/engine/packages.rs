@@ -10,7 +10,7 @@ use crate::distro::Architecture;
 use crate::error::Error;
 use crate::event::Reporter;
 use crate::lock::{Bundle, Difference, Lock, LockError, LockedPackage, LockedSource, target_of};
-use crate::packages::{self, Means, Network, PackageError, Upgrade, Wanted};
+use crate::packages::{self, Means, Network, PackageError, Upgrade, Wanted, apt_sources};
 use crate::resolve::{Bundled, Recipe};
 use crate::spec::Family;
 use crate::store::Store;
@@ -74,8 +74,9 @@ impl Packages<'_> {
         stacked: Stacked,
         bundles: &Bundles,
     ) -> Result<Stacked, Error> {
-        match if bundled { self.tree(recipe, bundles)? } else { None } {
-            Some(tree) => Ok(stacked.with_packages(tree, recipe.profile.epoch)?),
+        let bundle = bundles.get(&(target_of(&recipe.distro), recipe.distro.architecture));
+        match if bundled { self.tree(recipe, bundles)?.zip(bundle) } else { None } {
+            Some((tree, bundle)) => Ok(stacked.with_packages(tree, Arc::new(bundle.clone()), recipe.profile.epoch)?),
             None => Ok(stacked),
         }
     }
@@ -88,25 +89,27 @@ impl Packages<'_> {
         let bundle = bundles.get(&(target_of(&recipe.distro), recipe.distro.architecture));
         let Some(bundle) = bundle else { return Ok(None) };
         let maker = PackageMaker::new(self.store, self.reporter);
-        let known = maker.known(&set(recipe, bundle)).map_err(BuildError::from)?;
+        let set = set(recipe, bundle)?;
+        let known = maker.known(&set).map_err(BuildError::from)?;
         let tree = match known {
             Some(known) => known,
             None => {
                 let packages = self.locked(recipe, bundles)?;
-                maker.tree(&PackageSet { packages, ..set(recipe, bundle) }).map_err(BuildError::from)?
+                maker.tree(&PackageSet { packages, ..set }).map_err(BuildError::from)?
             }
         };
         Ok(Some(Arc::new(tree)))
     }
 
-    /// Returns what the packages of a recipe are together when the lock names them and that is kept in the store.
+    /// Returns what the packages of a recipe are together when the lock names them and that is kept in the store, and what
+    /// the lock says about them.
     ///
     /// # Errors
     /// When the store cannot be read.
-    pub(super) fn known_tree(&self, recipe: &Recipe) -> Result<Option<Arc<PackageTree>>, Error> {
+    pub(super) fn known_tree(&self, recipe: &Recipe) -> Result<Option<(Arc<PackageTree>, Arc<Bundle>)>, Error> {
         let Some(bundle) = self.lock.and_then(|lock| lock.bundle(&recipe.requirements())) else { return Ok(None) };
-        let known = PackageMaker::new(self.store, self.reporter).known(&set(recipe, bundle));
-        Ok(known.map_err(BuildError::from)?.map(Arc::new))
+        let known = PackageMaker::new(self.store, self.reporter).known(&set(recipe, bundle)?);
+        Ok(known.map_err(BuildError::from)?.map(|tree| (Arc::new(tree), Arc::new(bundle.clone()))))
     }
 
     /// Returns the packages that a recipe carries as files, in the order of their names; nothing for one that carries none.
@@ -150,12 +153,17 @@ impl Packages<'_> {
 }
 
 /// Returns the packages of a recipe as a set, without their files.
-fn set(recipe: &Recipe, bundle: &Bundle) -> PackageSet {
+fn set(recipe: &Recipe, bundle: &Bundle) -> Result<PackageSet, Error> {
     let packages = bundle.packages.iter().map(|package| (package.clone(), PathBuf::new())).collect();
     let settings = recipe.package_settings.clone();
-    PackageSet::new(&recipe.distro, packages, settings, recipe.profile.epoch)
+    let set = PackageSet::new(&recipe.distro, packages, settings, recipe.profile.epoch)
         .accounts(recipe.users.clone(), recipe.groups.clone())
-        .repositories(repositories(recipe, bundle))
+        .repositories(repositories(recipe, bundle));
+    let has = |name: &str| bundle.package(name).is_some();
+    match recipe.bundled().filter(|_| recipe.distro.family == Family::Apt && has("apt")) {
+        Some(bundled) => Ok(set.sources(apt_sources(&bundled.sources, has)?)),
+        None => Ok(set),
+    }
 }
 
 /// Returns the repositories that a system with apk takes packages from later: no package of Alpine names them.

@@ -41,7 +41,7 @@ use crate::store::Store;
 use crate::tree::{InvalidPath, Tree, TreeError, TreePath};
 
 pub use licence::spdx;
-pub use list::InstalledPackage;
+pub use list::{InstalledPackage, package_url};
 pub use skip::Skipped;
 
 /// Stands first in the key of a tree; a change of what is made of packages changes it.
@@ -165,6 +165,8 @@ pub struct PackageSet {
     pub groups: BTreeMap<String, u32>,
     /// The lines of `/etc/apk/repositories`, for apk.
     pub repositories: Vec<String>,
+    /// Files that tell apt where packages come from, and their keys, by path: they are there where no package has them.
+    pub sources: BTreeMap<String, Vec<u8>>,
     /// How they become a tree.
     pub settings: PackageSettings,
     /// The latest time of anything in the tree, and that of all that is made here, in seconds since 1970.
@@ -189,6 +191,7 @@ impl PackageSet {
             users: BTreeMap::new(),
             groups: BTreeMap::new(),
             repositories: Vec::new(),
+            sources: BTreeMap::new(),
             settings,
             epoch,
         }
@@ -206,6 +209,12 @@ impl PackageSet {
         Self { repositories, ..self }
     }
 
+    /// Sets the files that tell apt where packages come from.
+    #[must_use]
+    pub fn sources(self, sources: BTreeMap<String, Vec<u8>>) -> Self {
+        Self { sources, ..self }
+    }
+
     /// Returns the names of the packages that somebody wants themselves.
     fn asked_for(&self) -> Vec<String> {
         let asked_for = self.packages.iter().filter(|(package, _)| is_asked_for(package));
@@ -217,10 +226,14 @@ impl PackageSet {
         let mut hasher = Hasher::new();
         hasher.field(FORMAT);
         hasher.field(env!("CARGO_PKG_VERSION").as_bytes());
-        let PackageSettings { scripts, answers, documentation, locales, paths, distroless, .. } = &self.settings;
-        let decided = (scripts, answers, documentation, locales, paths, distroless);
+        let PackageSettings { scripts, answers, documentation, locales, paths, distroless, only, .. } = &self.settings;
+        let decided = (scripts, answers, documentation, locales, paths, distroless, only);
         let made = (self.family, &self.distro, &self.architecture, &self.links, &self.users, &self.groups, self.epoch);
         hasher.field(format!("{decided:?} {made:?} {:?}", self.repositories).as_bytes());
+        for (path, bytes) in &self.sources {
+            hasher.field(path.as_bytes());
+            hasher.field(bytes);
+        }
         let mut packages: Vec<_> = self.packages.iter().map(|(package, _)| (package, is_asked_for(package))).collect();
         packages.sort_by(|(one, _), (other, _)| (&one.name, one.sha256).cmp(&(&other.name, other.sha256)));
         for (package, asked_for) in packages {

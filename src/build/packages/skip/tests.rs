@@ -30,6 +30,7 @@ fn set() -> PackageSet {
         packages: Vec::new(),
         users: Default::default(),
         repositories: Vec::new(),
+        sources: Default::default(),
         groups: Default::default(),
         settings: Default::default(),
         epoch: 0,
