@@ -104,3 +104,47 @@ fn places(lines: &[String]) -> String {
     }
     text
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::engine::PackageLink;
+
+    #[test]
+    fn packages_and_layers_have_a_word() {
+        let link = |name: &str, why: &str, asked_at: Option<&str>| PackageLink {
+            name: name.into(),
+            version: "1.2-3".into(),
+            source: "debian".into(),
+            why: why.into(),
+            asked_at: asked_at.map(str::to_owned),
+        };
+        let chain = vec![
+            link("zlib1g", "nginx depends on zlib1g", None),
+            link("nginx", "requested", Some("profiles/web.toml:4:1")),
+        ];
+        let word = Word {
+            layer: "site".into(),
+            tier: "application",
+            action: "file",
+            wins: true,
+            origin: "layers/site/files".into(),
+            section: None,
+            decided_by: Vec::new(),
+        };
+        let answer = |target: &str, result: Option<&str>, words: Vec<Word>, chain| Why {
+            target: target.into(),
+            path: "/usr/lib/libz.so".parse().unwrap(),
+            result: result.map(str::to_owned),
+            words,
+            packages: Some(OfPackages { result: "file 0644 0:0 9 bytes".into(), chain }),
+            holds: None,
+        };
+        let answers = [
+            answer("debian", None, Vec::new(), chain.clone()),
+            answer("ubuntu", Some("file 0644 0:0 3 bytes"), vec![word], chain),
+            answer("devuan", None, Vec::new(), Vec::new()),
+        ];
+        insta::assert_snapshot!(text(&answers, Style { coloured: false }));
+    }
+}

@@ -92,3 +92,47 @@ pub(super) fn result(node: &Node) -> String {
         _ => describe(node, true),
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::engine::extension::tests::{package, profile, rendered};
+    use crate::engine::{Selection, why};
+    use crate::fs;
+    use crate::spec::Project;
+
+    #[test]
+    fn a_path_is_of_a_package_or_of_a_layer() {
+        let place = tempfile::tempdir().unwrap();
+        let folder = place.path();
+        for name in ["packages", "profiles", "layers"] {
+            fs::create_directory(&folder.join(name)).unwrap();
+        }
+        package(&folder.join("packages"), "base", "1", "");
+        package(&folder.join("packages"), "app", "1", "Depends: base\n");
+        let layer = "[file.'/usr/bin/app']\ncontent = 'other'\n[file.'/usr/bin/mine']\ncontent = ''\n";
+        profile(folder, "web", &format!("[package.app]\n[output.rootfs]\npackages = 'bundled'\n{layer}"));
+        let ask = |path: &str| {
+            let store = Store::open(&folder.join("store")).unwrap();
+            let selection = Selection { profile: Some("web".into()), ..Selection::default() };
+            why(&Arc::new(Project::open(folder)), &store, &selection, &path.parse().unwrap())
+        };
+        let error = ask("/usr/bin/base").unwrap_err().to_string();
+        assert!(error.contains("no layer"), "{error}");
+        rendered(folder, "web", false).unwrap();
+
+        let answer = ask("/usr/bin/base").unwrap().remove(0);
+        let packages = answer.packages.unwrap();
+        let chain: Vec<_> = packages.chain.iter().map(|link| (link.name.as_str(), link.why.as_str())).collect();
+        assert_eq!(chain, [("base", "app depends on base"), ("app", "requested")]);
+        assert!(packages.chain[1].asked_at.as_ref().unwrap().contains("profiles/web.toml"));
+        assert!(answer.words.is_empty() && answer.result.is_none());
+        assert!(packages.result.starts_with("file 0755 0:0 1 byte"), "{}", packages.result);
+
+        let answer = ask("/usr/bin/app").unwrap().remove(0);
+        assert_eq!((answer.words.len(), answer.packages.unwrap().chain.len()), (1, 1));
+        assert!(ask("/usr/bin/mine").unwrap().remove(0).packages.is_none());
+        assert!(ask("/var/lib/dpkg/status").unwrap().remove(0).packages.unwrap().chain.is_empty());
+        assert!(ask("/usr/bin/none").is_err());
+    }
+}

@@ -162,6 +162,7 @@ impl Packages<'_> {
         if let Some(known) = maker.known(&set(named.collect())).map_err(BuildError::from)? {
             return Ok(Arc::new(known));
         }
+        self.check_scripts(recipe, true)?;
         let mut packages = Vec::new();
         for (list, sources) in [(&*extended.host, &extended.sources), (added, &recipe.package_sources)] {
             let files = packages::fetch(list, &recipe.distro, sources, &self.means()?)?;
@@ -202,7 +203,7 @@ fn host_of(library: &Library, recipe: &Recipe, profile: &str) -> Result<(Recipe,
 }
 
 #[cfg(test)]
-mod tests {
+pub(super) mod tests {
     use std::path::Path;
 
     use super::*;
@@ -237,7 +238,7 @@ mod tests {
     }
 
     /// Puts a package with the program of its name into a folder.
-    fn package(folder: &Path, name: &str, version: &str, fields: &str) {
+    pub(in crate::engine) fn package(folder: &Path, name: &str, version: &str, fields: &str) {
         let control = format!("Package: {name}\nVersion: {version}\nArchitecture: all\n{fields}");
         let members = [
             ("debian-binary", b"2.0\n".to_vec()),
@@ -254,7 +255,7 @@ mod tests {
         fs::write_atomic(&folder.join(format!("{name}_{version}.deb")), &bytes).unwrap();
     }
 
-    fn profile(folder: &Path, name: &str, more: &str) {
+    pub(in crate::engine) fn profile(folder: &Path, name: &str, more: &str) {
         let text = format!(
             "[distro.debian.source.debian]\nwhen = 'false'\n[distro.debian.source.debian-security]\nwhen = 'false'\n\
              [source.own]\ndirectory = 'packages'\n[packages]\nvariant = 'none'\n{more}"
@@ -262,7 +263,7 @@ mod tests {
         fs::write_atomic(&folder.join(format!("profiles/{name}.toml")), text.as_bytes()).unwrap();
     }
 
-    fn rendered(folder: &Path, name: &str, locked: bool) -> Result<(), Error> {
+    pub(in crate::engine) fn rendered(folder: &Path, name: &str, locked: bool) -> Result<(), Error> {
         let store = Store::open(&folder.join("store")).unwrap();
         let network = Network { fetcher: Fetcher::new(Files, false), mirrors: Mirrors::default(), now: 0 };
         let request = RenderRequest {

@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
-use crate::build::packages::{PackageMaker, PackageSet, PackageTree};
+use crate::build::packages::{PackageMaker, PackageSet, PackageTree, PackagesError};
 use crate::build::{BuildError, Stacked};
 use crate::distro::Architecture;
 use crate::error::Error;
@@ -12,7 +12,8 @@ use crate::event::Reporter;
 use crate::lock::{Bundle, Difference, Lock, LockError, LockedPackage, LockedSource, target_of};
 use crate::packages::{self, Means, Network, PackageError, Upgrade, Wanted, apt_sources};
 use crate::resolve::{Bundled, Recipe};
-use crate::spec::Family;
+use crate::sandbox::check_architecture;
+use crate::spec::{Family, Scripts};
 use crate::store::Store;
 
 /// Where packages come from.
@@ -94,11 +95,29 @@ impl Packages<'_> {
         let tree = match known {
             Some(known) => known,
             None => {
+                self.check_scripts(recipe, true)?;
                 let packages = self.locked(recipe, bundles)?;
                 maker.tree(&PackageSet { packages, ..set }).map_err(BuildError::from)?
             }
         };
         Ok(Some(Arc::new(tree)))
+    }
+
+    /// Refuses scripts that nothing here can run, before anything is fetched for them. Packages that were put together before
+    /// are there, wherever that was possible.
+    ///
+    /// # Errors
+    /// When an output `bundles` packages of another architecture whose scripts are to run, and no emulator is registered.
+    pub(super) fn check_scripts(&self, recipe: &Recipe, bundles: bool) -> Result<(), Error> {
+        if !bundles || recipe.package_settings.scripts == Scripts::Skip {
+            return Ok(());
+        }
+        match check_architecture(recipe.distro.architecture) {
+            Err(error) if self.known_tree(recipe)?.is_none() => {
+                Err(BuildError::from(PackagesError::from(error)).into())
+            }
+            _ => Ok(()),
+        }
     }
 
     /// Returns what the packages of a recipe are together when the lock names them and that is kept in the store, and what

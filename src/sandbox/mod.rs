@@ -67,6 +67,7 @@ use std::time::Duration;
 use serde::{Deserialize, Serialize};
 
 pub use caller::Privilege;
+pub use machine::check_architecture;
 pub use error::SandboxError;
 pub use fact::{Device, Fact};
 pub use keeper::run as keep;

@@ -16,6 +16,7 @@ mod distroless;
 mod keep;
 mod licence;
 mod list;
+mod loader;
 mod normal;
 mod rules;
 mod scripts;
