@@ -191,7 +191,8 @@ fn repositories(recipe: &Recipe, bundle: &Bundle) -> Vec<String> {
     let mut lines = Vec::new();
     for LockedSource { name, suite, .. } in &bundle.sources {
         let source = bundled.sources.iter().find(|source| source.name == *name);
-        let mirror = source.and_then(|source| source.mirrors.first());
+        // What is a file here is none there.
+        let mirror = source.and_then(|source| source.mirrors.iter().find(|mirror| mirror.scheme() != "file"));
         lines.extend(mirror.map(|mirror| format!("{mirror}{suite}").trim_end_matches('/').to_owned()));
     }
     lines

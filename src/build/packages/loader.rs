@@ -29,7 +29,7 @@ const SETTINGS: &str = "/etc/ld.so.conf";
 /// Where ldconfig is.
 const PROGRAMS: [&str; 3] = ["/sbin/ldconfig", "/usr/sbin/ldconfig", "/usr/bin/ldconfig"];
 /// Where the loader looks whatever the settings say.
-const BUILT_IN: [&str; 4] = ["/lib", "/usr/lib", "/lib64", "/usr/lib64"];
+const BUILT_IN: [&str; 2] = ["/lib", "/usr/lib"];
 const MAGIC: &[u8] = b"glibc-ld.so.cache1.1";
 const HEAD: usize = 48;
 const ENTRY: usize = 24;

@@ -71,11 +71,13 @@ enum Vouching {
 fn vouching(source: &PackageSource, has: &impl Fn(&str) -> bool) -> Result<Vouching, fs::Error> {
     let keys = match &source.keys {
         Keys::None => return Ok(Vouching::Nobody),
-        Keys::Archive(keyring) if has(keyring) => {
-            let name = if keyring == "ubuntu-keyring" { "ubuntu-archive-keyring" } else { keyring };
-            return Ok(Vouching::There(format!("/usr/share/keyrings/{name}.gpg")));
-        }
-        Keys::Archive(keyring) => archive_keys(keyring).unwrap_or_default().as_bytes().to_vec(),
+        Keys::Archive(keyring) => match archive_keys(keyring).filter(|_| !has(keyring)) {
+            Some(keys) => keys.as_bytes().to_vec(),
+            None => {
+                let name = if keyring == "ubuntu-keyring" { "ubuntu-archive-keyring" } else { keyring };
+                return Ok(Vouching::There(format!("/usr/share/keyrings/{name}.gpg")));
+            }
+        },
         Keys::File { path, .. } => fs::read(path)?,
     };
     // apt tells by the name whether keys are armoured.
