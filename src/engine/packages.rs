@@ -33,6 +33,9 @@ pub(super) struct Packages<'run> {
 /// The packages that outputs carry, by target and architecture.
 pub(super) type Bundles = BTreeMap<(String, Architecture), Bundle>;
 
+/// Packages that were put together before, and what the lock says about them.
+type KnownPackages = (Arc<PackageTree>, Arc<Bundle>);
+
 impl Packages<'_> {
     /// Returns the packages that outputs of recipes carry: those of the lock as long as the same is asked for.
     ///
@@ -125,7 +128,7 @@ impl Packages<'_> {
     ///
     /// # Errors
     /// When the store cannot be read.
-    pub(super) fn known_tree(&self, recipe: &Recipe) -> Result<Option<(Arc<PackageTree>, Arc<Bundle>)>, Error> {
+    pub(super) fn known_tree(&self, recipe: &Recipe) -> Result<Option<KnownPackages>, Error> {
         let Some(bundle) = self.lock.and_then(|lock| lock.bundle(&recipe.requirements())) else { return Ok(None) };
         let known = PackageMaker::new(self.store, self.reporter).known(&set(recipe, bundle)?);
         Ok(known.map_err(BuildError::from)?.map(|tree| (Arc::new(tree), Arc::new(bundle.clone()))))

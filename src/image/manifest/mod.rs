@@ -187,7 +187,7 @@ impl Manifest {
             let _ = writeln!(text, "  \"{key}\": {value},");
         }
         text.push_str("  \"entries\": [");
-        let lines: Vec<String> = self.entries.par_chunks(CHUNK).map(|chunk| lines(chunk)).collect();
+        let lines: Vec<String> = self.entries.par_chunks(CHUNK).map(lines).collect();
         text.reserve(lines.iter().map(String::len).sum::<usize>() + LINE);
         for (index, lines) in lines.iter().enumerate() {
             text.push_str(if index == 0 { "" } else { "," });

@@ -23,7 +23,7 @@ fuzz_target!(|bytes: &[u8]| {
     let tree = match kind % 3 {
         0 => deb(&fetched(bytes), folder.path()),
         1 => {
-            let fetched = fetched(&segments(bytes));
+            let fetched = fetched(&apk(bytes));
             apk::archive::identify(&file).ok();
             alpine(&fetched, folder.path())
         }
@@ -34,17 +34,34 @@ fuzz_target!(|bytes: &[u8]| {
     }
 });
 
-/// Compresses the parts of a package of Alpine, which a fuzzer could not change otherwise: each begins with its length.
-fn segments(mut bytes: &[u8]) -> Vec<u8> {
-    let mut compressed = Vec::new();
-    while let Some((length, rest)) = bytes.split_first_chunk() {
-        let (part, rest) = rest.split_at(usize::from(u16::from_le_bytes(*length)).min(rest.len()));
-        let mut encoder = flate2::write::GzEncoder::new(compressed, flate2::Compression::none());
-        encoder.write_all(part).unwrap();
-        compressed = encoder.finish().unwrap();
-        bytes = rest;
-    }
-    compressed
+/// Makes a package of Alpine of what it says about itself and its data, which a fuzzer could not change otherwise: the data is
+/// compressed, and vouched for by its digest. The first two bytes are the length of the former.
+fn apk(bytes: &[u8]) -> Vec<u8> {
+    let Some((length, rest)) = bytes.split_first_chunk() else { return Vec::new() };
+    let (info, data) = rest.split_at(usize::from(u16::from_le_bytes(*length)).min(rest.len()));
+    let data = gzip(data);
+    let info = [info, format!("\ndatahash = {}\n", Digest::of(&data).hex()).as_bytes()].concat();
+    let mut head = [0; 512];
+    let fields: [(usize, &[u8]); 5] = [
+        (0, b".PKGINFO"),
+        (100, b"0000644"),
+        (124, &format!("{:011o}", info.len()).into_bytes()),
+        (156, b"0"),
+        (257, b"ustar\x0000"),
+    ];
+    fields.into_iter().for_each(|(place, field)| head[place..place + field.len()].copy_from_slice(field));
+    head[148..156].fill(b' ');
+    let sum: u32 = head.iter().map(|byte| u32::from(*byte)).sum();
+    head[148..155].copy_from_slice(format!("{sum:06o}\0").as_bytes());
+    let mut control = [&head[..], &info].concat();
+    control.resize(control.len().next_multiple_of(512), 0);
+    [gzip(&control), data].concat()
+}
+
+fn gzip(bytes: &[u8]) -> Vec<u8> {
+    let mut encoder = flate2::write::GzEncoder::new(Vec::new(), flate2::Compression::none());
+    encoder.write_all(bytes).unwrap();
+    encoder.finish().unwrap()
 }
 
 fn all(packages: &[Unpacked]) {
