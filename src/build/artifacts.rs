@@ -98,7 +98,10 @@ pub fn artifacts<'tree>(
             Step::Tar { compression } => products.push(tar(recipe, stacked, *compression)?),
             Step::Sysext(_) | Step::Confext(_) | Step::Portable(_) => {
                 if let Some((kind, output, contents)) = contents(recipe, stacked, &action.step, means.store)? {
-                    products.push(images::write(kind, recipe, stacked, output, contents, means)?);
+                    // What an extension adds to its host is told as that.
+                    let over = stacked.over_host.as_deref().filter(|_| action.step.extends());
+                    let described = over.map_or(stacked, |over| &over.stacked);
+                    products.push(images::write(kind, recipe, described, output, contents, means)?);
                 }
             }
             Step::Oci(output) => products.push(oci::oci(recipe, stacked, (output, bundled), means)?),

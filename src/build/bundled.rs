@@ -2,10 +2,12 @@
 
 use std::sync::Arc;
 
-use super::packages::PackageTree;
+use super::packages::{PackageTree, package_url};
 use super::{BuildError, Stacked, Told};
 use crate::image::read::Format;
+use crate::image::{ManifestPackage, ManifestSource};
 use crate::lint::{Class, Finding, Severity, Subject, Target, lint};
+use crate::lock::{Bundle, LockedPackage, LockedSource};
 use crate::plan::OutputKind;
 use crate::resolve::{Recipe, target_name};
 use crate::tree::Tree;
@@ -16,11 +18,17 @@ use super::artifacts::Remark;
 const RULES: &str = "HY";
 
 impl Stacked {
-    /// Lays the layers over packages as well: outputs whose packages are bundled are made from that.
+    /// Lays the layers over packages as well: outputs whose packages are bundled are made from that. `bundle` is what the
+    /// lock says about them.
     ///
     /// # Errors
     /// When the layers do not fit over the packages.
-    pub fn with_packages(mut self, packages: Arc<PackageTree>, epoch: i64) -> Result<Self, BuildError> {
+    pub fn with_packages(
+        mut self,
+        packages: Arc<PackageTree>,
+        bundle: Arc<Bundle>,
+        epoch: i64,
+    ) -> Result<Self, BuildError> {
         let tree = self.over(&packages.tree, epoch)?;
         let whole = Self {
             tree,
@@ -31,6 +39,7 @@ impl Stacked {
             base: None,
             whole: None,
             packages: Some(packages),
+            bundle: Some(bundle),
             over_packages: None,
             over_host: None,
         };
@@ -45,6 +54,31 @@ impl Stacked {
     pub(super) fn for_output(&self, bundled: bool) -> Result<&Self, BuildError> {
         if bundled { self.over_packages.as_deref().ok_or(BuildError::NoPackages) } else { Ok(self) }
     }
+}
+
+/// Returns where the packages come from that an output made from `stacked` carries.
+pub(super) fn sources_of(stacked: &Stacked) -> Vec<ManifestSource> {
+    let sources = stacked.bundle.iter().flat_map(|bundle| &bundle.sources);
+    let source = |source: &LockedSource| ManifestSource {
+        name: source.name.clone(),
+        suite: source.suite.clone(),
+        trusted: source.trusted,
+    };
+    sources.map(source).collect()
+}
+
+/// Returns the packages that an output made from `stacked` carries.
+pub(super) fn packages_of(recipe: &Recipe, stacked: &Stacked) -> Vec<ManifestPackage> {
+    let packages = stacked.bundle.iter().flat_map(|bundle| &bundle.packages);
+    let package = |package: &LockedPackage| ManifestPackage {
+        name: package.name.clone(),
+        version: package.version.clone(),
+        architecture: package.architecture.clone(),
+        purl: package_url(&recipe.distro, package),
+        sha256: package.sha256,
+        source: package.source.clone(),
+    };
+    packages.map(package).collect()
 }
 
 /// Judges the tree of a whole root filesystem by what belongs into none; what the profile allows is not told.

@@ -10,6 +10,7 @@ use std::sync::Arc;
 use super::packages::{InstalledPackage, PackageTree};
 use super::{BuildError, Stacked};
 use crate::image::{self, Subtracted};
+use crate::lock::Bundle;
 use crate::tree::{Kind, Meta, Node, Tree, TreePath};
 
 /// The most bytes of a list of accounts.
@@ -40,7 +41,7 @@ pub(super) struct Added {
 
 impl Stacked {
     /// Lays the layers over the packages of a host and those of an extension as well: a system extension with packages is
-    /// made from that. `whole` has both.
+    /// made from that. `whole` has both; `bundle` is what the lock says about those of the extension.
     ///
     /// # Errors
     /// When the layers do not fit over the packages.
@@ -48,6 +49,7 @@ impl Stacked {
         mut self,
         host: Arc<PackageTree>,
         whole: Arc<PackageTree>,
+        bundle: Arc<Bundle>,
         epoch: i64,
     ) -> Result<Self, BuildError> {
         let stacked = Self {
@@ -58,6 +60,7 @@ impl Stacked {
             base: None,
             whole: None,
             packages: Some(whole),
+            bundle: Some(bundle),
             over_packages: None,
             over_host: None,
         };

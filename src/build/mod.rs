@@ -34,6 +34,7 @@ use crate::image::read::OpenError;
 use crate::image::signature::SignatureError;
 use crate::image::{Manifest, ManifestHead, PortableError, WriteImageError, WriteTarError};
 use crate::lint::Finding;
+use crate::lock::Bundle;
 use crate::packages::installed::InstalledError;
 use crate::plan::OutputKind;
 use crate::resolve::Recipe;
@@ -303,6 +304,8 @@ pub struct Stacked {
     whole: Option<Tree>,
     /// The packages below the layers, when `tree` has them.
     pub packages: Option<Arc<packages::PackageTree>>,
+    /// What the lock says about the packages that an output made from this carries.
+    pub bundle: Option<Arc<Bundle>>,
     /// The same layers over the packages, for outputs that bundle these ([`Stacked::with_packages`]).
     pub over_packages: Option<Box<Self>>,
     /// The same layers over the packages of a host and of a system extension, for one that carries packages
@@ -382,6 +385,7 @@ pub fn stack(recipe: &Recipe, archives: &Path) -> Result<Stacked, BuildError> {
         base: None,
         whole: None,
         packages: None,
+        bundle: None,
         over_packages: None,
         over_host: None,
     })
@@ -412,6 +416,8 @@ fn manifest(recipe: &Recipe, tree: &Tree, stacked: &Stacked) -> Manifest {
         epoch: recipe.profile.epoch,
         layers: recipe.layers.iter().map(|layer| layer.name.clone()).collect(),
         removed: stacked.removed.clone(),
+        package_sources: bundled::sources_of(stacked),
+        packages: bundled::packages_of(recipe, stacked),
     };
     Manifest::describe(tree, &stacked.origins, head)
 }

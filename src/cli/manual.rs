@@ -26,13 +26,17 @@ const EXIT_CODES: [(&str, &str); 6] = [
     ("5", "Something could not be fetched or verified. For verify: the image is not what was signed."),
 ];
 
-const ENVIRONMENT: [(&str, &str); 13] = [
+const ENVIRONMENT: [(&str, &str); 14] = [
     ("LAYERFORGE_VAR_NAME", "Sets the variable name (in lower case) of profiles that have it; --vars and --set win."),
     ("LAYERFORGE_STORE", "The cache folder. Otherwise layerforge in XDG_CACHE_HOME, or in ~/.cache."),
     (
         "LAYERFORGE_MIRROR_NAME",
         "Mirrors of the source name (in lower case, - for _) of packages, such as LAYERFORGE_MIRROR_DEBIAN_SECURITY; those of \
          the profile and of mirrors.toml win.",
+    ),
+    (
+        "LAYERFORGE_AUTH_FILE",
+        "The file of logins for repositories of packages; otherwise layerforge/auth.conf in the user's configuration.",
     ),
     ("LAYERFORGE_PASSPHRASE", "What a private key is encrypted with; --passphrase-file wins."),
     (
@@ -49,7 +53,7 @@ const ENVIRONMENT: [(&str, &str); 13] = [
     ("LAYERFORGE_LOG", "What developers are told, such as layerforge=debug."),
 ];
 
-const FILES: [(&str, &str); 8] = [
+const FILES: [(&str, &str); 9] = [
     ("profiles/NAME.toml", "What to ship: distributions, layers, variables, processes, outputs."),
     ("profiles/NAME.lock", "What the profile asks of the outside world. Written by render; keep it with the profile."),
     ("layers/NAME/layer.toml", "A layer: its tier, tables, and the layers it requires."),
@@ -60,6 +64,10 @@ const FILES: [(&str, &str); 8] = [
     (
         "~/.config/layerforge/mirrors.toml",
         "Mirrors of sources of packages: debian = [\"https://mirror.example.org/debian\"].",
+    ),
+    (
+        "~/.config/layerforge/auth.conf",
+        "Who the user is to repositories of packages: machine HOST/PATH login USER password PASSWORD.",
     ),
     ("templates/", "Templates that several layers use."),
     ("distros/NAME.toml", "The description of a distribution that the program does not know."),

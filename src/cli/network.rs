@@ -8,7 +8,7 @@ use std::time::{SystemTime, UNIX_EPOCH};
 use url::Url;
 
 use crate::error::Error;
-use crate::fetch::{Fetcher, HttpTransport, Proxies, Settings};
+use crate::fetch::{Fetcher, HttpTransport, Logins, Proxies, Settings};
 use crate::fs;
 use crate::packages;
 use crate::registry::{Client, ClientSettings, CredentialFiles, Mirrors};
@@ -21,11 +21,14 @@ use super::terminal::Terminal;
 /// What begins the name of an environment variable that names the mirrors of a source.
 const MIRROR_PREFIX: &str = "LAYERFORGE_MIRROR_";
 
+/// The environment variable that names the file of logins.
+const LOGINS: &str = "LAYERFORGE_AUTH_FILE";
+
 /// Returns a client of registries.
 pub(super) fn client(arguments: NetworkArguments, terminal: &Terminal) -> Client {
     let home = path("HOME");
     let user = configuration().map(|folder| folder.join("containers"));
-    let fetcher = fetcher(arguments.offline, terminal);
+    let fetcher = fetcher(arguments.offline, Logins::default(), terminal);
     let settings = ClientSettings {
         credentials: credentials(home, user.clone()),
         mirrors: Mirrors::at(registries(user)),
@@ -51,18 +54,32 @@ pub(super) fn packages(
         vendored,
     };
     let now = SystemTime::now().duration_since(UNIX_EPOCH).map_or(0, |since| since.as_secs().cast_signed());
-    Ok(packages::Network { fetcher: fetcher(offline, terminal), mirrors, now })
+    Ok(packages::Network { fetcher: fetcher(offline, logins()?, terminal), mirrors, now })
 }
 
-fn fetcher(offline: bool, terminal: &Terminal) -> Fetcher {
+fn fetcher(offline: bool, logins: Logins, terminal: &Terminal) -> Fetcher {
     let listener = terminal.clone();
     let user = configuration().map(|folder| folder.join("containers"));
-    Fetcher::new(HttpTransport::new(settings(user)), offline).telling(move |sentence| listener.tell(sentence))
+    let settings = Settings { logins, ..settings(user) };
+    Fetcher::new(HttpTransport::new(settings), offline).telling(move |sentence| listener.tell(sentence))
 }
 
 /// Returns the folder of the user's configuration (XDG base directory specification).
 fn configuration() -> Option<PathBuf> {
     path("XDG_CONFIG_HOME").or_else(|| Some(path("HOME")?.join(".config")))
+}
+
+/// Reads who the user is to repositories: the file that the environment names, or `layerforge/auth.conf` of the user.
+fn logins() -> Result<Logins, Error> {
+    let named = path(LOGINS);
+    let Some(file) = named.clone().or_else(|| Some(configuration()?.join("layerforge/auth.conf"))) else {
+        return Ok(Logins::default());
+    };
+    let text = match fs::read_to_string(&file) {
+        Err(error) if named.is_none() && error.is_unreachable() => return Ok(Logins::default()),
+        text => text?,
+    };
+    Logins::parse(&file, &text).map_err(|error| Error::usage(error.to_string()))
 }
 
 /// Reads `layerforge/mirrors.toml` of the user: addresses by the name of a source.

@@ -26,7 +26,7 @@ pub(super) struct Terminal {
 /// Whether and how words are coloured.
 #[derive(Debug, Clone, Copy)]
 pub(super) struct Style {
-    coloured: bool,
+    pub(super) coloured: bool,
 }
 
 impl Style {

@@ -7,14 +7,15 @@ use super::Session;
 use super::args::WhyArguments;
 use super::diagnostic::escaped;
 use super::terminal::{DONE, Style};
-use crate::engine::{self, Why, Word};
+use super::why_package::link;
+use crate::engine::{self, OfPackages, Why, Word};
 use crate::error::Error;
 
 pub(super) fn run(session: &Session<'_>, arguments: &WhyArguments) -> Result<ExitCode, Error> {
     let path = arguments.path.parse().map_err(|error: crate::tree::InvalidPath| Error::usage(error.to_string()))?;
     let selection = session.selection(&arguments.selection)?;
     let store = session.store()?;
-    let answers = engine::why(&session.project, &selection, &path, &store.archives())?;
+    let answers = engine::why(&session.project, &store, &selection, &path)?;
     if session.terminal.json {
         session.terminal.print_json(&answers);
     } else {
@@ -45,7 +46,16 @@ fn text(answers: &[Why], style: Style) -> String {
 
 fn body(answer: &Why, style: Style) -> String {
     let mut text = String::new();
-    let _ = writeln!(text, "  is {}", answer.result.as_deref().unwrap_or("not there"));
+    let of_packages = answer.packages.as_ref().map(|packages| packages.result.as_str());
+    // A directory that only leads to what layers have is as packages have it.
+    let led_through = answer.words.is_empty() && answer.result.is_some();
+    let result = if led_through { of_packages.or(answer.result.as_deref()) } else { answer.result.as_deref() };
+    let is_removed = answer.words.iter().any(|word| word.wins);
+    let result = result.or(of_packages.filter(|_| !is_removed));
+    let _ = writeln!(text, "  is {}", result.unwrap_or("not there"));
+    if let Some(packages) = &answer.packages {
+        below(packages, !is_removed, style, &mut text);
+    }
     if let Some(count) = answer.holds {
         let _ = writeln!(text, "  no layer describes it; it is there for the {count} paths below it");
     }
@@ -53,6 +63,19 @@ fn body(answer: &Why, style: Style) -> String {
         describe(word, style, &mut text);
     }
     text
+}
+
+/// Writes what packages have at a path; their word `wins` when no layer has one.
+fn below(packages: &OfPackages, wins: bool, style: Style, text: &mut String) {
+    let mark = if wins { style.paint(Style::GREEN, "→") } else { " ".into() };
+    let Some((first, rest)) = packages.chain.split_first() else {
+        let _ = writeln!(text, "{mark} packages: {}, of several or made by their scripts", packages.result);
+        return;
+    };
+    let _ = writeln!(text, "{mark} package {}", link(first));
+    for one in rest {
+        let _ = writeln!(text, "      {}", link(one));
+    }
 }
 
 fn describe(word: &Word, style: Style, text: &mut String) {
@@ -80,4 +103,48 @@ fn places(lines: &[String]) -> String {
         last = file;
     }
     text
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::engine::PackageLink;
+
+    #[test]
+    fn packages_and_layers_have_a_word() {
+        let link = |name: &str, why: &str, asked_at: Option<&str>| PackageLink {
+            name: name.into(),
+            version: "1.2-3".into(),
+            source: "debian".into(),
+            why: why.into(),
+            asked_at: asked_at.map(str::to_owned),
+        };
+        let chain = vec![
+            link("zlib1g", "nginx depends on zlib1g", None),
+            link("nginx", "requested", Some("profiles/web.toml:4:1")),
+        ];
+        let word = Word {
+            layer: "site".into(),
+            tier: "application",
+            action: "file",
+            wins: true,
+            origin: "layers/site/files".into(),
+            section: None,
+            decided_by: Vec::new(),
+        };
+        let answer = |target: &str, result: Option<&str>, words: Vec<Word>, chain| Why {
+            target: target.into(),
+            path: "/usr/lib/libz.so".parse().unwrap(),
+            result: result.map(str::to_owned),
+            words,
+            packages: Some(OfPackages { result: "file 0644 0:0 9 bytes".into(), chain }),
+            holds: None,
+        };
+        let answers = [
+            answer("debian", None, Vec::new(), chain.clone()),
+            answer("ubuntu", Some("file 0644 0:0 3 bytes"), vec![word], chain),
+            answer("devuan", None, Vec::new(), Vec::new()),
+        ];
+        insta::assert_snapshot!(text(&answers, Style { coloured: false }));
+    }
 }

@@ -6,7 +6,7 @@ use std::process::ExitCode;
 use super::Session;
 use super::args::WhyPackageArguments;
 use super::terminal::DONE;
-use crate::engine::{self, WhyPackage};
+use crate::engine::{self, PackageLink, WhyPackage};
 use crate::error::Error;
 
 pub(super) fn run(session: &Session<'_>, arguments: &WhyPackageArguments) -> Result<ExitCode, Error> {
@@ -41,22 +41,26 @@ fn text(answers: &[WhyPackage], name: &str) -> String {
 
 fn body(answer: &WhyPackage) -> String {
     let mut text = String::new();
-    for link in &answer.chain {
-        let why = match (link.why.as_str(), &link.asked_at) {
-            ("requested", Some(place)) => format!("asked for at {place}"),
-            ("requested", None) => "asked for".to_owned(),
-            ("variant", _) => "part of the variant".to_owned(),
-            (why, _) => why.to_owned(),
-        };
-        let _ = writeln!(text, "  {} {} ({}): {why}", link.name, link.version, link.source);
+    for one in &answer.chain {
+        let _ = writeln!(text, "  {}", link(one));
     }
     text
+}
+
+/// Writes a package and why it is there.
+pub(super) fn link(link: &PackageLink) -> String {
+    let why = match (link.why.as_str(), &link.asked_at) {
+        ("requested", Some(place)) => format!("asked for at {place}"),
+        ("requested", None) => "asked for".to_owned(),
+        ("variant", _) => "part of the variant".to_owned(),
+        (why, _) => why.to_owned(),
+    };
+    format!("{} {} ({}): {why}", link.name, link.version, link.source)
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::engine::PackageLink;
 
     #[test]
     fn the_chain_is_told_from_the_package_on() {

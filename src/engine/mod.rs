@@ -4,6 +4,7 @@
 //! here, and the environment is not read.
 
 mod base;
+mod below;
 mod check;
 mod containers;
 mod diff;
@@ -32,6 +33,7 @@ mod why;
 mod why_package;
 mod witness;
 
+pub use below::OfPackages;
 pub use check::{CheckReport, Duplicate, Shadowed, check};
 pub use diff::{DiffReport, DiffRequest, Form, PathChange, Side, diff};
 pub use graph::{Graph, GraphEntry, GraphLayer, GraphProfile, Group, graph};

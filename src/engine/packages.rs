@@ -4,16 +4,17 @@ use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
-use crate::build::packages::{PackageMaker, PackageSet, PackageTree};
+use crate::build::packages::{PackageMaker, PackageSet, PackageTree, PackagesError};
 use crate::build::{BuildError, Stacked};
 use crate::distro::Architecture;
 use crate::error::Error;
 use crate::event::Reporter;
 use crate::fetch::parallel;
 use crate::lock::{Bundle, Difference, Lock, LockError, LockedPackage, LockedSource, target_of};
-use crate::packages::{self, Means, Network, PackageError, Upgrade, Wanted};
+use crate::packages::{self, Means, Network, PackageError, Upgrade, Wanted, apt_sources};
 use crate::resolve::{Bundled, Keys, Recipe};
-use crate::spec::Family;
+use crate::sandbox::check_architecture;
+use crate::spec::{Family, Scripts};
 use crate::store::Store;
 
 /// Where packages come from.
@@ -32,6 +33,9 @@ pub(super) struct Packages<'run> {
 
 /// The packages that outputs carry, by target and architecture.
 pub(super) type Bundles = BTreeMap<(String, Architecture), Bundle>;
+
+/// Packages that were put together before, and what the lock says about them.
+type KnownPackages = (Arc<PackageTree>, Arc<Bundle>);
 
 impl Packages<'_> {
     /// Returns the packages that outputs of recipes carry: those of the lock as long as the same is asked for. What has to
@@ -78,8 +82,9 @@ impl Packages<'_> {
         stacked: Stacked,
         bundles: &Bundles,
     ) -> Result<Stacked, Error> {
-        match if bundled { self.tree(recipe, bundles)? } else { None } {
-            Some(tree) => Ok(stacked.with_packages(tree, recipe.profile.epoch)?),
+        let bundle = bundles.get(&(target_of(&recipe.distro), recipe.distro.architecture));
+        match if bundled { self.tree(recipe, bundles)?.zip(bundle) } else { None } {
+            Some((tree, bundle)) => Ok(stacked.with_packages(tree, Arc::new(bundle.clone()), recipe.profile.epoch)?),
             None => Ok(stacked),
         }
     }
@@ -92,25 +97,45 @@ impl Packages<'_> {
         let bundle = bundles.get(&(target_of(&recipe.distro), recipe.distro.architecture));
         let Some(bundle) = bundle else { return Ok(None) };
         let maker = PackageMaker::new(self.store, self.reporter);
-        let known = maker.known(&set(recipe, bundle)?).map_err(BuildError::from)?;
+        let set = set(recipe, bundle)?;
+        let known = maker.known(&set).map_err(BuildError::from)?;
         let tree = match known {
             Some(known) => known,
             None => {
+                self.check_scripts(recipe, true)?;
                 let packages = self.locked(recipe, bundles)?;
-                maker.tree(&PackageSet { packages, ..set(recipe, bundle)? }).map_err(BuildError::from)?
+                maker.tree(&PackageSet { packages, ..set }).map_err(BuildError::from)?
             }
         };
         Ok(Some(Arc::new(tree)))
     }
 
-    /// Returns what the packages of a recipe are together when the lock names them and that is kept in the store.
+    /// Refuses scripts that nothing here can run, before anything is fetched for them. Packages that were put together before
+    /// are there, wherever that was possible.
+    ///
+    /// # Errors
+    /// When an output `bundles` packages of another architecture whose scripts are to run, and no emulator is registered.
+    pub(super) fn check_scripts(&self, recipe: &Recipe, bundles: bool) -> Result<(), Error> {
+        if !bundles || recipe.package_settings.scripts == Scripts::Skip {
+            return Ok(());
+        }
+        match check_architecture(recipe.distro.architecture) {
+            Err(error) if self.known_tree(recipe)?.is_none() => {
+                Err(BuildError::from(PackagesError::from(error)).into())
+            }
+            _ => Ok(()),
+        }
+    }
+
+    /// Returns what the packages of a recipe are together when the lock names them and that is kept in the store, and what
+    /// the lock says about them.
     ///
     /// # Errors
     /// When the store cannot be read.
-    pub(super) fn known_tree(&self, recipe: &Recipe) -> Result<Option<Arc<PackageTree>>, Error> {
+    pub(super) fn known_tree(&self, recipe: &Recipe) -> Result<Option<KnownPackages>, Error> {
         let Some(bundle) = self.lock.and_then(|lock| lock.bundle(&recipe.requirements())) else { return Ok(None) };
         let known = PackageMaker::new(self.store, self.reporter).known(&set(recipe, bundle)?);
-        Ok(known.map_err(BuildError::from)?.map(Arc::new))
+        Ok(known.map_err(BuildError::from)?.map(|tree| (Arc::new(tree), Arc::new(bundle.clone()))))
     }
 
     /// Returns the packages that a recipe carries as files, in the order of their names; nothing for one that carries none.
@@ -160,9 +185,14 @@ impl Packages<'_> {
 fn set(recipe: &Recipe, bundle: &Bundle) -> Result<PackageSet, PackageError> {
     let packages = bundle.packages.iter().map(|package| (package.clone(), PathBuf::new())).collect();
     let settings = recipe.package_settings.clone();
-    Ok(PackageSet::new(&recipe.distro, packages, settings, recipe.profile.epoch)
+    let set = PackageSet::new(&recipe.distro, packages, settings, recipe.profile.epoch)
         .accounts(recipe.users.clone(), recipe.groups.clone())
-        .repositories(repositories(recipe, bundle), repository_keys(recipe)?))
+        .repositories(repositories(recipe, bundle), repository_keys(recipe)?);
+    let has = |name: &str| bundle.package(name).is_some();
+    match recipe.bundled().filter(|_| recipe.distro.family == Family::Apt && has("apt")) {
+        Some(bundled) => Ok(set.sources(apt_sources(&bundled.sources, has)?)),
+        None => Ok(set),
+    }
 }
 
 /// Returns the files of the keys that the profile names for sources of a system with apk: those of the distribution come with
@@ -188,7 +218,8 @@ fn repositories(recipe: &Recipe, bundle: &Bundle) -> Vec<String> {
     let mut lines = Vec::new();
     for LockedSource { name, suite, .. } in &bundle.sources {
         let source = bundled.sources.iter().find(|source| source.name == *name);
-        let mirror = source.and_then(|source| source.mirrors.first());
+        // What is a file here is none there.
+        let mirror = source.and_then(|source| source.mirrors.iter().find(|mirror| mirror.scheme() != "file"));
         lines.extend(mirror.map(|mirror| format!("{mirror}{suite}").trim_end_matches('/').to_owned()));
     }
     lines

@@ -123,8 +123,8 @@ fn target_plan(
         .into_iter()
         .partition(|kind| plan.actions.iter().all(|one| one.name != kind.to_string() || is_compared(one)));
     let mut stacked = build::stack(recipe, &bases.store.archives())?.standing_on(recipe, base)?;
-    if let Some(bundled) = bundled {
-        stacked = stacked.with_packages(bundled, recipe.profile.epoch)?;
+    if let Some((tree, bundle)) = bundled {
+        stacked = stacked.with_packages(tree, bundle, recipe.profile.epoch)?;
     }
     let bytes = stacked.tree.iter().map(|(_, node)| match &node.kind {
         Kind::Regular(content) => content.length,

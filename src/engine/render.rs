@@ -126,6 +126,10 @@ pub fn render(
     let upgrade = Upgrade::Nothing;
     let packages = Packages { store, network, reporter, lock, path: &path, locked, upgrade: &upgrade };
     let others = other_architectures(&library, &requests, &recipes)?;
+    for recipe in &recipes {
+        let bundles = Plan::of(recipe, &kinds(request, recipe), request.image)?.bundles();
+        packages.check_scripts(recipe, bundles)?;
+    }
     let bundles = packages.look_up(&recipes.iter().chain(&others).collect::<Vec<_>>())?;
     let extensions = packages.extensions(&library, &recipes, &bases)?;
     let (grounds, given) = grounds(request, &mut recipes, &bases)?;

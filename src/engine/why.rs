@@ -1,17 +1,17 @@
 //! Why a path of the tree is as it is.
 
-use std::path::Path;
 use std::sync::Arc;
 
 use serde::Serialize;
 
-use super::diff::describe;
+use super::below::{Below, OfPackages, result};
 use super::select::Selection;
 use crate::build::{self, Stacked};
 use crate::error::Error;
 use crate::resolve::{Action, Entry, OriginPlace, Recipe, target_name};
 use crate::spec::{Problem, Project, SpecError, nearest};
-use crate::tree::{Kind, Node, TreePath};
+use crate::store::Store;
+use crate::tree::TreePath;
 
 /// What decided about a path for one target.
 #[derive(Debug, Clone, Serialize)]
@@ -24,6 +24,9 @@ pub struct Why {
     pub result: Option<String>,
     /// Every layer that had a word on it, the lowest first.
     pub words: Vec<Word>,
+    /// What the packages below the layers have there, in outputs that carry them.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub packages: Option<OfPackages>,
     /// For a directory that no layer describes: how many paths it is there for.
     pub holds: Option<usize>,
 }
@@ -62,30 +65,44 @@ pub struct Reason {
 ///
 /// # Errors
 /// When the profile is invalid, or no target knows the path.
-pub fn why(project: &Arc<Project>, selection: &Selection, path: &TreePath, archives: &Path) -> Result<Vec<Why>, Error> {
+pub fn why(project: &Arc<Project>, store: &Store, selection: &Selection, path: &TreePath) -> Result<Vec<Why>, Error> {
     let library = selection.library(project)?;
     let mut answers = Vec::new();
-    let mut known: Vec<String> = Vec::new();
+    let (mut known, mut unknown_packages): (Vec<String>, bool) = (Vec::new(), false);
+    let below = Below::of(&library, store)?;
     for recipe in selection.recipes(&library)? {
-        let stacked = build::stack(&recipe, archives)?;
-        let answer = explain(&recipe, &stacked, path);
-        if answer.words.is_empty() && answer.result.is_none() {
+        let stacked = build::stack(&recipe, &store.archives())?;
+        let packages = below.tree(&recipe)?;
+        unknown_packages |= packages.is_none() && recipe.outputs.bundled.any();
+        let answer =
+            Why { packages: packages.and_then(|known| known.at(&recipe, path)), ..explain(&recipe, &stacked, path) };
+        if answer.is_empty() {
             known.extend(stacked.tree.iter().map(|(path, _)| path.to_string()));
         }
         answers.push(answer);
     }
-    if answers.iter().all(|answer| answer.words.is_empty() && answer.result.is_none()) {
+    if answers.iter().all(Why::is_empty) {
         let candidates: Vec<&str> = known.iter().map(String::as_str).collect();
         let problem =
             Problem::anywhere(format!("no layer of the profile `{}` says anything about `{path}`", library.name));
         let near = nearest(&path.to_string(), &candidates).map(str::to_owned);
         return Err(SpecError::from(match near {
+            _ if unknown_packages => problem.help(
+                "its packages are not put together yet: `layerforge render` does that, and then they are looked at",
+            ),
             Some(near) => problem.help(format!("did you mean `{near}`?")),
             None => problem.help("`layerforge plan` lists every path"),
         })
         .into());
     }
     Ok(answers)
+}
+
+impl Why {
+    /// Tells whether nobody knows the path.
+    fn is_empty(&self) -> bool {
+        self.words.is_empty() && self.result.is_none() && self.packages.is_none()
+    }
 }
 
 fn explain(recipe: &Recipe, stacked: &Stacked, path: &TreePath) -> Why {
@@ -121,7 +138,14 @@ fn explain(recipe: &Recipe, stacked: &Stacked, path: &TreePath) -> Why {
     }
     let node = stacked.tree.get(path);
     let holds = (words.is_empty() && node.is_some()).then(|| stacked.tree.below(path).count());
-    Why { target: target_name(&recipe.distro), path: path.clone(), result: node.map(result), words, holds }
+    Why {
+        target: target_name(&recipe.distro),
+        path: path.clone(),
+        result: node.map(result),
+        words,
+        packages: None,
+        holds,
+    }
 }
 
 fn action_word(action: &Action) -> &'static str {
@@ -130,13 +154,6 @@ fn action_word(action: &Action) -> &'static str {
         Action::Directory => "directory",
         Action::Link(_) => "symlink",
         Action::Remove => "remove",
-    }
-}
-
-fn result(node: &Node) -> String {
-    match &node.kind {
-        Kind::Regular(content) => format!("{} {}", describe(node, true), content.digest),
-        _ => describe(node, true),
     }
 }
 

@@ -9,7 +9,7 @@ use super::packages::Packages;
 use super::select::{Selection, resolve_all};
 use crate::error::Error;
 use crate::event::Silent;
-use crate::lock::{Lock, LockError};
+use crate::lock::{Bundle, Lock, LockError, LockedPackage};
 use crate::packages::Upgrade;
 use crate::resolve::{Recipe, target_name};
 use crate::spec::Project;
@@ -71,20 +71,25 @@ pub fn why_package(
         // What an extension adds is explained where no output has everything.
         let bundle = if recipe.outputs.bundled.any() { lock.bundle(&required) } else { lock.extension(&required) };
         let Some(bundle) = bundle else { return Err(packages.stale(recipe)) };
-        let link = |package: &crate::lock::LockedPackage| PackageLink {
-            name: package.name.clone(),
-            version: package.version.clone(),
-            source: package.source.clone(),
-            why: package.why.clone(),
-            asked_at: asked_at(recipe, &package.name),
-        };
-        let chain = bundle.why(name).into_iter().map(link).collect();
+        let chain = links(recipe, bundle, name);
         answers.push(WhyPackage { target: target_name(&recipe.distro), chain });
     }
     if answers.is_empty() {
         return Err(Error::usage(format!("no output of the profile `{}` carries packages", library.name)));
     }
     Ok(answers)
+}
+
+/// Returns the chain from a package to the one that somebody asked for.
+pub(super) fn links(recipe: &Recipe, bundle: &Bundle, name: &str) -> Vec<PackageLink> {
+    let link = |package: &LockedPackage| PackageLink {
+        name: package.name.clone(),
+        version: package.version.clone(),
+        source: package.source.clone(),
+        why: package.why.clone(),
+        asked_at: asked_at(recipe, &package.name),
+    };
+    bundle.why(name).into_iter().map(link).collect()
 }
 
 fn asked_at(recipe: &Recipe, name: &str) -> Option<String> {

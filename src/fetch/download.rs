@@ -50,15 +50,19 @@ impl Fetcher {
         Ok(partial.keep()?)
     }
 
-    /// Tries every mirror, and again those that may do better later.
+    /// Tries every mirror, those last that were not reached before, and again those that may do better later.
     fn rounds(&self, download: &Download, partial: &mut Partial, told: &mut Told<'_>) -> Result<(), FetchError> {
         let mut mirrors: Vec<&(Url, Headers)> = download.mirrors.iter().collect();
+        mirrors.sort_by_key(|(url, _)| self.is_unreachable(url));
         let (mut refused, mut rounds) = (Vec::new(), 0);
         loop {
             let mut passing = Vec::new();
             let before = partial.length();
+            let mut left = mirrors.len();
             for mirror in std::mem::take(&mut mirrors) {
-                match self.transfer(download, mirror, partial, told) {
+                left -= 1;
+                let hurried = rounds == 0 && left > 0;
+                match self.transfer(download, (mirror, hurried), partial, told) {
                     Ok(()) => return Ok(()),
                     Err(error) if error.is_transient() => {
                         mirrors.push(mirror);
@@ -80,14 +84,14 @@ impl Fetcher {
     fn transfer(
         &self,
         download: &Download,
-        mirror: &(Url, Headers),
+        (mirror, hurried): (&(Url, Headers), bool),
         partial: &mut Partial,
         told: &mut Told<'_>,
     ) -> Result<(), FetchError> {
         let held = partial.length();
         let complete = held > 0 && download.length == Some(held);
         if !complete {
-            let mut response = self.ask(mirror, partial)?;
+            let mut response = self.ask(mirror, hurried, partial)?;
             receive(download, &mut response, partial, told)?;
         }
         let found = partial.digest();
@@ -97,14 +101,19 @@ impl Fetcher {
         partial.restart()?;
         if held > 0 {
             // What was there before may have been damaged: the mirror gets the chance to send all of it.
-            return self.transfer(download, mirror, partial, told);
+            return self.transfer(download, (mirror, hurried), partial, told);
         }
         Err(FetchError::Digest { url: Shown(&mirror.0).to_string(), expected: download.digest, found })
     }
 
     /// Asks for what is missing; where a server cannot give that, for all of it.
-    fn ask(&self, (url, headers): &(Url, Headers), partial: &mut Partial) -> Result<Response, FetchError> {
-        let request = |headers: Headers| Request::new(Method::Get, url.clone()).headers(headers);
+    fn ask(
+        &self,
+        (url, headers): &(Url, Headers),
+        hurried: bool,
+        partial: &mut Partial,
+    ) -> Result<Response, FetchError> {
+        let request = |headers: Headers| Request::new(Method::Get, url.clone()).headers(headers).hurried(hurried);
         let held = partial.length();
         if held > 0 {
             let response = self.send(request(headers.clone().with("range", format!("bytes={held}-"))))?;

@@ -84,18 +84,27 @@ pub struct Request<'body> {
     pub headers: Headers,
     /// What is sent along.
     pub body: Body<'body>,
+    /// Whether somebody else is asked when a connection does not come about soon.
+    pub hurried: bool,
 }
 
 impl<'body> Request<'body> {
     /// Returns a request without a body.
     pub fn new(method: Method, url: Url) -> Self {
-        Self { method, url, headers: Headers::new(), body: Body::Empty }
+        Self { method, url, headers: Headers::new(), body: Body::Empty, hurried: false }
     }
 
     /// Returns it with these fields.
     #[must_use]
     pub fn headers(mut self, headers: Headers) -> Self {
         self.headers = headers;
+        self
+    }
+
+    /// Returns it as one that somebody else is asked after, when a connection does not come about soon.
+    #[must_use]
+    pub fn hurried(mut self, hurried: bool) -> Self {
+        self.hurried = hurried;
         self
     }
 

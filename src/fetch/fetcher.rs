@@ -1,11 +1,15 @@
 //! Requests that are repeated where that helps, and led on where they may be.
 
+use std::collections::BTreeSet;
 use std::fmt;
+use std::sync::{Mutex, PoisonError};
 use std::time::Duration;
 
 use url::Url;
 
-use super::{Body, FetchError, Headers, Method, Request, Response, Schedule, Shown, Transport, is_transient};
+use super::{
+    Body, FetchError, Headers, Method, Request, Response, Schedule, Shown, Transport, TransportError, is_transient,
+};
 
 /// How many redirects one request follows.
 const REDIRECTS: usize = 10;
@@ -17,6 +21,8 @@ pub struct Fetcher {
     pause: Box<dyn Fn(Duration) + Send + Sync>,
     told: Box<dyn Fn(&str) + Send + Sync>,
     offline: bool,
+    /// Hosts and ports that were not reached when they were asked last.
+    unreachable: Mutex<BTreeSet<String>>,
 }
 
 impl fmt::Debug for Fetcher {
@@ -34,6 +40,7 @@ impl Fetcher {
             pause: Box::new(std::thread::sleep),
             told: Box::new(|_| {}),
             offline,
+            unreachable: Mutex::default(),
         }
     }
 
@@ -54,6 +61,19 @@ impl Fetcher {
     /// Tells whether the network may not be used.
     pub fn is_offline(&self) -> bool {
         self.offline
+    }
+
+    /// Tells whether the host of an address was not reached when it was asked last in this run.
+    pub fn is_unreachable(&self, url: &Url) -> bool {
+        self.unreachable.lock().unwrap_or_else(PoisonError::into_inner).contains(&host(url))
+    }
+
+    fn remember(&self, url: &Url, reached: bool) {
+        let mut unreachable = self.unreachable.lock().unwrap_or_else(PoisonError::into_inner);
+        match reached {
+            true => drop(unreachable.remove(&host(url))),
+            false => drop(unreachable.insert(host(url))),
+        }
     }
 
     /// Does `attempt` until it succeeds, fails for good, or has failed as often as the schedule allows. It is told how
@@ -93,15 +113,17 @@ impl Fetcher {
     /// # Errors
     /// When there is no answer, or one that says that it may be another one later.
     pub fn send(&self, request: Request<'_>) -> Result<Response, FetchError> {
-        let Request { method, mut url, mut headers, mut body } = request;
+        let Request { method, mut url, mut headers, mut body, hurried } = request;
         for _ in 0..=REDIRECTS {
             if self.offline && url.scheme() != "file" {
                 return Err(FetchError::Offline { url: Shown(&url).to_string() });
             }
             let body = std::mem::replace(&mut body, Body::Empty);
-            let sent = Request { method, url: url.clone(), headers: headers.clone(), body };
+            let sent = Request { method, url: url.clone(), headers: headers.clone(), body, hurried };
             let failed = |source| FetchError::Transport { url: Shown(&url).to_string(), source };
-            let mut response = self.transport.send(sent).map_err(failed)?;
+            let sent = self.transport.send(sent);
+            self.remember(&url, !sent.as_ref().is_err_and(TransportError::is_transient));
+            let mut response = sent.map_err(failed)?;
             let next = match response.status {
                 301 | 302 | 303 | 307 | 308 => response.headers.get("location"),
                 status if is_transient(status) => return Err(response.refusal()),
@@ -123,13 +145,23 @@ impl Fetcher {
     /// # Errors
     /// When it cannot be had, or is longer.
     pub fn bytes(&self, url: &Url, headers: &Headers, limit: u64) -> Result<Vec<u8>, FetchError> {
-        self.repeat(|_| {
-            let mut response = self.send(Request::new(Method::Get, url.clone()).headers(headers.clone()))?;
-            if response.status != 200 {
-                return Err(response.refusal());
-            }
-            response.bytes(limit)
-        })
+        self.repeat(|_| self.once(Request::new(Method::Get, url.clone()).headers(headers.clone()), limit))
+    }
+
+    /// Returns what is at `url`, of at most `limit` bytes, when it can be had soon: for those who can ask somebody else.
+    ///
+    /// # Errors
+    /// When it cannot be had the first time, or is longer.
+    pub fn bytes_soon(&self, url: &Url, headers: &Headers, limit: u64) -> Result<Vec<u8>, FetchError> {
+        self.once(Request::new(Method::Get, url.clone()).headers(headers.clone()).hurried(true), limit)
+    }
+
+    fn once(&self, request: Request<'_>, limit: u64) -> Result<Vec<u8>, FetchError> {
+        let mut response = self.send(request)?;
+        if response.status != 200 {
+            return Err(response.refusal());
+        }
+        response.bytes(limit)
     }
 }
 
@@ -149,6 +181,11 @@ impl Transient for FetchError {
     fn retry_after(&self) -> Option<Duration> {
         self.retry_after()
     }
+}
+
+/// Returns what is reached or not.
+fn host(url: &Url) -> String {
+    format!("{}:{}", url.host_str().unwrap_or_default(), url.port_or_known_default().unwrap_or_default())
 }
 
 /// Returns where an answer leads.

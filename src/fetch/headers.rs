@@ -2,6 +2,7 @@
 
 use std::fmt;
 
+use base64ct::{Base64, Encoding as _};
 use zeroize::Zeroizing;
 
 /// A text that is never shown.
@@ -12,6 +13,12 @@ impl Secret {
     /// Takes a text that is never shown from now on.
     pub fn new(text: impl Into<String>) -> Self {
         Self(Zeroizing::new(text.into()))
+    }
+
+    /// Returns the value of a field that says who asks (RFC 7617).
+    pub fn basic(user: &str, password: &str) -> Self {
+        let pair = Zeroizing::new(format!("{user}:{password}"));
+        Self::new(format!("Basic {}", Base64::encode_string(pair.as_bytes())))
     }
 
     /// Returns the text, to be sent.
@@ -66,7 +73,6 @@ impl Headers {
     }
 
     /// Returns the value of the first field of a name as it is sent, be it secret.
-    #[cfg(test)]
     pub(crate) fn sent(&self, name: &str) -> Option<&str> {
         self.exposed().find(|(field, _)| field.eq_ignore_ascii_case(name)).map(|(_, value)| value)
     }

@@ -14,13 +14,17 @@ use ureq::{Agent, Proxy, SendBody};
 use url::Url;
 
 use super::{
-    Body, Headers, Proxies, Request, Response, Transport, TransportError, TransportFault, certificates, local,
+    Body, Headers, Logins, Proxies, Request, Response, Transport, TransportError, TransportFault, certificates, local,
 };
 
 /// The fields of an answer are no longer than this, in bytes.
 const HEADERS_MAX: usize = 64 * 1024;
+/// The field that says who asks (RFC 9110, section 11.6.2).
+const AUTHORIZATION: &str = "authorization";
 /// How long a connection may take to come about.
 const CONNECT: Duration = Duration::from_secs(20);
+/// The same where there is somebody else to ask.
+const CONNECT_HURRIED: Duration = Duration::from_secs(3);
 
 /// How the network is used.
 #[derive(Debug, Clone)]
@@ -33,6 +37,8 @@ pub struct Settings {
     pub host_certificates: Vec<PathBuf>,
     /// Proxies.
     pub proxies: Proxies,
+    /// Who the user is to servers; what a request says itself comes first.
+    pub logins: Logins,
     /// How long nothing may come or go before a connection is given up.
     pub idle: Duration,
 }
@@ -44,6 +50,7 @@ impl Default for Settings {
             certificate_directory: None,
             host_certificates: Vec::new(),
             proxies: Proxies::default(),
+            logins: Logins::default(),
             idle: Duration::from_secs(90),
         }
     }
@@ -130,7 +137,11 @@ impl HttpTransport {
 }
 
 impl Transport for HttpTransport {
-    fn send(&self, request: Request<'_>) -> Result<Response, TransportError> {
+    fn send(&self, mut request: Request<'_>) -> Result<Response, TransportError> {
+        let login = self.settings.logins.of(&request.url).filter(|_| request.headers.sent(AUTHORIZATION).is_none());
+        if let Some(login) = login {
+            request.headers = request.headers.with_secret(AUTHORIZATION, login);
+        }
         match request.url.scheme() {
             "file" => local::send(&request),
             "http" | "https" => exchange(&self.agent(&request.url)?, request),
@@ -143,7 +154,7 @@ impl Transport for HttpTransport {
 }
 
 fn exchange(agent: &Agent, request: Request<'_>) -> Result<Response, TransportError> {
-    let Request { method, url, headers, body } = request;
+    let Request { method, url, headers, body, hurried } = request;
     let mut builder = ureq::http::Request::builder().method(method.as_str()).uri(url.as_str());
     for (name, value) in headers.exposed() {
         builder = builder.header(name, value);
@@ -154,7 +165,9 @@ fn exchange(agent: &Agent, request: Request<'_>) -> Result<Response, TransportEr
     };
     let answer = match body {
         Body::Empty if !matches!(method, super::Method::Post | super::Method::Put | super::Method::Patch) => {
-            agent.run(builder.body(()).map_err(unsayable)?)
+            let connect = if hurried { CONNECT_HURRIED } else { CONNECT };
+            let request = agent.configure_request(builder.body(()).map_err(unsayable)?);
+            agent.run(request.timeout_connect(Some(connect)).build())
         }
         Body::Empty => agent.run(builder.body(&[][..]).map_err(unsayable)?),
         Body::Bytes(bytes) => agent.run(builder.body(bytes).map_err(unsayable)?),

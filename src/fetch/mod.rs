@@ -12,6 +12,7 @@ mod fetcher;
 mod headers;
 mod http;
 mod local;
+mod logins;
 mod parallel;
 mod proxy;
 mod schedule;
@@ -30,6 +31,7 @@ pub use exchange::{Body, Method, Request, Response, Transport, TransportError, T
 pub use fetcher::{Fetcher, Transient};
 pub use headers::{Headers, Secret};
 pub use http::{HttpTransport, Settings};
+pub use logins::{LoginError, Logins};
 pub use parallel::parallel;
 pub use proxy::Proxies;
 pub use schedule::Schedule;

@@ -296,3 +296,37 @@ fn files_are_mirrors_too() {
         Some(404)
     );
 }
+
+#[test]
+fn who_asks_is_said_where_a_login_is_for() {
+    let server = Server::start(vec![ok(b"content"), ok(b"content")]);
+    let host = server.url.port().unwrap();
+    let text = format!("machine http://127.0.0.1:{host}/file login user password secret");
+    let logins = Logins::parse(std::path::Path::new("auth.conf"), &text).unwrap();
+    let fetcher = Fetcher::new(HttpTransport::new(Settings { logins, ..Settings::default() }), false);
+    fetcher.bytes(&server.url, &Headers::new(), 100).unwrap();
+    let other = server.url.join("/files").unwrap();
+    fetcher.bytes(&other, &Headers::new(), 100).unwrap();
+    assert_eq!(server.asked(), ["GET /file; authorization: basic dxnlcjpzzwnyzxq=", "GET /files"]);
+}
+
+#[test]
+fn a_mirror_that_is_not_reached_is_asked_last_from_then_on() {
+    let nobody = TcpListener::bind("127.0.0.1:0").unwrap();
+    let dead: Url = format!("http://{}/file", nobody.local_addr().unwrap()).parse().unwrap();
+    drop(nobody);
+    let server = Server::start(vec![ok(b"one"), ok(b"two"), ok(b"three")]);
+    let (_folder, store) = store();
+    let (fetcher, pauses) = fetcher();
+    assert!(!fetcher.is_unreachable(&dead));
+    let of = |content: &[u8]| download(&[&dead, &server.url], content);
+    fetcher.download(&store, &of(b"one"), &Silent).unwrap();
+    assert!(fetcher.is_unreachable(&dead) && !fetcher.is_unreachable(&server.url));
+    fetcher.download(&store, &of(b"two"), &Silent).unwrap();
+    // Whoever can ask somebody else does not wait for it; whoever cannot does.
+    assert!(fetcher.bytes_soon(&dead, &Headers::new(), 100).is_err());
+    assert!(pauses.lock().unwrap().is_empty());
+    assert!(fetcher.bytes(&dead, &Headers::new(), 100).is_err());
+    assert_eq!(pauses.lock().unwrap().len(), 4);
+    assert_eq!(fetcher.bytes_soon(&server.url, &Headers::new(), 100).unwrap(), b"three");
+}

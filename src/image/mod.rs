@@ -31,6 +31,8 @@ pub use extension::{
     confext, portable, subtract, sysext, yield_mount_points,
 };
 pub use file::{Makers, WriteImageError, write_image};
-pub use manifest::{GENERATOR, Manifest, ManifestEntry, ManifestError, ManifestFile, ManifestHead};
+pub use manifest::{
+    GENERATOR, Manifest, ManifestEntry, ManifestError, ManifestFile, ManifestHead, ManifestPackage, ManifestSource,
+};
 pub use mtree::mtree;
 pub use tar::{WriteTarError, write_tar, write_tar_selected};

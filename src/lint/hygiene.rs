@@ -7,6 +7,24 @@ use crate::tree::{Kind, Node, Tree, TreePath};
 
 /// Where programs and scripts put keys.
 const PLACES: [&[u8]; 6] = [b"etc/", b"home/", b"opt/", b"root/", b"srv/", b"var/lib/"];
+/// Where programs are.
+const PROGRAMS: [&[u8]; 13] = [
+    b"bin/",
+    b"lib/",
+    b"lib64/",
+    b"opt/",
+    b"sbin/",
+    b"usr/bin/",
+    b"usr/games/",
+    b"usr/lib/",
+    b"usr/lib32/",
+    b"usr/lib64/",
+    b"usr/libexec/",
+    b"usr/local/",
+    b"usr/sbin/",
+];
+/// The bits that change who runs a program.
+const SETUID_SETGID: u16 = 0o6000;
 /// The most bytes of a file with a key.
 const KEY_BYTES: u64 = 64 * 1024;
 
@@ -86,6 +104,37 @@ pub(super) fn no_identity(subject: &Subject<'_>, report: &mut Report) {
         let Some(node) = tree.get(&path).filter(|node| is_file(node)) else { continue };
         if text_of(node).is_none_or(|text| text.trim() != "uninitialized") {
             report.at(&path, "it is what one machine knows itself by");
+        }
+    }
+}
+
+/// Returns the programs that run as their owner or group.
+fn setuid_programs(tree: &Tree) -> impl Iterator<Item = (&TreePath, &Node)> {
+    tree.iter().filter(|(_, node)| matches!(node.kind, Kind::Regular(_)) && node.meta.mode & SETUID_SETGID != 0)
+}
+
+/// Tells whether somebody else than root may write.
+fn is_writable(node: &Node) -> bool {
+    node.meta.mode & 0o002 != 0 || node.meta.mode & 0o020 != 0 && node.meta.gid != 0
+}
+
+pub(super) fn no_writable_setuid(subject: &Subject<'_>, report: &mut Report) {
+    let Some(tree) = system(subject) else { return };
+    for (path, node) in setuid_programs(tree) {
+        let folder = path.parent().and_then(|parent| tree.get(&parent));
+        // Where only owners remove what is theirs, nobody puts another one in its place.
+        let is_open = folder.is_some_and(|folder| is_writable(folder) && folder.meta.mode & 0o1000 == 0);
+        if is_writable(node) || is_open {
+            report.at(path, format!("it has the mode {:04o}, and others may write to it", node.meta.mode));
+        }
+    }
+}
+
+pub(super) fn setuid_among_programs(subject: &Subject<'_>, report: &mut Report) {
+    let Some(tree) = system(subject) else { return };
+    for (path, node) in setuid_programs(tree) {
+        if !PROGRAMS.iter().any(|place| path.as_bytes().starts_with(place)) {
+            report.at(path, format!("it has the mode {:04o}", node.meta.mode));
         }
     }
 }

@@ -648,5 +648,25 @@ pub const RULES: &[Rule] = &{
             ],
             hygiene::no_identity,
         ),
+        row(
+            "HY06",
+            E,
+            [
+                "nobody else writes to a program that changes who runs it",
+                "whoever may write to a setuid or setgid file, or put another one in its place, becomes its owner or group",
+                "take the write permission or the bit away",
+            ],
+            hygiene::no_writable_setuid,
+        ),
+        row(
+            "HY07",
+            W,
+            [
+                "setuid and setgid programs are where programs are",
+                "elsewhere nobody looks for them, and no package of a distribution has them there",
+                "remove the file, or take the bit away",
+            ],
+            hygiene::setuid_among_programs,
+        ),
     ]
 };

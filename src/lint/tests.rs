@@ -607,7 +607,30 @@ const CASES: &[(&str, Make, Edit, Edit)] = &[
         |s| end(s.file("/etc/machine-id", "0123456789abcdef0123456789abcdef\n")),
         |s| end(s.file("/etc/machine-id", "uninitialized\n")),
     ),
+    ("HY06", oci, |s| end(s.node("/usr/bin/su", text("x"), 0o4757)), |s| end(s.node("/usr/bin/su", text("x"), 0o4755))),
+    (
+        "HY06",
+        oci,
+        |s| end(s.node("/opt/app", Kind::directory(), 0o777).node("/opt/app/helper", text("x"), 0o4755)),
+        |s| end(s.node("/opt/app", Kind::directory(), 0o1777).node("/opt/app/helper", text("x"), 0o2775)),
+    ),
+    (
+        "HY07",
+        oci,
+        |s| end(s.node("/var/lib/app/.sh", text("x"), 0o4755)),
+        |s| end(s.node("/var/lib/app/.sh", text("x"), 0o755)),
+    ),
+    (
+        "HY07",
+        portable,
+        |s| end(s.node("/etc/app/x", text("x"), 0o2755)),
+        |s| end(s.node("/usr/libexec/x", text("x"), 0o2755)),
+    ),
 ];
+
+fn text(text: &str) -> Kind {
+    Kind::Regular(Content::inline(text.as_bytes()))
+}
 
 /// Ends an edit that gives something back.
 fn end<T>(_: T) {}
@@ -669,7 +692,7 @@ fn every_rule_is_broken_and_kept() {
 
 #[test]
 fn the_table_has_every_rule_in_order() {
-    let numbers = [("SX", 26), ("FS", 4), ("DD", 10), ("PS", 11), ("UN", 3), ("UP", 3), ("OC", 2), ("HY", 5)];
+    let numbers = [("SX", 26), ("FS", 4), ("DD", 10), ("PS", 11), ("UN", 3), ("UP", 3), ("OC", 2), ("HY", 7)];
     let all = numbers.iter().flat_map(|(prefix, count)| (1..=*count).map(move |number| format!("{prefix}{number:02}")));
     assert_eq!(RULES.iter().map(|rule| rule.id.to_owned()).collect::<Vec<_>>(), all.collect::<Vec<_>>());
 }

@@ -252,6 +252,7 @@ pub(super) fn question(wanted: &Wanted<'_>, merged: &Merged) -> Question {
             PackageVariant::Standard => Variant::Standard,
         },
         recommends: settings.recommends,
+        only: settings.only,
         excluded: settings.excluded.clone(),
         pins: merged.pins.clone(),
         kept: kept.collect(),

@@ -62,17 +62,31 @@ fn download(
     })
 }
 
+/// Returns addresses in the order in which they are asked, those last that were not reached before, each with whether there is
+/// another one after it.
+pub(super) fn asked<'mirrors>(mirrors: &'mirrors [Url], means: &Means<'_>) -> Vec<(&'mirrors Url, bool)> {
+    let mut sorted: Vec<(&Url, bool)> = mirrors.iter().map(|mirror| (mirror, true)).collect();
+    sorted.sort_by_key(|(mirror, _)| means.network.fetcher.is_unreachable(mirror));
+    sorted.last_mut().into_iter().for_each(|last| last.1 = false);
+    sorted
+}
+
 /// Gets a small file that changes where it is, such as what is signed of an index, and its digest. It is kept for those who
-/// have no network later.
+/// have no network later. Where there are `others` to ask, it has to come soon.
 ///
 /// # Errors
 /// When it cannot be had, or not be kept.
-pub(super) fn latest(url: &Url, means: &Means<'_>) -> Result<(Digest, Vec<u8>), PackageError> {
+pub(super) fn latest(url: &Url, others: bool, means: &Means<'_>) -> Result<(Digest, Vec<u8>), PackageError> {
     let mut note = Hasher::new();
     note.field(b"the last file at");
     note.field(url.as_str().as_bytes());
     let note = note.finish().0;
-    match means.network.fetcher.bytes(url, &Headers::new(), LARGEST) {
+    let fetcher = &means.network.fetcher;
+    let got = match others {
+        true => fetcher.bytes_soon(url, &Headers::new(), LARGEST),
+        false => fetcher.bytes(url, &Headers::new(), LARGEST),
+    };
+    match got {
         Ok(bytes) => {
             let digest = means.store.keep_download(&bytes)?;
             if url.scheme() != "file" {

@@ -36,6 +36,7 @@ pub mod trust;
 mod vendor;
 mod writer;
 
+pub use apt::apt_sources;
 pub use choose::{Upgrade, Wanted, choose};
 pub use error::{PackageChange, PackageError};
 pub use fetch::fetch;

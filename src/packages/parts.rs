@@ -10,7 +10,7 @@ use url::Url;
 
 use super::choose::{Index, Loaded, USUAL, Wanted};
 use super::error::PackageError;
-use super::fetch::latest;
+use super::fetch::{asked, latest};
 use super::means::{Means, Together};
 use super::mirrors::file_of;
 use super::model::{Pool, kept};
@@ -75,8 +75,8 @@ fn open(part: &Part<'_>, reader: &impl Reader, means: &Means<'_>) -> Result<(Ind
     let source = part.source;
     let key = reader.key(part)?;
     let mut failures = Vec::new();
-    for mirror in &part.mirrors {
-        let taken = latest(&file_of(mirror, &part.index), means).and_then(|(digest, bytes)| {
+    for (mirror, others) in asked(&part.mirrors, means) {
+        let taken = latest(&file_of(mirror, &part.index), others, means).and_then(|(digest, bytes)| {
             let mut hasher = Hasher::new();
             hasher.field(&key);
             hasher.field(digest.as_bytes());
@@ -124,8 +124,8 @@ fn find(part: &Part<'_>, locked: &Digest, means: &Means<'_>) -> Result<Option<(P
     if let Some(known) = there(locked)? {
         return Ok(Some(known));
     }
-    for mirror in &part.mirrors {
-        if latest(&file_of(mirror, &part.index), means).is_ok_and(|(digest, _)| digest == *locked) {
+    for (mirror, others) in asked(&part.mirrors, means) {
+        if latest(&file_of(mirror, &part.index), others, means).is_ok_and(|(digest, _)| digest == *locked) {
             return there(locked);
         }
     }

@@ -192,6 +192,36 @@ fn packages_are_chosen_and_fetched() {
     assert_eq!(world.server.asked(), [format!("{BASE}dists/test/InRelease"), format!("{BASE}dists/test/Release")]);
 }
 
+/// A network in which one host is not reached.
+#[derive(Debug, Clone)]
+struct Without(Server, &'static str);
+
+impl Transport for Without {
+    fn send(&self, request: Request<'_>) -> Result<Response, TransportError> {
+        if request.url.host_str() != Some(self.1) {
+            return self.0.send(request);
+        }
+        self.0.asked.lock().unwrap().push(request.url.to_string());
+        let fault = crate::fetch::TransportFault::Timeout;
+        assert!(request.hurried, "there is somebody else to ask");
+        Err(TransportError { fault, reason: "nothing came for too long".into() })
+    }
+}
+
+#[test]
+fn a_dead_mirror_is_asked_once() {
+    let mut world = world();
+    world.server.publish(BASE, DATE, "", &APP);
+    let fetcher = Fetcher::new(Without(world.server.clone(), "dead.example.org"), false);
+    // There are four pauses to wait for, unless nobody waits.
+    world.network.fetcher = fetcher.scheduled(Schedule::default(), |_| panic!("nobody waits for a dead mirror"));
+    world.bundled.sources = vec![source("test", &["http://dead.example.org/", BASE])];
+    let bundle = world.first().unwrap();
+    world.fetch(&bundle.packages).unwrap();
+    let asked = world.server.asked();
+    assert_eq!(asked.iter().filter(|url| url.contains("dead")).count(), 1, "{asked:?}");
+}
+
 #[test]
 fn packages_stay_unless_they_have_to_change() {
     let mut world = world();

@@ -29,10 +29,7 @@ impl Credential {
     /// Returns the field that says it (RFC 7617); nothing for a token that is only shown to a token server.
     pub(super) fn basic(&self) -> Option<Secret> {
         match self {
-            Self::Password { user, password } => {
-                let pair = format!("{user}:{}", password.expose());
-                Some(Secret::new(format!("Basic {}", Base64::encode_string(pair.as_bytes()))))
-            }
+            Self::Password { user, password } => Some(Secret::basic(user, password.expose())),
             Self::IdentityToken(_) => None,
         }
     }

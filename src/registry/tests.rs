@@ -69,7 +69,7 @@ fn plain(status: u16) -> Answer {
 
 impl Fake {
     fn answer(&mut self, request: Request<'_>) -> Result<Answer, TransportError> {
-        let Request { method, url, headers, body } = request;
+        let Request { method, url, headers, body, hurried: _ } = request;
         let query: BTreeMap<String, String> = url.query_pairs().into_owned().collect();
         if url.host_str() == Some("auth.example.org") {
             self.token += 1;

@@ -18,6 +18,8 @@ pub struct PackageSettings {
     pub variant: PackageVariant,
     /// Whether recommended packages are installed, too.
     pub recommends: bool,
+    /// Whether nothing is installed but what is asked for and the variant, whatever that depends on.
+    pub only: bool,
     /// The names of packages that must not be installed.
     pub excluded: BTreeSet<String>,
     /// What is done with the scripts of packages.
@@ -60,6 +62,7 @@ impl Default for PackageSettings {
         Self {
             variant: PackageVariant::default(),
             recommends: false,
+            only: false,
             excluded: BTreeSet::new(),
             scripts: Scripts::default(),
             answers: BTreeMap::new(),
@@ -147,9 +150,12 @@ impl Bundled {
                 priority: source.priority,
             })
             .collect();
-        let PackageSettings { variant, recommends, excluded, .. } = &self.settings;
+        let PackageSettings { variant, recommends, only, excluded, .. } = &self.settings;
         let asked = (&self.requests, variant, recommends, excluded, sources);
-        Digest::of(serde_json::to_vec(&asked).expect("what is asked for has only maps, lists and texts"))
+        let mut bytes = serde_json::to_vec(&asked).expect("what is asked for has only maps, lists and texts");
+        // Locks from before it could be asked for are as good as ever.
+        bytes.extend_from_slice(if *only { b"only" } else { b"" });
+        Digest::of(bytes)
     }
 }
 
@@ -180,6 +186,7 @@ impl Resolver<'_> {
         PackageSettings {
             variant: table.variant.as_ref().map_or(default.variant, |variant| variant.value),
             recommends: is(&table.recommends, default.recommends),
+            only: is(&table.only, default.only),
             excluded,
             scripts: table.scripts.as_ref().map_or(default.scripts, |scripts| scripts.value),
             answers,
@@ -329,6 +336,8 @@ mod tests {
         other.settings.documentation = true;
         assert_eq!(one.digest(), other.digest(), "what is unpacked does not decide what is chosen");
         other.settings.recommends = true;
+        assert_ne!(one.digest(), other.digest());
+        other.settings = PackageSettings { only: true, ..PackageSettings::default() };
         assert_ne!(one.digest(), other.digest());
     }
 }

@@ -9,7 +9,8 @@ use std::os::unix::ffi::OsStrExt;
 use std::path::{Path, PathBuf};
 
 use super::message::{Fault, Stage};
-use super::{Command, Privilege};
+use super::{Command, Privilege, SandboxError};
+use crate::distro::Architecture;
 use crate::fs;
 
 /// How many bytes of a program the kernel looks at.
@@ -81,6 +82,28 @@ pub(super) fn check(command: &Command, privilege: Privilege, handlers: &[Handler
         }
     }
     Ok(())
+}
+
+/// Makes sure that this machine has something that runs programs for `architecture`, before there is any.
+///
+/// # Errors
+/// When it is another architecture, and no emulator is registered for it.
+pub fn check_architecture(architecture: Architecture) -> Result<(), SandboxError> {
+    foreign(Machine::of(architecture), &handlers())
+        .map_or(Ok(()), |reason| Err(SandboxError::Foreign { command: "/bin/sh".into(), reason }))
+}
+
+/// Returns why no program for a machine runs here.
+fn foreign(machine: Machine, handlers: &[Handler]) -> Option<String> {
+    let native = Machine::native();
+    let runs = machine == native || handlers.iter().any(|handler| handler.takes(&machine.header()));
+    (!runs).then(|| {
+        format!(
+            "it would be a program for {}, this machine is {}, and no emulator is registered",
+            machine.name(),
+            native.name()
+        )
+    })
 }
 
 fn find(command: &Command) -> Option<PathBuf> {
@@ -171,6 +194,25 @@ impl Machine {
         Some(Self { class, order, number })
     }
 
+    /// Returns what the programs of an architecture are for.
+    fn of(architecture: Architecture) -> Self {
+        let number = match architecture {
+            Architecture::X86_64 => 62,
+            Architecture::Aarch64 => 183,
+            Architecture::Riscv64 => 243,
+        };
+        Self { class: 2, order: 1, number }
+    }
+
+    /// Returns what a program for it begins with.
+    fn header(self) -> Vec<u8> {
+        let (number, kind) = match self.order {
+            2 => (self.number.to_be_bytes(), [0, 2]),
+            _ => (self.number.to_le_bytes(), [2, 0]),
+        };
+        [&[0x7f, b'E', b'L', b'F', self.class, self.order, 1, 0], &[0; 8][..], &kind, &number].concat()
+    }
+
     /// Returns what this program itself is for.
     fn native() -> Self {
         let number = match std::env::consts::ARCH {
@@ -204,11 +246,7 @@ mod tests {
         magic 7f454c4602020100000000000000000000020016\nmask ffffffffffffff00fffffffffffffffffffeffff\n";
 
     fn header(class: u8, order: u8, number: u16) -> Vec<u8> {
-        let mut header = vec![0x7f, b'E', b'L', b'F', class, order, 1, 0, 0, 0, 0, 0, 0, 0, 0, 0];
-        let number = if order == 2 { number.to_be_bytes() } else { number.to_le_bytes() };
-        header.extend(if order == 2 { [0, 2] } else { [2, 0] });
-        header.extend(number);
-        header
+        Machine { class, order, number }.header()
     }
 
     fn judged(header: &[u8], privilege: Privilege, handlers: &[Handler]) -> Option<String> {
@@ -225,6 +263,21 @@ mod tests {
         handler.fixed = false;
         handler.interpreter = "/nowhere/qemu".into();
         assert!(judged(&foreign, Privilege::Root, &[handler]).unwrap().contains("flag F"));
+    }
+
+    #[test]
+    fn an_architecture_is_judged_before_there_is_a_program() {
+        let native = Machine::native();
+        let other = Machine::of(if native.number == 183 { Architecture::X86_64 } else { Architecture::Aarch64 });
+        let message = foreign(other, &[]).unwrap();
+        assert!(message.contains(&other.name()) && message.contains(&native.name()), "{message}");
+        let text = format!(
+            "enabled\ninterpreter /usr/bin/qemu\nflags: F\noffset 0\nmagic 7f454c460201010000000000000000000200{:02x}00\n\
+             mask ffffffffffffff00fffffffffffffffffeffffff\n",
+            other.number
+        );
+        assert_eq!(foreign(other, &[Handler::read(&text).unwrap()]), None);
+        assert_eq!(foreign(native, &[]), None);
     }
 
     #[test]

@@ -72,6 +72,7 @@ pub use error::SandboxError;
 pub use fact::{Device, Fact};
 pub use keeper::run as keep;
 pub use log::Log;
+pub use machine::check_architecture;
 
 use message::Bind;
 

@@ -42,6 +42,8 @@ pub struct PackagesTable {
     pub variant: Option<Located<PackageVariant>>,
     /// Whether recommended packages are installed, too; `false` by default.
     pub recommends: Option<Located<bool>>,
+    /// Whether nothing is installed but what is asked for and the variant, whatever that depends on; `false` by default.
+    pub only: Option<Located<bool>>,
     /// What is done with the scripts of packages; `run` by default.
     pub scripts: Option<Located<Scripts>>,
     /// Whether documentation stays; `false` by default. Copyright files always do.
@@ -110,6 +112,7 @@ pub struct SourceTable {
 merge_fields!(PackagesTable {
     variant,
     recommends,
+    only,
     scripts,
     documentation,
     locales,

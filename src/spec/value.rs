@@ -157,18 +157,18 @@ validated_string!(
 validated_string!(
     /// The name of a rule of `layerforge lint`.
     RuleId,
-    "^(SX(0[1-9]|1[0-9]|2[0-6])|FS0[1-4]|DD(0[1-9]|10)|PS(0[1-9]|1[01])|UN0[1-3]|UP0[1-3]|OC0[12])$",
+    "^(SX(0[1-9]|1[0-9]|2[0-6])|FS0[1-4]|DD(0[1-9]|10)|PS(0[1-9]|1[01])|UN0[1-3]|UP0[1-3]|OC0[12]|HY0[1-7])$",
     "a rule that `layerforge lint --list` prints, such as `SX21`",
     |text| RULE_IDS.contains(&text)
 );
 
 /// Every rule of `layerforge lint`, in the order of its table.
-pub const RULE_IDS: [&str; 64] = [
+pub const RULE_IDS: [&str; 66] = [
     "SX01", "SX02", "SX03", "SX04", "SX05", "SX06", "SX07", "SX08", "SX09", "SX10", "SX11", "SX12", "SX13", "SX14",
     "SX15", "SX16", "SX17", "SX18", "SX19", "SX20", "SX21", "SX22", "SX23", "SX24", "SX25", "SX26", "FS01", "FS02",
     "FS03", "FS04", "DD01", "DD02", "DD03", "DD04", "DD05", "DD06", "DD07", "DD08", "DD09", "DD10", "PS01", "PS02",
     "PS03", "PS04", "PS05", "PS06", "PS07", "PS08", "PS09", "PS10", "PS11", "UN01", "UN02", "UN03", "UP01", "UP02",
-    "UP03", "OC01", "OC02", "HY01", "HY02", "HY03", "HY04", "HY05",
+    "UP03", "OC01", "OC02", "HY01", "HY02", "HY03", "HY04", "HY05", "HY06", "HY07",
 ];
 
 /// Permission bits, written as octal digits in quotes: `"0644"`, `"4755"`.

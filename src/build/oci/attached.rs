@@ -7,6 +7,7 @@ use serde_json::{Value, json};
 
 use super::BuildError;
 use crate::build::Stacked;
+use crate::build::packages::package_url;
 use crate::build::sbom::{self, Described};
 use crate::image::oci::{Annotations, Blobs, Descriptor, Manifest, annotation, cosign, media_type, rfc3339};
 use crate::image::signature::Signer;
@@ -115,7 +116,23 @@ fn provenance(subject: &Subject<'_>) -> Value {
         let digest = json!({ "layerforgeTreeV1": layer.tree.digest().hex() });
         json!({ "name": layer.name, "digest": digest })
     });
-    let dependencies: Vec<Value> = base.into_iter().chain(layers).collect();
+    let trusted = |name: &str| {
+        let sources = stacked.bundle.iter().flat_map(|bundle| &bundle.sources);
+        sources.filter(|source| source.name == name).any(|source| source.trusted)
+    };
+    let packages = stacked.bundle.iter().flat_map(|bundle| &bundle.packages).map(|package| {
+        let mut annotations = json!({ "layerforge:source": package.source });
+        if trusted(&package.source) {
+            annotations["layerforge:trusted"] = json!(true);
+        }
+        json!({
+            "uri": package_url(&recipe.distro, package),
+            "name": package.name,
+            "digest": { "sha256": package.sha256.hex() },
+            "annotations": annotations,
+        })
+    });
+    let dependencies: Vec<Value> = base.into_iter().chain(layers).chain(packages).collect();
     json!({
         "_type": "https://in-toto.io/Statement/v1",
         "subject": [{ "name": reference, "digest": { "sha256": manifest.digest.hex() } }],

@@ -11,7 +11,7 @@ use super::scripts::Folder;
 use super::skip::Skipped;
 use super::steps;
 use super::unpack::{self, Together};
-use super::{InstalledPackage, PackageMaker, PackageSet, PackagesError, accounts};
+use super::{InstalledPackage, PackageMaker, PackageSet, PackagesError, accounts, loader};
 use crate::packages::archive::Unpacked;
 use crate::packages::pacman::archive::unpack_all;
 use crate::packages::pacman::database::{Decisions, Validation, install};
@@ -55,6 +55,7 @@ pub(super) fn run(
 pub(super) fn skip(set: &PackageSet, together: &mut Together) -> Result<Vec<Skipped>, PackagesError> {
     accounts::put(&mut together.tree, set)?;
     let left = skip_scripts(&mut together.tree, &together.packages, set.epoch)?;
+    loader::make_cache(&mut together.tree, set.epoch)?;
     together.tree.complete(|_| Meta::root_owned(0o755, set.epoch));
     Ok(Skipped::of(left))
 }

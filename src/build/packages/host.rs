@@ -305,6 +305,7 @@ mod tests {
             groups: BTreeMap::new(),
             repositories: Vec::new(),
             keys: BTreeMap::new(),
+            sources: BTreeMap::new(),
             settings: crate::resolve::PackageSettings::default(),
             epoch: 0,
         };

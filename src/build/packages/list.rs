@@ -8,8 +8,11 @@ use serde::{Deserialize, Serialize};
 
 use super::PackagesError;
 use super::licence;
+use crate::distro::Distro;
+use crate::lock::LockedPackage;
 use crate::packages::apt::archive::{Item, Unpacked};
 use crate::packages::apt::control;
+use crate::spec::Family;
 use crate::tree::{Kind, Tree, TreePath};
 
 /// The most bytes of a copyright file that are read.
@@ -40,22 +43,36 @@ impl InstalledPackage {
     /// Returns its package URL: `pkg:deb/debian/NAME@VERSION?arch=…&distro=debian-13` (package-url specification, types `deb`,
     /// `apk` and `alpm`).
     pub fn purl(&self, distro: &str, release: Option<&str>) -> String {
-        let escape = |text: &str| -> String {
-            let plain = |byte: u8| byte.is_ascii_alphanumeric() || b".-_~".contains(&byte);
-            let shown = |byte: u8| if plain(byte) { char::from(byte).to_string() } else { format!("%{byte:02X}") };
-            text.bytes().map(shown).collect()
-        };
-        let release = release.map(|release| format!("&distro={}-{}", escape(distro), escape(release)));
-        format!(
-            "pkg:{}/{}/{}@{}?arch={}{}",
-            self.kind,
-            escape(distro),
-            escape(&self.name),
-            escape(&self.version),
-            escape(&self.architecture),
-            release.unwrap_or_default()
-        )
+        url(&self.kind, (distro, release), [&self.name, &self.version, &self.architecture])
     }
+}
+
+/// Returns the package URL of a package of a lock, as [`InstalledPackage::purl`] does.
+pub fn package_url(distro: &Distro, package: &LockedPackage) -> String {
+    let kind = match distro.family {
+        Family::Apt => "deb",
+        Family::Apk => "apk",
+        Family::Pacman => "alpm",
+    };
+    let release = distro.version_id.as_deref();
+    url(kind, (&distro.id, release), [&package.name, &package.version, &package.architecture])
+}
+
+fn url(kind: &str, (distro, release): (&str, Option<&str>), [name, version, architecture]: [&str; 3]) -> String {
+    let escape = |text: &str| -> String {
+        let plain = |byte: u8| byte.is_ascii_alphanumeric() || b".-_~".contains(&byte);
+        let shown = |byte: u8| if plain(byte) { char::from(byte).to_string() } else { format!("%{byte:02X}") };
+        text.bytes().map(shown).collect()
+    };
+    let release = release.map(|release| format!("&distro={}-{}", escape(distro), escape(release)));
+    format!(
+        "pkg:{kind}/{}/{}@{}?arch={}{}",
+        escape(distro),
+        escape(name),
+        escape(version),
+        escape(architecture),
+        release.unwrap_or_default()
+    )
 }
 
 /// Returns what the packages say about themselves, sorted by name.

@@ -18,6 +18,7 @@ mod host;
 mod keep;
 mod licence;
 mod list;
+mod loader;
 mod normal;
 mod rules;
 mod scripts;
@@ -44,7 +45,7 @@ use crate::tree::{InvalidPath, Tree, TreeError, TreePath};
 
 pub use host::HostTree;
 pub use licence::spdx;
-pub use list::InstalledPackage;
+pub use list::{InstalledPackage, package_url};
 pub use skip::Skipped;
 
 /// Stands first in the key of a tree; a change of what is made of packages changes it.
@@ -197,6 +198,8 @@ pub struct PackageSet {
     pub repositories: Vec<String>,
     /// The files of the keys that vouch for these repositories and that no package brings, by their names, for apk.
     pub keys: BTreeMap<String, Vec<u8>>,
+    /// Files that tell apt where packages come from, and their keys, by path: they are there where no package has them.
+    pub sources: BTreeMap<String, Vec<u8>>,
     /// How they become a tree.
     pub settings: PackageSettings,
     /// The latest time of anything in the tree, and that of all that is made here, in seconds since 1970.
@@ -223,6 +226,7 @@ impl PackageSet {
             groups: BTreeMap::new(),
             repositories: Vec::new(),
             keys: BTreeMap::new(),
+            sources: BTreeMap::new(),
             settings,
             epoch,
         }
@@ -240,6 +244,12 @@ impl PackageSet {
         Self { repositories, keys, ..self }
     }
 
+    /// Sets the files that tell apt where packages come from.
+    #[must_use]
+    pub fn sources(self, sources: BTreeMap<String, Vec<u8>>) -> Self {
+        Self { sources, ..self }
+    }
+
     /// Returns the names of the packages that somebody wants themselves.
     fn asked_for(&self) -> Vec<String> {
         let asked_for = self.packages.iter().filter(|(package, _)| is_asked_for(package));
@@ -251,18 +261,21 @@ impl PackageSet {
         let mut hasher = Hasher::new();
         hasher.field(FORMAT);
         hasher.field(env!("CARGO_PKG_VERSION").as_bytes());
-        let PackageSettings { scripts, answers, documentation, locales, paths, distroless, .. } = &self.settings;
-        let decided = (scripts, answers, documentation, locales, paths, distroless);
+        let PackageSettings { scripts, answers, documentation, locales, paths, distroless, only, .. } = &self.settings;
+        let decided = (scripts, answers, documentation, locales, paths, distroless, only);
         let made = (self.family, &self.distro, &self.architecture, &self.links, &self.users, &self.groups, self.epoch);
         hasher.field(format!("{decided:?} {made:?} {:?}", self.repositories).as_bytes());
-        // The tag keeps what a host is and what a key is apart.
+        // The tags keep what a host is, a key and a file of apt apart.
         if let Some(host) = &self.host {
             hasher.field(b"host");
             hasher.field(host.installed.of().as_bytes());
         }
-        for (name, bytes) in &self.keys {
-            hasher.field(name.as_bytes());
-            hasher.field(bytes);
+        for (kind, files) in [("key", &self.keys), ("source", &self.sources)] {
+            for (name, bytes) in files {
+                hasher.field(kind.as_bytes());
+                hasher.field(name.as_bytes());
+                hasher.field(bytes);
+            }
         }
         let mut packages: Vec<_> = self.packages.iter().map(|(package, _)| (package, is_asked_for(package))).collect();
         packages.sort_by(|(one, _), (other, _)| (&one.name, one.sha256).cmp(&(&other.name, other.sha256)));

@@ -44,7 +44,7 @@ if [ -x "$update" ]; then
     printf '#!/bin/sh\nexit 0\n' > "$update"
     chmod 0755 "$update"
 fi
-dpkg --configure -a --abort-after=1
+dpkg --configure -a --abort-after=1 $force
 if [ -x "$update.real" ]; then
     mv -f "$update.real" "$update"
 fi
@@ -204,7 +204,9 @@ fn control_of(package: &Unpacked) -> Result<control::Stanza<'_>, PackagesError> 
 fn script(set: &PackageSet, packages: &[Unpacked]) -> Result<String, PackagesError> {
     // What a host boots from is its own.
     let initramfs = if set.host.is_some() { "" } else { INITRAMFS };
-    Ok([&*first_scripts(set, packages)?, &users(set)?, &answers(set)?, CONFIGURE, initramfs].concat())
+    // Somebody wants nothing of what packages depend on.
+    let force = if set.settings.only { "force=--force-depends\n" } else { "force=\n" };
+    Ok([&*first_scripts(set, packages)?, &users(set)?, &answers(set)?, force, CONFIGURE, initramfs].concat())
 }
 
 /// Returns the script that runs every `preinst`.

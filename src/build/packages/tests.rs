@@ -7,6 +7,7 @@ use super::*;
 use crate::build::{self, Body, Means, Neutrals, Product};
 use crate::distro::{Architecture, Wish};
 use crate::event::Silent;
+use crate::lock::{Bundle, LockedSource};
 use crate::plan::{ImageWish, OutputKind, Plan, Step};
 use crate::resolve::{Bundling, Library, PathRule, Recipe, Request, resolve};
 use crate::spec::{Project, SbomFormat};
@@ -86,6 +87,7 @@ fn set(packages: Vec<(LockedPackage, PathBuf)>, settings: PackageSettings) -> Pa
         groups: BTreeMap::new(),
         repositories: Vec::new(),
         keys: BTreeMap::new(),
+        sources: BTreeMap::new(),
         settings,
         epoch: 500,
     }
@@ -272,6 +274,24 @@ fn recipe(profile: &str) -> Recipe {
     resolve(&library, &Request { distro, table, wish, settings: Vec::new(), epoch: None }).unwrap()
 }
 
+/// What a lock says about a package of a source that nobody vouches for.
+fn bundle() -> Arc<Bundle> {
+    let source =
+        LockedSource { name: "own".into(), suite: String::new(), date: None, digest: Digest::of("own"), trusted: true };
+    let package = LockedPackage {
+        name: "a".into(),
+        version: "1".into(),
+        architecture: "all".into(),
+        source: "own".into(),
+        path: "a.deb".into(),
+        size: 1,
+        sha256: Digest::of("a"),
+        why: "requested".into(),
+    };
+    let (sources, packages) = (vec![source], vec![package]);
+    Arc::new(Bundle { asked: Digest::of(""), over: None, sources, packages, below: Vec::new() })
+}
+
 #[test]
 fn outputs_that_bundle_packages_are_whole() {
     let folder = tempfile::tempdir().unwrap();
@@ -280,12 +300,14 @@ fn outputs_that_bundle_packages_are_whole() {
     let mut recipe = recipe("redis");
     recipe.outputs.bundled = Bundling { rootfs: true, tar: true, portable: false, oci: true };
     let epoch = recipe.profile.epoch;
-    let stacked = build::stack(&recipe, &store.archives()).unwrap().with_packages(Arc::new(packages), epoch).unwrap();
+    let stacked =
+        build::stack(&recipe, &store.archives()).unwrap().with_packages(Arc::new(packages), bundle(), epoch).unwrap();
     let kinds = [OutputKind::Rootfs, OutputKind::Tar, OutputKind::Oci];
     let mut plan = Plan::of(&recipe, &kinds, ImageWish::default()).unwrap();
     for action in &mut plan.actions {
         if let Step::Oci(output) = &mut action.step {
             output.sbom = vec![SbomFormat::Spdx, SbomFormat::Cyclonedx];
+            output.provenance = true;
         }
     }
     let means = Means { store: &store, signer: None, neutrals: &Neutrals::default(), platforms: &BTreeMap::new() };
@@ -320,12 +342,34 @@ fn outputs_that_bundle_packages_are_whole() {
     let cyclonedx = blobs.iter().find(|text| text.contains("CycloneDX")).unwrap();
     assert!(cyclonedx.contains("\"layerforge:package\",\"value\":\"a\""), "{cyclonedx}");
     assert!(blobs.iter().any(|text| text.contains("\"comment\":\"packages: for this distro\"")));
+    let provenance = blobs.iter().find(|text| text.contains("slsa.dev/provenance")).unwrap();
+    let provenance: serde_json::Value = serde_json::from_str(provenance).unwrap();
+    let dependencies = &provenance["predicate"]["buildDefinition"]["resolvedDependencies"];
+    let expected = serde_json::json!({
+        "uri": "pkg:deb/debian/a@1?arch=all&distro=debian-13",
+        "name": "a",
+        "digest": { "sha256": Digest::of("a").hex() },
+        "annotations": { "layerforge:source": "own", "layerforge:trusted": true },
+    });
+    assert_eq!(dependencies.as_array().unwrap().last(), Some(&expected));
+    for product in &products {
+        let mut manifest = Vec::new();
+        match &product.artifacts.last().unwrap().body {
+            Body::Text(write) => write(&mut manifest).unwrap(),
+            Body::Bytes(bytes) => manifest.extend(bytes),
+            other => panic!("no manifest: {other:?}"),
+        }
+        let manifest = crate::image::Manifest::read(&manifest).unwrap();
+        assert!(manifest.package_sources[0].trusted, "{:?}", product.kind);
+        assert_eq!((manifest.packages[0].name.as_str(), manifest.packages[0].sha256), ("a", Digest::of("a")));
+    }
 
     // What belongs into no image stops it, unless it is allowed.
     let key = "-----BEGIN PRIVATE KEY-----\nMIIBVQIBADANBgkqhkiG9w0BAQEFAASCAT8wggE7AgEAAkEA\n";
     let secret = package(folder.path(), "b", &[], &[&format!("/etc/b/key.pem={key}")]);
     let packages = make(&store, &set(vec![secret], whole()));
-    let stacked = build::stack(&recipe, &store.archives()).unwrap().with_packages(Arc::new(packages), epoch).unwrap();
+    let stacked =
+        build::stack(&recipe, &store.archives()).unwrap().with_packages(Arc::new(packages), bundle(), epoch).unwrap();
     let error = build::artifacts(&plan, &recipe, &stacked, &means).unwrap_err().to_string();
     assert!(error.contains("HY01 `/etc/b/key.pem`: it is a private key"), "{error}");
     let mut allowed = recipe.clone();
@@ -369,7 +413,7 @@ fn a_sysext_carries_what_its_host_does_not_have() {
     assert!(error.contains("nobody has put together"), "{error}");
 
     let epoch = recipe.profile.epoch;
-    let stacked = alone.with_host(Arc::new(host), Arc::new(both), epoch).unwrap();
+    let stacked = alone.with_host(Arc::new(host), Arc::new(both), bundle(), epoch).unwrap();
     let (_, tree) = build::image_trees(&plan, &recipe, &stacked, &store).unwrap().remove(0);
     let has = |text: &str| tree.get(&path(text)).is_some();
     assert!(has("/usr/bin/app.real") && has("/usr/share/factory/etc/app.conf"));
@@ -391,6 +435,7 @@ fn a_sysext_carries_what_its_host_does_not_have() {
     let products = build::artifacts(&plan, &recipe, &stacked, &means).unwrap();
     let Body::Bytes(manifest) = &products[0].artifacts[1].body else { panic!("no manifest") };
     let manifest = String::from_utf8_lossy(manifest);
+    assert!(manifest.contains("\"package_sources\"") && manifest.contains("pkg:deb/debian/a@1"), "{manifest}");
     assert!(manifest.contains("\"/var/lib/app\"") && !manifest.contains("/var/lib/dpkg"), "{manifest}");
 }
 

@@ -85,7 +85,23 @@ pub(super) fn over(set: &PackageSet, packages: &[Unpacked], diversions: Vec<Dive
         let path = settings.join(b"50layerforge")?;
         tree.insert(path, Node { kind, meta: Meta::root_owned(0o644, set.epoch) })?;
     }
+    put_sources(&mut tree, set)?;
     host::lay(set, tree, packages)
+}
+
+/// Tells apt where packages come from, where no package does.
+fn put_sources(tree: &mut Tree, set: &PackageSet) -> Result<(), PackagesError> {
+    let sources = set.sources.iter().filter(|_| !set.settings.distroless);
+    for (path, bytes) in sources {
+        let path: TreePath = path.parse()?;
+        if tree.lookup(&path).is_some() {
+            continue;
+        }
+        let kind = Kind::Regular(Content::inline(bytes.clone()));
+        tree.insert(path, Node { kind, meta: Meta::root_owned(0o644, set.epoch) })?;
+    }
+    tree.complete(|_| Meta::root_owned(0o755, set.epoch));
+    Ok(())
 }
 
 /// Makes what links lead to, and removes what rules have emptied.

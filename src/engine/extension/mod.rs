@@ -228,7 +228,7 @@ impl Packages<'_> {
         let onto = extended.tree.as_ref().map(|onto| onto.read(recipe, bases)).transpose()?;
         let host = self.tree_of(recipe, (extended, onto.as_ref()), &[])?;
         let whole = self.tree_of(recipe, (extended, onto.as_ref()), &extended.bundle.packages)?;
-        Ok(stacked.with_host(host, whole, recipe.profile.epoch)?)
+        Ok(stacked.with_host(host, whole, Arc::new(extended.bundle.clone()), recipe.profile.epoch)?)
     }
 
     /// Returns what the packages of a host are together with those that are `added`.
@@ -250,6 +250,7 @@ impl Packages<'_> {
         if let Some(known) = maker.known(&set(named.collect())).map_err(BuildError::from)? {
             return Ok(Arc::new(known));
         }
+        self.check_scripts(recipe, true)?;
         let mut packages = Vec::new();
         for (list, sources) in [(&*extended.host, &extended.sources), (added, &recipe.package_sources)] {
             let files = packages::fetch(list, &recipe.distro, sources, &self.means()?)?;
@@ -290,4 +291,4 @@ fn host_of(library: &Library, recipe: &Recipe, profile: &str) -> Result<(Recipe,
 }
 
 #[cfg(test)]
-mod tests;
+pub(super) mod tests;

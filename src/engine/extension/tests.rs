@@ -34,7 +34,7 @@ fn archive(path: &str, text: &str) -> Vec<u8> {
 }
 
 /// Puts a package with the program of its name into a folder.
-fn package(folder: &Path, name: &str, version: &str, fields: &str) {
+pub(in crate::engine) fn package(folder: &Path, name: &str, version: &str, fields: &str) {
     package_of(folder, name, version, fields, &format!("/usr/bin/{name}"));
 }
 
@@ -56,7 +56,7 @@ fn package_of(folder: &Path, name: &str, version: &str, fields: &str, path: &str
     fs::write_atomic(&folder.join(format!("{name}_{version}.deb")), &bytes).unwrap();
 }
 
-fn profile(folder: &Path, name: &str, more: &str) {
+pub(in crate::engine) fn profile(folder: &Path, name: &str, more: &str) {
     let text = format!(
         "[distro.debian.source.debian]\nwhen = 'false'\n[distro.debian.source.debian-security]\nwhen = 'false'\n\
          [source.own]\ndirectory = 'packages'\n[packages]\nvariant = 'none'\n{more}"
@@ -64,7 +64,7 @@ fn profile(folder: &Path, name: &str, more: &str) {
     fs::write_atomic(&folder.join(format!("profiles/{name}.toml")), text.as_bytes()).unwrap();
 }
 
-fn rendered(folder: &Path, name: &str, locked: bool) -> Result<(), Error> {
+pub(in crate::engine) fn rendered(folder: &Path, name: &str, locked: bool) -> Result<(), Error> {
     let store = Store::open(&folder.join("store")).unwrap();
     let network = Network { fetcher: Fetcher::new(Files, false), mirrors: Mirrors::default(), now: 0 };
     let request = RenderRequest {

@@ -16,6 +16,7 @@ use crate::fetch::{Download, FetchError, Headers, parallel};
 use crate::fs;
 use crate::packages::choose::{Chosen, Loaded, Wanted};
 use crate::packages::error::PackageError;
+use crate::packages::fetch::asked;
 use crate::packages::means::{Means, Together};
 use crate::packages::mirrors::file_of;
 use crate::packages::model::Pool;
@@ -202,9 +203,15 @@ fn identified(
     let failed = |source| PackageError::Package { package: package.clone(), source };
     let source = wanted.bundled.sources.iter().find(|source| source.name == one.locked.source);
     let mut failures = Vec::new();
-    for mirror in source.map(|source| means.network.mirrors.of(source, wanted.distro)).unwrap_or_default() {
-        let url = file_of(&mirror, &one.locked.path);
-        let bytes = match means.network.fetcher.bytes(&url, &Headers::new(), one.locked.size.min(LARGEST)) {
+    let mirrors = source.map(|source| means.network.mirrors.of(source, wanted.distro)).unwrap_or_default();
+    for (mirror, others) in asked(&mirrors, means) {
+        let url = file_of(mirror, &one.locked.path);
+        let (fetcher, limit) = (&means.network.fetcher, one.locked.size.min(LARGEST));
+        let got = match others {
+            true => fetcher.bytes_soon(&url, &Headers::new(), limit),
+            false => fetcher.bytes(&url, &Headers::new(), limit),
+        };
+        let bytes = match got {
             Ok(bytes) => bytes,
             Err(error @ FetchError::Offline { .. }) => return Err(failed(error)),
             Err(error) => {

@@ -14,6 +14,8 @@ pub mod relation;
 pub mod release;
 pub(super) mod repository;
 pub mod rules;
+mod sources;
 pub mod version;
 
 pub use super::{compression, trust};
+pub use sources::apt_sources;

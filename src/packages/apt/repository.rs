@@ -18,7 +18,7 @@ use crate::fs;
 use crate::lock::LockedSource;
 use crate::packages::choose::{Index, Loaded, Wanted};
 use crate::packages::error::PackageError;
-use crate::packages::fetch::latest;
+use crate::packages::fetch::{asked, latest};
 use crate::packages::means::{Means, Together};
 use crate::packages::mirrors::file_of;
 use crate::packages::model::{Pool, kept};
@@ -140,7 +140,7 @@ fn open(part: &Part<'_>, wanted: &Wanted<'_>, means: &Means<'_>) -> Result<(Rele
         locked: earlier.filter(|_| part.source.snapshot.is_none()).and_then(|source| source.date),
     };
     let mut failures = Vec::new();
-    for mirror in &part.mirrors {
+    for mirror in asked(&part.mirrors, means) {
         let signed = signed(part, mirror, keys.as_ref(), means);
         let taken = signed.and_then(|(digest, text)| {
             let release = Release::parse(&format!("{} Release", part.label()), &text)?;
@@ -204,13 +204,13 @@ fn export_part(
             unverified("InRelease", &bytes)?
         }
         None => {
-            let found = part.mirrors.iter().find_map(|mirror| {
+            let found = asked(&part.mirrors, means).into_iter().find_map(|mirror| {
                 let (digest, text) = signed(part, mirror, None, means).ok()?;
-                (digest == *locked).then_some((mirror, text))
+                (digest == *locked).then_some((mirror.0, text))
             });
             let Some((mirror, text)) = found else { return Ok(None) };
             for name in ["InRelease", "Release", "Release.gpg"] {
-                let Ok((digest, _)) = latest(&file_of(mirror, &part.path(name)), means) else { continue };
+                let Ok((digest, _)) = latest(&file_of(mirror, &part.path(name)), false, means) else { continue };
                 let stored = means.store.downloaded(&digest)?;
                 files.extend(stored.map(|path| export(part.path(name), (path, digest))));
             }
@@ -246,11 +246,11 @@ fn keys(source: &PackageSource) -> Result<Option<Keyring>, PackageError> {
 /// Returns the text of the Release file at a mirror, and the digest of the file that it stands in.
 fn signed(
     part: &Part<'_>,
-    mirror: &Url,
+    (mirror, others): (&Url, bool),
     keys: Option<&Keyring>,
     means: &Means<'_>,
 ) -> Result<(Digest, String), PackageError> {
-    let get = |name: &str| latest(&file_of(mirror, &part.path(name)), means);
+    let get = |name: &str| latest(&file_of(mirror, &part.path(name)), others, means);
     let file = |name: &str| format!("{} {name}", part.label());
     let now = means.network.now;
     match get("InRelease") {

@@ -14,7 +14,7 @@ use crate::fs;
 use crate::lock::LockedPackage;
 use crate::packages::choose::{Chosen, Loaded, Wanted};
 use crate::packages::error::PackageError;
-use crate::packages::fetch::{fetch, latest};
+use crate::packages::fetch::{asked, fetch, latest};
 use crate::packages::means::Means;
 use crate::packages::mirrors::file_of;
 use crate::packages::model::Pool;
@@ -202,8 +202,8 @@ fn beside(
     means: &Means<'_>,
 ) -> Result<Vec<u8>, PackageError> {
     let mut failures = Vec::new();
-    for mirror in means.network.mirrors.of(source, wanted.distro) {
-        match latest(&file_of(&mirror, &format!("{}.sig", package.path)), means) {
+    for (mirror, others) in asked(&means.network.mirrors.of(source, wanted.distro), means) {
+        match latest(&file_of(mirror, &format!("{}.sig", package.path)), others, means) {
             Ok((_, bytes)) => return Ok(bytes),
             Err(error) => failures.push(error),
         }

@@ -1,7 +1,7 @@
 //! What scripts and hooks of packages of Arch do for images, done without running them.
 //!
 //! Comes in: a tree of installed packages. Goes out: the tree with the accounts that packages declare. Always holds: what is
-//! there already stays. Programs find libraries in `/usr/lib` without the cache of ldconfig.
+//! there already stays. Whoever calls this makes the cache of ldconfig.
 
 use super::database::DatabaseError;
 use super::scripts::steps;

@@ -10,6 +10,7 @@ use super::Question;
 use super::clauses::{Clash, Clause, Discord, Owner, Trigger};
 use super::state::{Cause, Contradiction, Fate, State};
 use crate::packages::model::{PackageId, Pool, Relation, RelationKind};
+use crate::spec::nearest;
 
 /// The links of one explanation; those of a choice that failed early may be left out.
 const MOST_STEPS: usize = 60;
@@ -59,6 +60,8 @@ pub enum Step {
         what: String,
         /// The versions that there are, and why others may not be installed.
         there: Vec<String>,
+        /// A package whose name is much like the one that somebody asks for, when none has that.
+        near: Option<String>,
     },
     /// None of those that would do can be installed: each for a reason told before.
     AllOut {
@@ -111,10 +114,11 @@ impl fmt::Display for Step {
             Self::Asked { who, what, takes: Some(package) } => {
                 write!(formatter, "{who} {what}, and only {package} is left of it")
             }
-            Self::Nothing { who, what, there } if there.is_empty() => {
-                write!(formatter, "{who} {what}, and no package is or provides that")
+            Self::Nothing { who, what, there, near } if there.is_empty() => {
+                write!(formatter, "{who} {what}, and no package is or provides that")?;
+                near.iter().try_for_each(|near| write!(formatter, ": did you mean {near}?"))
             }
-            Self::Nothing { who, what, there } => {
+            Self::Nothing { who, what, there, .. } => {
                 write!(formatter, "{who} {what}, but there is only {}", there.join(", "))
             }
             Self::AllOut { who, what } => write!(formatter, "{who} {what}, and none of it can be installed"),
@@ -173,8 +177,21 @@ impl Step {
                 format!("{}{note}, which provides it in {version}", pool.label(*id))
             }));
         }
-        Self::Nothing { who, what, there }
+        let near = match clause.owner {
+            Owner::Request(number) if there.is_empty() => near(pool, &question.requests[number].name),
+            _ => None,
+        };
+        Self::Nothing { who, what, there, near }
     }
+}
+
+/// Returns the name of a package, or one that packages provide, that `wanted` was most likely meant to be.
+fn near(pool: &Pool, wanted: &str) -> Option<String> {
+    // Names of another length are further away than the nearest may be, and there are many.
+    let names = pool.name_ids().filter(|id| pool.serving(*id).next().is_some()).map(|id| pool.name(id));
+    let alike = names.filter(|name| name.len().abs_diff(wanted.len()) <= (wanted.len() / 3).max(1));
+    let alike: Vec<&str> = alike.filter_map(|name| std::str::from_utf8(name).ok()).collect();
+    nearest(wanted, &alike).map(str::to_owned)
 }
 
 /// Returns who asks, and what for with the verb.

@@ -201,6 +201,10 @@ fn explanations_are_chains_to_the_clash() {
         ]
     );
     assert_eq!(failure(&lines, &asking(&["nothing"])), ["you ask for nothing, and no package is or provides that"]);
+    assert_eq!(
+        failure(&["nginx 1", "noting-else 1"], &asking(&["ngnix"])),
+        ["you ask for ngnix, and no package is or provides that: did you mean nginx?"]
+    );
     let lines = ["a 1; Depends: b", "b 1", "d 1; Conflicts: b (<< 2)", "e 1; Depends: d", "other 1"];
     assert_eq!(
         failure(&lines, &asking(&["other", "a", "e"])),

@@ -100,6 +100,8 @@ pub(crate) const ALL: &[(&str, Case)] = &[
     ("repositories_are_solved", repositories::are_solved),
     ("repositories_are_guarded", repositories::are_guarded),
     ("repositories_are_vendored", repositories::are_vendored),
+    ("repositories_are_known_later", repositories::are_known_later),
+    ("repositories_need_an_emulator", repositories::need_an_emulator),
     ("redis_keeps_its_data", services::redis),
     ("discourse_is_configured", services::discourse),
     ("packages_are_alike_whoever_puts_them_together", packages::alike_and_bootable),

@@ -369,3 +369,48 @@ pub(super) fn are_vendored(world: &World) -> Outcome {
     ]))
     .map(drop)
 }
+
+/// A tree with apt in it takes packages from the sources of its profile: apt reads them and believes them.
+pub(super) fn are_known_later(world: &World) -> Outcome {
+    let (repository, project) = filled(world, "repositories-later")?;
+    let tools = format!(
+        "[source.tools]\nmirrors = [\"{}\"]\nsuites = [\"{SUITE}\"]\nsigned_by = \"key.asc\"\n",
+        repository.address
+    );
+    fs::copy(&repository.key, project.folder.join("key.asc")).map_err(explain("copy a key"))?;
+    let suites = "suites = [\"trixie\"]\n";
+    let text = profile(&mirror()?, "minbase", &tools)
+        .replace("[distro.debian.source.debian]\n", &format!("[distro.debian.source.debian]\n{suites}"));
+    project.write("profiles/web.toml", &text)?;
+    run(&mut project.layerforge(&["render", "web", "--arch", "x86_64"]))?;
+    let root = project.folder.join("out/web/debian/rootfs");
+    let sources = root.join("etc/apt/sources.list.d");
+    let debian = fs::read_to_string(sources.join("debian.sources")).map_err(explain("read the sources of apt"))?;
+    if !debian.ends_with("Signed-By: /usr/share/keyrings/debian-archive-keyring.gpg\n") {
+        return Err(format!("the keys of Debian are others:\n{debian}"));
+    }
+    // What is no part of the test is not asked.
+    fs::remove_file(sources.join("debian.sources")).map_err(explain("remove a source"))?;
+    let options = ["-o", "APT::Sandbox::User=root", "-o", "APT::Update::Error-Mode=any"];
+    run(program("chroot").arg(&root).arg("apt-get").args(options).arg("update"))?;
+    let policy = run(program("chroot").arg(&root).args(["apt-cache", "policy", "app"]))?;
+    if policy.contains(&repository.address) { Ok(()) } else { Err(format!("apt does not know the package: {policy}")) }
+}
+
+/// Scripts of another architecture are refused before anything is fetched, where nothing runs them.
+pub(super) fn need_an_emulator(world: &World) -> Outcome {
+    let project = Project::new(world.folder("repositories-foreign")?)?;
+    // Nobody answers there: whoever asks is found out.
+    project.write("profiles/web.toml", &profile("http://127.0.0.1:9/debian", "minbase", ""))?;
+    let emulated = |name: &&str| !Path::new("/proc/sys/fs/binfmt_misc").join(format!("qemu-{name}")).exists();
+    let Some(foreign) =
+        ["aarch64", "riscv64"].into_iter().filter(|name| *name != std::env::consts::ARCH).find(emulated)
+    else {
+        return Err("this machine has an emulator for every architecture, so that nothing is refused here".into());
+    };
+    let render = ["render", "web", "--arch", foreign];
+    project.refused(&render, 1, "no emulator is registered")?;
+    project.refused(&render, 1, "`qemu-user-static` or `qemu-user-binfmt`")?;
+    project.write("profiles/web.toml", &profile("http://127.0.0.1:9/debian", "minbase", "scripts = \"skip\"\n"))?;
+    project.refused(&render, 5, "http://127.0.0.1:9/debian")
+}

@@ -1,10 +1,8 @@
 //! What scripts of packages do for most images, without running any.
 //!
 //! Comes in: a tree whose packages are unpacked. Goes out: the tree with accounts, the files of a new system, alternatives,
-//! certificates and what `tmpfiles.d` asks for; and the list of the scripts, with whether one does more than that. Always
+//! certificates, what `tmpfiles.d` asks for and the cache of the loader; and the list of the scripts, with whether one does more than that. Always
 //! holds: all is a function of the tree; what is there already is left as it is.
-//!
-//! The cache of the dynamic loader is not made: Debian's loader finds the directories of packages without one.
 
 mod accounts;
 mod alternatives;
@@ -16,7 +14,7 @@ use std::collections::BTreeMap;
 
 use serde::{Deserialize, Serialize};
 
-use super::{PackageSet, PackagesError};
+use super::{PackageSet, PackagesError, loader};
 use crate::packages::apt::archive::Unpacked;
 use crate::packages::apt::control;
 use crate::packages::step::Left;
@@ -70,6 +68,7 @@ pub(super) fn instead(tree: &mut Tree, packages: &[Unpacked], set: &PackageSet) 
     alternatives::make(&mut work, packages)?;
     certificates::make(&mut work)?;
     tmpfiles::make(&mut work)?;
+    loader::make_cache(work.tree, set.epoch)?;
     let mut skipped = Vec::new();
     for package in packages {
         let scripts = SCRIPTS.iter().filter(|name| package.control_file(name).is_some());

@@ -32,6 +32,7 @@ fn set() -> PackageSet {
         users: Default::default(),
         repositories: Vec::new(),
         keys: Default::default(),
+        sources: Default::default(),
         groups: Default::default(),
         settings: Default::default(),
         epoch: 0,

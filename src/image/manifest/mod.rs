@@ -1,10 +1,14 @@
 //! `manifest.json`: every path of a rendered tree, for people and for programs.
 
+mod packages;
+
 use std::collections::BTreeMap;
 use std::fmt::Write as _;
 
 use rayon::prelude::*;
 use serde::{Deserialize, Serialize};
+
+pub use packages::{ManifestPackage, ManifestSource};
 
 use crate::digest::Digest;
 use crate::tree::{Content, ContentSource, DeviceNumber, Kind, Meta, Node, Tree, TreeError, TreePath};
@@ -43,6 +47,12 @@ pub struct Manifest {
     /// Paths that hide those of the host.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub hides: Vec<String>,
+    /// Where its packages come from, in the order in which sources are preferred.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub package_sources: Vec<ManifestSource>,
+    /// The packages of the distribution that it carries, sorted by name.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub packages: Vec<ManifestPackage>,
     /// The files that were written beside the manifest, by name.
     pub files: BTreeMap<String, ManifestFile>,
     /// Every path, sorted.
@@ -139,6 +149,8 @@ impl Manifest {
             directory: None,
             left_out: Vec::new(),
             hides: Vec::new(),
+            package_sources: head.package_sources,
+            packages: head.packages,
             files: BTreeMap::new(),
             entries,
         }
@@ -163,6 +175,12 @@ impl Manifest {
         head.extend(self.directory.iter().map(|directory| ("directory", json(directory))));
         let lists = [("left_out", &self.left_out), ("hides", &self.hides)];
         head.extend(lists.into_iter().filter(|(_, paths)| !paths.is_empty()).map(|(key, paths)| (key, json(paths))));
+        if !self.package_sources.is_empty() {
+            head.push(("package_sources", json(&self.package_sources)));
+        }
+        if !self.packages.is_empty() {
+            head.push(("packages", format!("[{}\n  ]", lines(&self.packages))));
+        }
         head.push(("files", json(&self.files)));
         for (key, value) in head {
             // Writing to a string cannot fail.
@@ -248,6 +266,10 @@ pub struct ManifestHead {
     pub layers: Vec<String>,
     /// Paths that the base image must lose.
     pub removed: Vec<TreePath>,
+    /// Where its packages come from.
+    pub package_sources: Vec<ManifestSource>,
+    /// The packages that it carries.
+    pub packages: Vec<ManifestPackage>,
 }
 
 fn entry(path: &TreePath, node: &Node, first: Option<&TreePath>, epoch: i64, layer: Option<usize>) -> ManifestEntry {
@@ -359,8 +381,8 @@ fn read_path(text: &str) -> Result<TreePath, String> {
     TreePath::from_absolute(&read_bytes(text)?).map_err(|error| error.to_string())
 }
 
-/// Returns the lines of some entries, with commas between them.
-fn lines(entries: &[ManifestEntry]) -> String {
+/// Returns the lines of some entries or packages, with commas between them.
+fn lines(entries: &[impl Serialize]) -> String {
     let mut text = Vec::with_capacity(entries.len() * LINE);
     for (index, entry) in entries.iter().enumerate() {
         text.extend_from_slice(if index == 0 { b"\n    " } else { b",\n    " });
@@ -394,6 +416,17 @@ mod tests {
         tree
     }
 
+    fn package(name: &str) -> ManifestPackage {
+        ManifestPackage {
+            name: name.into(),
+            version: "1:2-3".into(),
+            architecture: "amd64".into(),
+            purl: format!("pkg:deb/debian/{name}@1%3A2-3?arch=amd64"),
+            sha256: Digest::of(name),
+            source: "own".into(),
+        }
+    }
+
     fn manifest() -> Manifest {
         let head = ManifestHead {
             profile: "web".into(),
@@ -404,6 +437,8 @@ mod tests {
             epoch: 0,
             layers: vec!["base".into()],
             removed: vec!["/etc/gone".parse().unwrap()],
+            package_sources: vec![ManifestSource { name: "own".into(), suite: String::new(), trusted: true }],
+            packages: ["a", "b"].map(package).into(),
         };
         Manifest::describe(&tree(), &BTreeMap::from([("/etc/l".parse().unwrap(), 0)]), head)
     }
