@@ -64,6 +64,10 @@ pub fn spdx(name: &str) -> Option<String> {
 
 /// Returns an expression of SPDX as it is; nothing for one with parts that SPDX does not name.
 fn of_spdx(name: &str) -> Option<String> {
+    // In small letters these words are of copyright files, which have no brackets and no order.
+    if name.split_whitespace().any(|word| ["and", "or", "with"].contains(&word)) {
+        return None;
+    }
     let expression = ::spdx::Expression::parse(name).ok()?;
     let named = expression.requirements().all(|one| one.req.license.id().is_some());
     named.then(|| name.split_whitespace().collect::<Vec<_>>().join(" "))
