@@ -5,7 +5,7 @@
 //! becomes part of a lock or an artifact.
 
 use std::collections::BTreeMap;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use url::Url;
 
@@ -32,10 +32,10 @@ impl Mirrors {
     /// environment; or on a machine of the same distribution its own; or those of the distribution's description.
     pub fn of(&self, source: &PackageSource, distro: &Distro) -> Vec<Url> {
         if let SourceContent::Directory { path, .. } = &source.content {
-            return Url::from_directory_path(path).into_iter().collect();
+            return of_folder(path).into_iter().collect();
         }
         if let Some(folder) = &self.vendored {
-            return Url::from_directory_path(folder.join(&source.name)).into_iter().collect();
+            return of_folder(&folder.join(&source.name)).into_iter().collect();
         }
         if source.fixed {
             return source.mirrors.clone();
@@ -57,6 +57,11 @@ impl Mirrors {
     }
 }
 
+/// Returns the address of a folder, which may be relative to where the program works.
+fn of_folder(path: &Path) -> Option<Url> {
+    Url::from_directory_path(std::path::absolute(path).ok()?).ok()
+}
+
 /// Returns the address of a file of a repository, whatever characters its path has.
 pub(super) fn file_of(mirror: &Url, path: &str) -> Url {
     let mut url = mirror.clone();
@@ -69,6 +74,12 @@ pub(super) fn file_of(mirror: &Url, path: &str) -> Url {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn folders_have_addresses_wherever_the_program_works() {
+        let address = of_folder(Path::new("./packages")).unwrap().to_string();
+        assert!(address.starts_with("file:///") && address.ends_with("/packages/"), "{address}");
+    }
 
     #[test]
     fn paths_are_taken_as_they_are() {
