@@ -105,10 +105,12 @@ pub(super) fn overrides(host: &HostTree) -> Result<Vec<StatOverride>, PackagesEr
     let number = |name: &str, known: Option<u32>| name.strip_prefix('#').map_or(known, |number| number.parse().ok());
     let mut overrides = Vec::new();
     for line in lines(&host.tree, "statoverride")? {
+        let fault =
+            || PackagesError::Info(format!("in `statoverride` of the host: cannot take `{}`", line.escape_debug()));
         let words: Vec<&str> = line.splitn(4, ' ').collect();
-        let [user, group, mode, path] = words[..] else { continue };
+        let [user, group, mode, path] = words[..] else { return Err(fault()) };
         let (uid, gid) = (number(user, accounts.user(user)), number(group, accounts.group(group)));
-        let (Some(uid), Some(gid), Ok(mode)) = (uid, gid, u16::from_str_radix(mode, 8)) else { continue };
+        let (Some(uid), Some(gid), Ok(mode)) = (uid, gid, u16::from_str_radix(mode, 8)) else { return Err(fault()) };
         overrides.push(StatOverride { path: path.parse()?, uid, gid, mode });
     }
     Ok(overrides)
@@ -189,9 +191,8 @@ impl Work<'_> {
 
     fn conflict(&self, path: &TreePath, owner: String) -> PackagesError {
         let name = self.package(path).and_then(|package| {
-            let control = package.control_file("control").map(|file| control::single("control", &file.bytes));
-            let name = control?.ok()?.get("Package").map(|name| String::from_utf8_lossy(name).into_owned());
-            name
+            let control = control::single("control", &package.control_file("control")?.bytes).ok()?;
+            Some(String::from_utf8_lossy(control.get("Package")?).into_owned())
         });
         let only =
             || self.set.packages.first().filter(|_| self.set.packages.len() == 1).map(|(one, _)| one.name.clone());

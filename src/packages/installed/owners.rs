@@ -106,7 +106,7 @@ mod tests {
         let mut tree = Tree::new();
         for (name, text) in [
             ("/usr/bin/tool", ""),
-            ("/var/lib/dpkg/info/tool:amd64.list", "/.\n/bin\n/bin/tool\n/bin/gone\n"),
+            ("/var/lib/dpkg/info/tool:amd64.list", "/.\n/bin/tool\n/bin/gone\n"),
             ("/lib/apk/db/installed", "P:other\nF:usr/bin\nR:tool\n"),
             ("/var/lib/pacman/local/a-b-1:2-3/files", "%FILES%\nusr/\nusr/bin/tool\n\n%BACKUP%\netc/x\t0\n"),
         ] {

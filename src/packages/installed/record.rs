@@ -199,7 +199,7 @@ mod tests {
         assert_eq!(versions(&found), [("tzdata", "2025b")]);
         let half = "Package: a\nStatus: install ok half-configured\nArchitecture: all\nVersion: 1\n";
         let error = installed(&[("/var/lib/dpkg/status", half)], Family::Apt, "amd64").unwrap_err().to_string();
-        assert!(error.contains("`a` is not set up (`half-configured`)"), "{error}");
+        assert!(error.contains("`a` is not set up (`install ok half-configured`)"), "{error}");
     }
 
     #[test]
