@@ -90,7 +90,7 @@ pub enum PackageError {
         /// The package, with its version.
         package: String,
         /// Why not.
-        source: ArchiveError,
+        source: Box<ArchiveError>,
     },
     /// No set of packages does what is asked for.
     #[error("for {target}, {explanation}{}", told(asked))]

@@ -230,7 +230,7 @@ fn identified(
                 expected: identity.to_string(),
                 found: other.identity.to_string(),
             }),
-            Err(error) => failures.push(PackageError::Broken { package: package.clone(), source: error }),
+            Err(error) => failures.push(PackageError::Broken { package: package.clone(), source: error.into() }),
         }
     }
     Err(PackageError::of_source(&package, failures))
