@@ -16,7 +16,6 @@ use crate::fetch::{Download, FetchError, Headers, parallel};
 use crate::fs;
 use crate::packages::choose::{Chosen, Loaded, Wanted};
 use crate::packages::error::PackageError;
-use crate::packages::fetch::asked;
 use crate::packages::means::{Means, Together};
 use crate::packages::mirrors::file_of;
 use crate::packages::model::Pool;
@@ -203,15 +202,9 @@ fn identified(
     let failed = |source| PackageError::Package { package: package.clone(), source };
     let source = wanted.bundled.sources.iter().find(|source| source.name == one.locked.source);
     let mut failures = Vec::new();
-    let mirrors = source.map(|source| means.network.mirrors.of(source, wanted.distro)).unwrap_or_default();
-    for (mirror, others) in asked(&mirrors, means) {
-        let url = file_of(mirror, &one.locked.path);
-        let (fetcher, limit) = (&means.network.fetcher, one.locked.size.min(LARGEST));
-        let got = match others {
-            true => fetcher.bytes_soon(&url, &Headers::new(), limit),
-            false => fetcher.bytes(&url, &Headers::new(), limit),
-        };
-        let bytes = match got {
+    for mirror in source.map(|source| means.network.mirrors.of(source, wanted.distro)).unwrap_or_default() {
+        let url = file_of(&mirror, &one.locked.path);
+        let bytes = match means.network.fetcher.bytes(&url, &Headers::new(), one.locked.size.min(LARGEST)) {
             Ok(bytes) => bytes,
             Err(error @ FetchError::Offline { .. }) => return Err(failed(error)),
             Err(error) => {
@@ -237,7 +230,7 @@ fn identified(
                 expected: identity.to_string(),
                 found: other.identity.to_string(),
             }),
-            Err(error) => failures.push(PackageError::Broken { package: package.clone(), source: Box::new(error) }),
+            Err(error) => failures.push(PackageError::Broken { package: package.clone(), source: error.into() }),
         }
     }
     Err(PackageError::of_source(&package, failures))
@@ -293,27 +286,6 @@ mod tests {
         fs::write_atomic(&path, pem.as_bytes()).unwrap();
         world.bundled.sources[0].keys = Keys::File { name: "test.rsa.pub".into(), path };
         world
-    }
-
-    #[test]
-    fn an_extension_adds_what_its_host_does_not_have() {
-        let mut world = alpine();
-        publish(&world, &[("lib", "1-r0", "")]);
-        world.bundled.requests = [("lib".to_owned(), None)].into();
-        let host = world.first().unwrap();
-        world.bundled.requests = [("app".to_owned(), None)].into();
-        publish(&world, &[("app", "1-r0", "D:lib other\n"), ("lib", "1-r0", ""), ("other", "2-r0", "")]);
-        assert_eq!(versions(&world.over(&host).unwrap()), ["app 1-r0", "other 2-r0"]);
-        // The same by what the host says of itself.
-        let identity = "Q1AAAAAAAAAAAAAAAAAAAAAAAAAAA=";
-        let list = format!("C:{identity}\nP:lib\nV:1-r0\nA:x86_64\nS:1\nF:usr/bin\nR:lib\nZ:{identity}\n\n");
-        let added = world.over_tree("/lib/apk/db/installed", &list).unwrap();
-        assert_eq!(versions(&added), ["app 1-r0", "other 2-r0"]);
-        publish(&world, &[("app", "1-r0", "D:lib>=2\n"), ("lib", "1-r0", ""), ("lib", "2-r0", "")]);
-        for error in [world.over(&host).unwrap_err(), world.over_tree("/lib/apk/db/installed", &list).unwrap_err()] {
-            let error = error.to_string();
-            assert!(error.contains("`lib` is 1-r0 there, and would become 2-r0"), "{error}");
-        }
     }
 
     const APP: [(&str, &str, &str); 3] =
