@@ -66,6 +66,7 @@ impl Debs {
             packages: self.packages.clone(),
             users: BTreeMap::new(),
             groups: BTreeMap::new(),
+            repositories: Vec::new(),
             settings,
             epoch: EPOCH,
         }
