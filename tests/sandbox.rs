@@ -104,11 +104,11 @@ fn owner(ran: &Ran, path: &str) -> Option<(u32, u32)> {
 #[test]
 fn a_command_runs_as_root_with_a_clean_environment() {
     each(|root| {
-        let said =
-            root.says("id -u; id -g; pwd; umask; hostname 2>/dev/null || uname -n; env | sort | grep -v ^PWD; cat");
+        let said = root
+            .says("id -u; id -g; pwd; umask; hostname 2>/dev/null || uname -n; env | sort | grep -v ^PWD; nproc; cat");
         let expected = "0\n0\n/\n0022\nlocalhost\nHOME=/root\nLC_ALL=C.UTF-8\n\
             PATH=/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin\n\
-            SYSTEMD_OFFLINE=1\nTERM=dumb";
+            SYSTEMD_OFFLINE=1\nTERM=dumb\n1";
         assert_eq!(said, expected);
     });
 }

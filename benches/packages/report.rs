@@ -107,7 +107,8 @@ pub(crate) fn keep(all: &[(System, Measured)]) -> Result<()> {
     let section = format!(
         "{SECTION}\nWritten by `benches/run packages`, from the samples in [packages.json](packages.json).\n\n{}\
          Tasks take turns within each round; every task is a whole process, and nobody uses the network: mmdebstrap takes \
-         packages and the indexes of the whole repositories from a folder, layerforge what its lock names from its store. Memory is that of the largest process. A ratio is the median of \
+         packages and the indexes of the whole repositories from a folder, layerforge what its lock names from its store. \
+         mmdebstrap is told every package of the large set, because an older apt chooses other ones. Memory is that of the largest process. A ratio is the median of \
          the ratios within each round. Both wrote the same `/var/lib/dpkg/status`.\n",
         tables(all)
     );

@@ -90,8 +90,9 @@ impl Execution<'_> {
     }
 }
 
-/// Leaves this process and all that it starts the processor that it is on. What asks how many there are hears the same on every
-/// machine, and a chain of short programs, which is what scripts are, does not wander between processors.
+/// Leaves this process and all that it starts the processor that it is on. Who counts the processors that it may use
+/// (`nproc`, `xz -T0`) counts the same on every machine, and a chain of short programs, which is what scripts are, does not
+/// wander between processors.
 fn one_processor() -> rustix::io::Result<()> {
     let mut set = rustix::thread::CpuSet::new();
     let own = rustix::thread::sched_getcpu();

@@ -39,8 +39,8 @@
 //! # Time and place
 //!
 //! fsync(2) and its kin do nothing: a root is thrown away when the machine dies. `/run` and `/tmp` are empty and forgotten,
-//! `/proc` is read-only and the sandbox's own, `/sys` is empty, `/dev` has what POSIX programs expect. There is one processor:
-//! what compresses or compiles with as many threads as there are processors writes the same everywhere.
+//! `/proc` is read-only and the sandbox's own, `/sys` is empty, `/dev` has what POSIX programs expect. One
+//! processor may be used, so that what takes as many threads as it may have writes the same everywhere.
 
 mod caller;
 mod command;
