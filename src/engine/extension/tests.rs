@@ -175,7 +175,8 @@ fn an_extension_over_a_tree() {
     rendered(folder, "thief", false).unwrap();
     assert_eq!(fs::read_to_string(&folder.join("thief/sysext/thief/usr/bin/base")).unwrap(), "1");
 
-    // Another host is another extension.
+    // Another host is another extension. The folder of packages is another one by now, too.
+    rendered(folder, "web", false).unwrap();
     host(&folder.join("host"), "2");
     let error = rendered(folder, "web", true).unwrap_err().to_string();
     assert!(error.contains("web.lock` is stale") && error.contains("host of the extension"), "{error}");
