@@ -47,7 +47,7 @@ fn write(folder: &Path) -> Result<()> {
     ] {
         text += &format!("[distro.{distro}.source.{source}]\nwhen = 'false'\n");
     }
-    text += &format!("[source.debs]\nwhen = \"distro.family == 'apt'\"\ndirectory = 'repositories/debs'\n");
+    text += "[source.debs]\nwhen = \"distro.family == 'apt'\"\ndirectory = 'repositories/debs'\n";
     for distro in ["alpine", "arch"] {
         text += &format!(
             "[source.{distro}-own]\nwhen = \"distro.id == '{distro}'\"\nflat = true\ntrusted = true\nmirrors = ['file://{at}/{distro}']\n"

@@ -204,7 +204,7 @@ fn fetched(repository: &Repository, pool: &Pool, ids: &[PackageId]) -> Outcome<V
     let mut fetched = Vec::new();
     for id in ids {
         let package = pool.package(*id);
-        let path = repository.place().join(pool.shown(package.location).to_string());
+        let path = repository.place().join(pool.shown(package.location));
         let beside = fs::read(format!("{}.sig", path.display())).map_err(explain("read a signature"))?;
         for signature in [beside.as_slice(), pool.text(package.signature)] {
             let signers = web.verify_file(&path, signature, now).map_err(|error| error.to_string())?;
