@@ -218,7 +218,7 @@ impl Work<'_> {
         let mut status = lines(&self.host.tree, "status")?.join("\n").trim_end().to_owned();
         let own = lines(self.own, "status")?.join("\n");
         // Writing into a string cannot fail.
-        let _ = write!(status, "{}{own}\n", if status.is_empty() { "" } else { "\n\n" });
+        let _ = writeln!(status, "{}{own}", if status.is_empty() { "" } else { "\n\n" });
         self.write("status", status)?;
         let triggers: TreePath = format!("{DPKG}/triggers").parse()?;
         let names: Vec<String> = (self.own.below(&triggers))
