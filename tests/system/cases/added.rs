@@ -148,6 +148,25 @@ pub(super) fn carry_packages(world: &World) -> Outcome {
     contains(&list, "pkg:deb/debian/greeting@1?arch=all&distro=debian-13")?;
     project.render("over-tree", &["--locked"])?;
 
+    // What is known of it is told.
+    let plan = run(&mut project.layerforge(&["plan", "over-tree"]))?;
+    contains(&plan, "sysext over the tree of `host.tar`: adds 2 packages: greeter 1, greeting 1\n")?;
+    let why = run(&mut project.layerforge(&["why-package", "greeting", "over-tree"]))?;
+    contains(&why, "greeting 1 (own): greeter depends on greeting\n")?;
+
+    // Another host is another extension.
+    let note = project.folder.join("note");
+    fs::write(&note, "another host\n").map_err(explain("write a note"))?;
+    run(program("tar")
+        .arg("--append")
+        .arg("--file")
+        .arg(&archive)
+        .arg("--directory")
+        .arg(&project.folder)
+        .arg("note"))?;
+    let told = run_refused(&mut project.layerforge(&["render", "over-tree", "--dest", "again", "--locked"]))?;
+    contains(&told, "over-tree.lock` is stale: host of the extension of debian: ")?;
+
     // A host of a few packages, one of which the extension needs.
     let skipped = "[packages]\nvariant = 'none'\nscripts = 'skip'\n[package.greeter]\n";
     project.package("dash", "1", "", &[])?;
@@ -173,29 +192,12 @@ pub(super) fn carry_packages(world: &World) -> Outcome {
     let told = run_refused(&mut project.layerforge(&["render", "theft"]))?;
     contains(&told, "the package `thief` has `/usr/bin/dash`, which is of `dash` on its host, and may not replace it")?;
 
-    // What is known of it is told.
-    let plan = run(&mut project.layerforge(&["plan", "over-tree"]))?;
-    contains(&plan, "sysext over the tree of `host.tar`: adds 2 packages: greeter 1, greeting 1\n")?;
-    let why = run(&mut project.layerforge(&["why-package", "greeting", "over-tree"]))?;
-    contains(&why, "greeting 1 (own): greeter depends on greeting\n")?;
+    // What could be newer is told.
     project.package("greeting", "2", "", &[])?;
     let outdated = run(&mut project.layerforge(&["outdated", "over-tree"]))?;
     if outdated.split_whitespace().collect::<Vec<_>>() != ["debian", "greeting", "1", "2"] {
         return Err(format!("outdated tells:\n{outdated}"));
     }
-
-    // Another host is another extension.
-    let note = project.folder.join("note");
-    fs::write(&note, "another host\n").map_err(explain("write a note"))?;
-    run(program("tar")
-        .arg("--append")
-        .arg("--file")
-        .arg(&archive)
-        .arg("--directory")
-        .arg(&project.folder)
-        .arg("note"))?;
-    let told = run_refused(&mut project.layerforge(&["render", "over-tree", "--dest", "again", "--locked"]))?;
-    contains(&told, "over-tree.lock` is stale")?;
 
     world
         .machine("added", &tree)?
