@@ -64,6 +64,10 @@ pub fn spdx(name: &str) -> Option<String> {
 
 /// Returns an expression of SPDX as it is; nothing for one with parts that SPDX does not name.
 fn of_spdx(name: &str) -> Option<String> {
+    // In lower case these words are those of copyright files, which bind otherwise (SPDX 2.3, annex D.2).
+    if name.split_whitespace().any(|word| matches!(word, "and" | "or" | "with")) {
+        return None;
+    }
     let expression = ::spdx::Expression::parse(name).ok()?;
     let named = expression.requirements().all(|one| one.req.license.id().is_some());
     named.then(|| name.split_whitespace().collect::<Vec<_>>().join(" "))
