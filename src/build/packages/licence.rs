@@ -64,8 +64,8 @@ pub fn spdx(name: &str) -> Option<String> {
 
 /// Returns an expression of SPDX as it is; nothing for one with parts that SPDX does not name.
 fn of_spdx(name: &str) -> Option<String> {
-    // In small letters these words are of copyright files, which have no brackets and no order.
-    if name.split_whitespace().any(|word| ["and", "or", "with"].contains(&word)) {
+    // In lower case these words are those of copyright files, which bind otherwise (SPDX 2.3, annex D.2).
+    if name.split_whitespace().any(|word| matches!(word, "and" | "or" | "with")) {
         return None;
     }
     let expression = ::spdx::Expression::parse(name).ok()?;
