@@ -53,7 +53,8 @@ fn desc<'text>(package: &Package<'text>, decisions: &Decisions) -> String {
         ("BUILDDATE", there(info.built)),
         ("INSTALLDATE", Some(&installed)),
         ("PACKAGER", there(info.packager)),
-        ("SIZE", there(info.installed_size)),
+        // A package without content has no size, as with pacman.
+        ("SIZE", there(info.installed_size).filter(|size| *size != "0")),
     ] {
         value.into_iter().for_each(|value| put(&mut text, name, &[value]));
     }
