@@ -28,6 +28,8 @@ pub(super) fn write(tree: &mut Tree, packages: &[Package<'_>], decisions: &Decis
         writer.file(&format!("{directory}/files"), 0o644, files(package)?)?;
         for (control, name) in [(".INSTALL", "install"), (".CHANGELOG", "changelog"), (".MTREE", "mtree")] {
             if let Some(file) = package.unpacked.control_file(control) {
+                // `pacman -Qkk` compares the time of a script with that in the `.MTREE`.
+                let mut writer = Writer { tree: &mut *writer.tree, epoch: file.mtime };
                 writer.file(&format!("{directory}/{name}"), 0o644, file.bytes.clone())?;
             }
         }
