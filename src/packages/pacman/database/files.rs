@@ -28,6 +28,8 @@ pub(super) fn write(tree: &mut Tree, packages: &[Package<'_>], decisions: &Decis
         writer.file(&format!("{directory}/files"), 0o644, files(package)?)?;
         for (control, name) in [(".INSTALL", "install"), (".CHANGELOG", "changelog"), (".MTREE", "mtree")] {
             if let Some(file) = package.unpacked.control_file(control) {
+                // `pacman -Qkk` compares the time of a script with that in the `.MTREE`.
+                let mut writer = Writer { tree: &mut *writer.tree, epoch: file.mtime };
                 writer.file(&format!("{directory}/{name}"), 0o644, file.bytes.clone())?;
             }
         }
@@ -53,7 +55,8 @@ fn desc<'text>(package: &Package<'text>, decisions: &Decisions) -> String {
         ("BUILDDATE", there(info.built)),
         ("INSTALLDATE", Some(&installed)),
         ("PACKAGER", there(info.packager)),
-        ("SIZE", there(info.installed_size)),
+        // A package without content has no size, as with pacman.
+        ("SIZE", there(info.installed_size).filter(|size| *size != "0")),
     ] {
         value.into_iter().for_each(|value| put(&mut text, name, &[value]));
     }
