@@ -52,7 +52,7 @@ fn findings_are_told_with_reason_and_mend() {
     assert_eq!(json["findings"][0]["id"], "SX12");
     let page = fs::read_to_string(Path::new(env!("CARGO_MANIFEST_DIR")).join("docs/lint.md")).unwrap();
     assert_eq!(session.run("lint --list --markdown").output, page);
-    assert_eq!(session.run("lint --list").output.lines().count(), 64);
+    assert_eq!(session.run("lint --list").output.lines().count(), 66);
 }
 
 #[test]
