@@ -9,8 +9,8 @@ use std::process::Command;
 use serde_json::Value;
 
 use super::packages::open_folder;
-use super::repositories::Project;
-use super::sandbox::{NOBODY, Seen, look, unpack};
+use super::repositories::{Project, remove};
+use super::sandbox::{NOBODY, Seen, look};
 use crate::apk::{KEY, Repository, Told, bare, package, text};
 use crate::command::{explain, program, run};
 use crate::repository::Server;
@@ -254,19 +254,7 @@ impl Site {
 
     /// Renders the profile, and returns the tree of its archive as root unpacks it, and what was said.
     fn render(&self, arguments: &[&str]) -> Outcome<(PathBuf, String)> {
-        let rendered = self.project.folder.join("rendered");
-        remove(&rendered)?;
-        let mut command = self.project.layerforge(&["render", "web", "--distro", "alpine", "--arch", "x86_64"]);
-        let output = command.args(arguments).arg("--dest").arg(&rendered).env("SOURCE_DATE_EPOCH", EPOCH).output();
-        let output = output.map_err(explain("run layerforge"))?;
-        let told = String::from_utf8_lossy(&[output.stdout, output.stderr].concat()).into_owned();
-        if !output.status.success() {
-            return Err(told);
-        }
-        let own = self.project.folder.join("own");
-        remove(&own)?;
-        unpack(&rendered.join("web.tar"), &own)?;
-        Ok((own, told))
+        self.project.unpacked("alpine", EPOCH, arguments)
     }
 
     /// Returns the records of a tree, with `@` for what the indexes say.
@@ -286,13 +274,6 @@ impl Site {
             records.push(record.lines().map(line).collect::<String>());
         }
         Ok(records.join("\n"))
-    }
-}
-
-fn remove(folder: &Path) -> Outcome {
-    match fs::remove_dir_all(folder) {
-        Err(error) if error.kind() != std::io::ErrorKind::NotFound => Err(format!("cannot remove a folder: {error}")),
-        _ => Ok(()),
     }
 }
 

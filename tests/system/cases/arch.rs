@@ -5,7 +5,7 @@ use std::fs;
 use std::path::{Path, PathBuf};
 
 use super::pacman::{compare_descriptions, listing};
-use super::repositories::Project;
+use super::repositories::{Project, remove};
 use super::sandbox::{Seen, look};
 use crate::command::{explain, program, run, run_refused};
 use crate::makepkg::Repository;
@@ -165,20 +165,7 @@ impl Site {
 
     /// Renders the profile, and returns the tree of its archive as root unpacks it, and what was said.
     fn render(&self, arguments: &[&str]) -> Outcome<(PathBuf, String)> {
-        let rendered = self.project.folder.join("rendered");
-        remove(&rendered)?;
-        let mut command = self.project.layerforge(&["render", "web", "--distro", "arch", "--arch", "x86_64"]);
-        let output = command.args(arguments).arg("--dest").arg(&rendered).env("SOURCE_DATE_EPOCH", EPOCH).output();
-        let output = output.map_err(explain("run layerforge"))?;
-        let told = String::from_utf8_lossy(&[output.stdout, output.stderr].concat()).into_owned();
-        if !output.status.success() {
-            return Err(told);
-        }
-        let own = self.project.folder.join("own");
-        remove(&own)?;
-        let archive = rendered.join("web.tar");
-        super::sandbox::unpack(&archive, &own)?;
-        Ok((own, told))
+        self.project.unpacked("arch", EPOCH, arguments)
     }
 
     /// Makes the same root with pacman.
@@ -187,13 +174,6 @@ impl Site {
         fs::create_dir_all(other.join("var/lib/pacman")).map_err(explain("make a folder"))?;
         self.repository.pacman(&other, &[&["-Sy"], packages].concat())?;
         Ok(other)
-    }
-}
-
-fn remove(folder: &Path) -> Outcome {
-    match fs::remove_dir_all(folder) {
-        Err(error) if error.kind() != std::io::ErrorKind::NotFound => Err(format!("cannot remove a folder: {error}")),
-        _ => Ok(()),
     }
 }
 

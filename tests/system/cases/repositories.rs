@@ -13,6 +13,16 @@ use crate::repository::{Repository, SUITE};
 use crate::world::World;
 use crate::{Outcome, say};
 
+/// Removes a folder when it is there.
+pub(super) fn remove(folder: &Path) -> Outcome {
+    match fs::remove_dir_all(folder) {
+        Err(error) if error.kind() != std::io::ErrorKind::NotFound => {
+            Err(format!("cannot remove {}: {error}", folder.display()))
+        }
+        _ => Ok(()),
+    }
+}
+
 /// A project whose lock is looked at, with a cache folder of its own.
 pub(super) struct Project {
     pub(super) folder: PathBuf,
@@ -36,6 +46,22 @@ impl Project {
         command.current_dir(&self.folder).args(arguments);
         command.env("LAYERFORGE_STORE", self.folder.join("store")).env("XDG_CONFIG_HOME", self.folder.join("config"));
         command
+    }
+
+    /// Renders the profile `web` for a distro with a tar archive, and returns the tree of that as root unpacks it, and what was
+    /// said.
+    pub(super) fn unpacked(&self, distro: &str, epoch: &str, arguments: &[&str]) -> Outcome<(PathBuf, String)> {
+        let (rendered, own) = (self.folder.join("rendered"), self.folder.join("own"));
+        [&rendered, &own].into_iter().try_for_each(|folder| remove(folder))?;
+        let mut command = self.layerforge(&["render", "web", "--distro", distro, "--arch", "x86_64"]);
+        command.args(arguments).arg("--dest").arg(&rendered).env("SOURCE_DATE_EPOCH", epoch);
+        let output = command.output().map_err(explain("run layerforge"))?;
+        let told = String::from_utf8_lossy(&[output.stdout, output.stderr].concat()).into_owned();
+        if !output.status.success() {
+            return Err(told);
+        }
+        super::sandbox::unpack(&rendered.join("web.tar"), &own)?;
+        Ok((own, told))
     }
 
     /// Checks that layerforge ends with this code and says these words.
