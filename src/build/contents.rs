@@ -9,11 +9,11 @@ use super::extension::OverHost;
 use super::sbom::{self, Described};
 use super::{BuildError, Stacked, base, bundled};
 use crate::deploy::{self, Flavour, UnitBody, UnitFile, UnitOptions};
-use crate::distro::Architecture;
+use crate::distro::{Architecture, Distro};
 use crate::image::{self, Elf, ExtensionClass, ReleaseFields, ReleaseFile, Subtracted};
 use crate::plan::{OutputKind, Plan, Step};
 use crate::resolve::{ConfextOutput, ImageOutput, Over, PortableOutput, Recipe, ReleaseMatch, SysextOutput};
-use crate::spec::{EtcContent, ImageFormat, SbomFormat};
+use crate::spec::{EtcContent, Host, ImageFormat, Init, SbomFormat};
 use crate::store::Store;
 use crate::tree::{Content, Kind, Meta, Node, Tree, TreePath};
 
@@ -101,6 +101,7 @@ fn sysext(recipe: &Recipe, stacked: &Stacked, output: &SysextOutput, store: &Sto
     add_release(&mut contents.tree, recipe, ExtensionClass::Sysext, &output.image, &output.release, reload)?;
     list(&mut contents, recipe, host.map_or(stacked, |host| &host.stacked), (output, host))?;
     let whole = host.map_or_else(|| stacked.whole(), |host| &host.stacked.tree);
+    contents.remarks.extend(without_systemd(OutputKind::Sysext, recipe, &output.release));
     let needed = programs(recipe).filter(|program| {
         let path = program.parse::<TreePath>();
         path.is_ok_and(|path| whole.lookup(&path).is_none())
@@ -117,6 +118,21 @@ fn sysext(recipe: &Recipe, stacked: &Stacked, output: &SysextOutput, store: &Sto
         });
     }
     Ok(contents)
+}
+
+/// Tells that an extension is made for hosts of a distro that has no systemd, which is what merges extensions.
+fn without_systemd(kind: OutputKind, recipe: &Recipe, release: &ReleaseMatch) -> Option<Remark> {
+    let Distro { init, title, id, .. } = &recipe.distro;
+    (*init != Init::Systemd && release.host == Host::Distro).then(|| Remark {
+        message: format!(
+            "the {kind} of {} is for hosts with `ID={id}`, and {title} has no systemd that could merge it",
+            recipe.profile.name
+        ),
+        hint: format!(
+            "where it needs nothing of its host, as a static program or one that brings its own C library, set `host = \"any\"` \
+             under `[output.{kind}]`; a portable service runs on every host with systemd"
+        ),
+    })
 }
 
 /// Where an extension has the list of its packages. Scanners know such a list by the end of its name.
@@ -182,6 +198,7 @@ fn confext(recipe: &Recipe, stacked: &Stacked, output: &ConfextOutput, store: &S
     let mut contents = over(carried.tree, output.over.as_deref(), store)?;
     contents.left_out = carried.left_out;
     contents.left_out.extend(stacked.removed.iter().filter(|path| !elsewhere(path)).cloned());
+    contents.remarks.extend(without_systemd(OutputKind::Confext, recipe, &output.release));
     add_release(&mut contents.tree, recipe, ExtensionClass::Confext, &output.image, &output.release, false)?;
     Ok(contents)
 }
@@ -298,4 +315,34 @@ fn unit_options(flavour: Flavour, image: &ImageOutput) -> UnitOptions {
 
 fn is_in(path: &TreePath, top: &str) -> bool {
     top.parse::<TreePath>().is_ok_and(|top| *path == top || path.is_below(&top))
+}
+
+#[cfg(test)]
+mod tests {
+    use std::path::Path;
+    use std::sync::Arc;
+
+    use super::*;
+    use crate::distro::Wish;
+    use crate::resolve::{Library, Request, default_sysext, resolve};
+    use crate::spec::Project;
+
+    #[test]
+    fn an_extension_for_hosts_without_systemd_is_told() {
+        let project = Arc::new(Project::open(Path::new(env!("CARGO_MANIFEST_DIR"))));
+        let library = Library::load(project, "default").unwrap();
+        let told = |name: &str, host| {
+            let (distro, table) = library.distros().unwrap().into_iter().find(|(own, _)| own.as_str() == name).unwrap();
+            let wish = Wish { release: None, architecture: Some(Architecture::X86_64) };
+            let recipe =
+                resolve(&library, &Request { distro, table, wish, settings: Vec::new(), epoch: None }).unwrap();
+            let release = ReleaseMatch { host, ..default_sysext(&recipe).unwrap().release };
+            without_systemd(OutputKind::Sysext, &recipe, &release).map(|remark| remark.message)
+        };
+        let message =
+            "the sysext of default is for hosts with `ID=alpine`, and Alpine Linux has no systemd that could merge it";
+        assert_eq!(told("alpine", Host::Distro).as_deref(), Some(message));
+        assert_eq!(told("alpine", Host::Any), None);
+        assert_eq!(told("debian", Host::Distro), None);
+    }
 }

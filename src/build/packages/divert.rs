@@ -55,3 +55,36 @@ fn diverts(package: &Unpacked, shared: &BTreeSet<TreePath>) -> bool {
     script.is_some_and(|script| memchr::memmem::find(&script.bytes, PROGRAM).is_some())
         && package.entries.iter().any(|entry| shared.contains(&entry.path))
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::packages::archive::ControlFile;
+    use crate::tree::{Content, Kind, Meta};
+
+    fn package(script: &str, paths: &[&str]) -> Unpacked {
+        let entry = |path: &&str| Entry {
+            path: path.parse().unwrap(),
+            item: Item::Node(if path.ends_with("dir") {
+                Kind::directory()
+            } else {
+                Kind::Regular(Content::inline(*b"x"))
+            }),
+            meta: Meta::root_owned(0o644, 0),
+        };
+        let file = ControlFile { name: "preinst".into(), mode: 0o755, mtime: 0, bytes: script.as_bytes().into() };
+        Unpacked { control: vec![file], entries: paths.iter().map(entry).collect() }
+    }
+
+    #[test]
+    fn who_shares_a_file_and_diverts_is_asked_first() {
+        let packages = [
+            package("dpkg-divert --add /a", &["/dir", "/a"]),
+            package("exit 0", &["/dir", "/a"]),
+            package("dpkg-divert --add /b", &["/dir", "/b"]),
+        ];
+        let shared = shared(&packages);
+        assert_eq!(shared.iter().map(ToString::to_string).collect::<Vec<_>>(), ["/a"]);
+        assert_eq!(packages.each_ref().map(|package| diverts(package, &shared)), [true, false, false]);
+    }
+}
