@@ -19,6 +19,8 @@ mod inputs;
 mod measure;
 mod readback;
 mod report;
+#[path = "../render/start.rs"]
+mod start;
 mod tasks;
 
 use std::error::Error;
@@ -32,29 +34,16 @@ const ROUNDS: usize = 5;
 type Result<T> = std::result::Result<T, Box<dyn Error>>;
 
 fn main() -> ExitCode {
-    let arguments: Vec<String> = std::env::args().skip(1).filter(|argument| argument != "--bench").collect();
-    let done = match arguments.iter().map(String::as_str).collect::<Vec<_>>().as_slice() {
-        ["measure", command @ ..] => measure::child(command),
-        ["image", words @ ..] => image::write(words),
-        ["read", directory] => readback::all(Path::new(directory)),
-        ["read-randomly", directory] => readback::randomly(Path::new(directory)),
-        [] => bench(ROUNDS),
-        [rounds] => rounds.parse().map_err(Into::into).and_then(bench),
-        _ => Err("usage: benches/run erofs [ROUNDS]".into()),
+    let other = |words: &[&str]| match words {
+        ["image", words @ ..] => Some(image::write(words)),
+        ["read", directory] => Some(readback::all(Path::new(directory))),
+        ["read-randomly", directory] => Some(readback::randomly(Path::new(directory))),
+        _ => None,
     };
-    match done {
-        Ok(()) => ExitCode::SUCCESS,
-        Err(error) => {
-            eprintln!("error: {error}");
-            ExitCode::FAILURE
-        }
-    }
+    start::start("erofs", ROUNDS, other, bench)
 }
 
 fn bench(rounds: usize) -> Result<()> {
-    if rounds == 0 {
-        return Err("at least one round is needed".into());
-    }
     let folder = Path::new("/dev/shm").join(format!("layerforge-erofs-{}", std::process::id()));
     fs::create_dir(&folder)?;
     let done = measured(&folder, rounds);

@@ -17,6 +17,8 @@ mod command;
 #[path = "../render/measure.rs"]
 mod measure;
 mod report;
+#[path = "../render/start.rs"]
+mod start;
 mod repositories;
 mod together;
 
@@ -62,26 +64,10 @@ impl Drop for Place {
 }
 
 fn main() -> ExitCode {
-    let arguments: Vec<String> = std::env::args().skip(1).filter(|argument| argument != "--bench").collect();
-    let done = match arguments.iter().map(String::as_str).collect::<Vec<_>>().as_slice() {
-        ["measure", command @ ..] => measure::child(command),
-        [] => bench(ROUNDS),
-        [rounds] => rounds.parse().map_err(Into::into).and_then(bench),
-        _ => Err("usage: benches/run families [ROUNDS]".into()),
-    };
-    match done {
-        Ok(()) => ExitCode::SUCCESS,
-        Err(error) => {
-            eprintln!("error: {error}");
-            ExitCode::FAILURE
-        }
-    }
+    start::start("families", ROUNDS, |_| None, bench)
 }
 
 fn bench(rounds: usize) -> Result<()> {
-    if rounds == 0 {
-        return Err("at least one round is needed".into());
-    }
     let place = Place::new()?;
     let (chosen, choices) = choice::run(&place.0.join("choice"), rounds)?;
     let (made, bytes) = together::run(&place.0.join("together"), rounds)?;

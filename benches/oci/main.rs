@@ -19,6 +19,8 @@ mod debian;
 mod measure;
 mod registry;
 mod report;
+#[path = "../render/start.rs"]
+mod start;
 mod tasks;
 
 use std::error::Error;
@@ -45,21 +47,11 @@ pub(crate) struct Results {
 type Result<T> = std::result::Result<T, Box<dyn Error>>;
 
 fn main() -> ExitCode {
-    let arguments: Vec<String> = std::env::args().skip(1).filter(|argument| argument != "--bench").collect();
-    let done = match arguments.iter().map(String::as_str).collect::<Vec<_>>().as_slice() {
-        ["measure", command @ ..] => measure::child(command),
-        ["layer", directory, file, codec] => layer(Path::new(directory), Path::new(file), codec),
-        [] => bench(ROUNDS),
-        [rounds] => rounds.parse().map_err(Into::into).and_then(bench),
-        _ => Err("usage: benches/run oci [ROUNDS]".into()),
+    let other = |words: &[&str]| match words {
+        ["layer", directory, file, codec] => Some(layer(Path::new(directory), Path::new(file), codec)),
+        _ => None,
     };
-    match done {
-        Ok(()) => ExitCode::SUCCESS,
-        Err(error) => {
-            eprintln!("error: {error}");
-            ExitCode::FAILURE
-        }
-    }
+    start::start("oci", ROUNDS, other, bench)
 }
 
 /// Writes the layer of a directory, and tells when the directory has been read: a layer of a profile is in memory by then.
@@ -77,9 +69,6 @@ fn layer(directory: &Path, file: &Path, codec: &str) -> Result<()> {
 }
 
 fn bench(rounds: usize) -> Result<()> {
-    if rounds == 0 {
-        return Err("at least one round is needed".into());
-    }
     let folder = Path::new("/dev/shm").join(format!("layerforge-oci-{}", std::process::id()));
     fs::create_dir(&folder)?;
     let done = measured(&folder, rounds);

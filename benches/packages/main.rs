@@ -19,6 +19,8 @@ mod measure;
 mod place;
 mod project;
 mod report;
+#[path = "../render/start.rs"]
+mod start;
 mod tasks;
 
 use std::error::Error;
@@ -32,27 +34,14 @@ const ROUNDS: usize = 3;
 type Result<T> = std::result::Result<T, Box<dyn Error>>;
 
 fn main() -> ExitCode {
-    let arguments: Vec<String> = std::env::args().skip(1).filter(|argument| argument != "--bench").collect();
-    let done = match arguments.iter().map(String::as_str).collect::<Vec<_>>().as_slice() {
-        ["measure", command @ ..] => measure::child(command),
-        ["unpack", packs, packages @ ..] => tasks::unpack(packs.as_ref(), packages),
-        [] => bench(ROUNDS),
-        [rounds] => rounds.parse().map_err(Into::into).and_then(bench),
-        _ => Err("usage: benches/run packages [ROUNDS]".into()),
+    let other = |words: &[&str]| match words {
+        ["unpack", packs, packages @ ..] => Some(tasks::unpack(packs.as_ref(), packages)),
+        _ => None,
     };
-    match done {
-        Ok(()) => ExitCode::SUCCESS,
-        Err(error) => {
-            eprintln!("error: {error}");
-            ExitCode::FAILURE
-        }
-    }
+    start::start("packages", ROUNDS, other, bench)
 }
 
 fn bench(rounds: usize) -> Result<()> {
-    if rounds == 0 {
-        return Err("at least one round is needed".into());
-    }
     let mut measured = Vec::new();
     for system in [System::Memory, System::Ext4] {
         let place = Place::new(system)?;

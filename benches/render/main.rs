@@ -15,6 +15,7 @@ mod compare;
 mod measure;
 mod project;
 mod report;
+mod start;
 mod walk;
 
 use std::error::Error;
@@ -34,29 +35,16 @@ const PAUSE: Duration = Duration::from_millis(60);
 type Result<T> = std::result::Result<T, Box<dyn Error>>;
 
 fn main() -> ExitCode {
-    let arguments: Vec<String> = std::env::args().skip(1).filter(|argument| argument != "--bench").collect();
-    let done = match arguments.iter().map(String::as_str).collect::<Vec<_>>().as_slice() {
-        ["measure", command @ ..] => measure::child(command),
-        ["walk", directories @ ..] => walk::walk(directories),
+    let other = |words: &[&str]| match words {
+        ["walk", directories @ ..] => Some(walk::walk(directories)),
         // To look at the project, or to profile the program with it.
-        ["generate", directory] => project::generate(Path::new(directory)).map(drop),
-        [] => bench(ROUNDS),
-        [rounds] => rounds.parse().map_err(Into::into).and_then(bench),
-        _ => Err("usage: benches/run render [ROUNDS]".into()),
+        ["generate", directory] => Some(project::generate(Path::new(directory)).map(drop)),
+        _ => None,
     };
-    match done {
-        Ok(()) => ExitCode::SUCCESS,
-        Err(error) => {
-            eprintln!("error: {error}");
-            ExitCode::FAILURE
-        }
-    }
+    start::start("render", ROUNDS, other, bench)
 }
 
 fn bench(rounds: usize) -> Result<()> {
-    if rounds == 0 {
-        return Err("at least one round is needed".into());
-    }
     let (place, file_system) = report::place();
     let folder = place.join(format!("layerforge-bench-{}", std::process::id()));
     fs::create_dir(&folder)?;

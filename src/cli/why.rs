@@ -108,21 +108,11 @@ fn places(lines: &[String]) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::engine::PackageLink;
+    use crate::cli::why_package::tests::chain;
 
     #[test]
     fn packages_and_layers_have_a_word() {
-        let link = |name: &str, why: &str, asked_at: Option<&str>| PackageLink {
-            name: name.into(),
-            version: "1.2-3".into(),
-            source: "debian".into(),
-            why: why.into(),
-            asked_at: asked_at.map(str::to_owned),
-        };
-        let chain = vec![
-            link("zlib1g", "nginx depends on zlib1g", None),
-            link("nginx", "requested", Some("profiles/web.toml:4:1")),
-        ];
+        let chain = chain();
         let word = Word {
             layer: "site".into(),
             tier: "application",

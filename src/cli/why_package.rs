@@ -59,11 +59,11 @@ pub(super) fn link(link: &PackageLink) -> String {
 }
 
 #[cfg(test)]
-mod tests {
+pub(super) mod tests {
     use super::*;
 
-    #[test]
-    fn the_chain_is_told_from_the_package_on() {
+    /// Returns a chain of two packages.
+    pub(in crate::cli) fn chain() -> Vec<PackageLink> {
         let link = |name: &str, why: &str, asked_at: Option<&str>| PackageLink {
             name: name.into(),
             version: "1.2-3".into(),
@@ -71,10 +71,15 @@ mod tests {
             why: why.into(),
             asked_at: asked_at.map(str::to_owned),
         };
-        let chain = vec![
+        vec![
             link("zlib1g", "nginx depends on zlib1g >= 1:1.1.4", None),
             link("nginx", "requested", Some("profiles/web.toml:4:1")),
-        ];
+        ]
+    }
+
+    #[test]
+    fn the_chain_is_told_from_the_package_on() {
+        let chain = chain();
         let answer = |target: &str| WhyPackage { target: target.into(), chain: chain.clone() };
         let none = WhyPackage { target: "ubuntu".into(), chain: Vec::new() };
         insta::assert_snapshot!(text(&[answer("debian"), none, answer("debian-sid")], "zlib1g"), @r"
