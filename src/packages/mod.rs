@@ -24,7 +24,7 @@ pub mod installed;
 mod means;
 mod mirrors;
 pub mod model;
-mod order;
+pub(crate) mod order;
 mod over;
 pub mod pacman;
 mod parts;

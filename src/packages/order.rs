@@ -5,7 +5,7 @@ use std::collections::BTreeSet;
 /// Orders packages, which it knows by their numbers below `count`, so that each comes after those it needs. Beginning with
 /// `roots`, what is needed comes in the order in which `needs` tells it; the others follow by their numbers. In a circle,
 /// the one that is met first comes last.
-pub(super) fn by_needs(
+pub(crate) fn by_needs(
     count: usize,
     roots: impl IntoIterator<Item = usize>,
     needs: impl Fn(usize) -> Vec<usize>,

@@ -6,21 +6,21 @@
 
 use std::collections::BTreeSet;
 
-use super::{PackageMaker, PackageSet, PackagesError, host, scripts, unpack};
-use crate::packages::apt::database::Diversion;
+use super::dpkg::Decided;
+use super::{PackageMaker, PackageSet, PackagesError, scripts, unpack};
 use crate::packages::archive::{Entry, Item, Unpacked};
 use crate::tree::TreePath;
 
 /// What a `preinst` calls to divert files.
 const PROGRAM: &[u8] = b"dpkg-divert";
 
-/// Runs every `preinst` that diverts files, over what the other packages have, and returns what was diverted.
-pub(super) fn found(maker: &PackageMaker<'_>, set: &PackageSet) -> Result<Vec<Diversion>, PackagesError> {
+/// Runs every `preinst` that diverts files, over what the other packages have, and returns what is decided then.
+pub(super) fn found(maker: &PackageMaker<'_>, set: &PackageSet) -> Result<Decided, PackagesError> {
     let mut packages = unpack::packages(set, maker.store)?;
     let shared = shared(&packages);
     let diverting: Vec<bool> = packages.iter().map(|package| diverts(package, &shared)).collect();
     if !diverting.contains(&true) {
-        return Ok(Vec::new());
+        return Ok(Decided::default());
     }
     for (package, diverting) in packages.iter_mut().zip(diverting) {
         if diverting {
@@ -29,9 +29,9 @@ pub(super) fn found(maker: &PackageMaker<'_>, set: &PackageSet) -> Result<Vec<Di
         // What has no files has none to configure.
         package.control.retain(|file| file.name != if diverting { "conffiles" } else { "preinst" });
     }
-    let tree = unpack::over(set, &packages, Vec::new())?;
+    let tree = unpack::over(set, &packages, Decided::default())?;
     let ran = scripts::preinst(maker, set, &tree, &packages)?;
-    host::diversions(&ran.tree)
+    Ok(Decided { overrides: Vec::new(), ..Decided::of(&ran.tree)? })
 }
 
 /// Returns the paths of files that several packages have.

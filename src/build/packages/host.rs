@@ -5,27 +5,20 @@
 //! of its packages has, unless the added package may replace files of that one; links to directories stay what they are.
 
 use std::collections::BTreeMap;
-use std::fmt::Write as _;
 use std::sync::Arc;
 
+use super::dpkg;
 use super::unpack::{Link, paths};
 use super::{PackageSet, PackageTree, PackagesError};
 use crate::image::{Subtracted, subtract};
-use crate::packages::accounts::Accounts;
 use crate::packages::apt::control;
-use crate::packages::apt::database::{Diversion, StatOverride};
 use crate::packages::apt::relation::Relations;
 use crate::packages::apt::version;
 use crate::packages::archive::Unpacked;
 use crate::packages::installed::{Installed, owners};
 use crate::packages::model::Comparison;
 use crate::spec::Family;
-use crate::tree::{Content, Kind, Meta, Node, Tree, TreePath};
-
-/// The most bytes of a file of a database.
-const FILE_BYTES: usize = 256 << 20;
-/// Where the database of dpkg is.
-const DPKG: &str = "/var/lib/dpkg";
+use crate::tree::{Kind, Node, Tree, TreePath};
 
 /// The tree of a host.
 #[derive(Debug, Clone)]
@@ -53,7 +46,7 @@ impl HostTree {
 }
 
 /// Puts everything of one tree into another.
-fn put(tree: &mut Tree, added: &Tree) -> Result<(), PackagesError> {
+pub(super) fn put(tree: &mut Tree, added: &Tree) -> Result<(), PackagesError> {
     for (path, node, first) in added.links() {
         match (first, tree.get_mut(path)) {
             (None, Some(known)) if known.kind.is_directory() && node.kind.is_directory() => {
@@ -81,41 +74,6 @@ pub(super) fn links(host: &HostTree, packages: &[Unpacked]) -> Vec<Link> {
     links.into_iter().collect()
 }
 
-/// Returns the lines of a file of the database of dpkg; none when there is no such file.
-fn lines(tree: &Tree, name: &str) -> Result<Vec<String>, PackagesError> {
-    let path: TreePath = format!("{DPKG}/{name}").parse()?;
-    let Some(Node { kind: Kind::Regular(content), .. }) = tree.lookup(&path) else { return Ok(Vec::new()) };
-    let bytes = content.read(FILE_BYTES)?.unwrap_or_default();
-    Ok(String::from_utf8_lossy(&bytes).lines().map(str::to_owned).collect())
-}
-
-/// Returns the diversions in a tree (dpkg-divert(1)): three lines each, the path, where files go, and whose it is.
-pub(super) fn diversions(tree: &Tree) -> Result<Vec<Diversion>, PackagesError> {
-    let mut diversions = Vec::new();
-    for three in lines(tree, "diversions")?.chunks_exact(3) {
-        let package = Some(three[2].clone()).filter(|package| package != ":");
-        diversions.push(Diversion { path: three[0].parse()?, to: three[1].parse()?, package });
-    }
-    Ok(diversions)
-}
-
-/// Returns owners and modes that the administrator of a host has decided (dpkg-statoverride(1)).
-pub(super) fn overrides(host: &HostTree) -> Result<Vec<StatOverride>, PackagesError> {
-    let accounts = Accounts::of(&host.tree)?;
-    let number = |name: &str, known: Option<u32>| name.strip_prefix('#').map_or(known, |number| number.parse().ok());
-    let mut overrides = Vec::new();
-    for line in lines(&host.tree, "statoverride")? {
-        let fault =
-            || PackagesError::Info(format!("in `statoverride` of the host: cannot take `{}`", line.escape_debug()));
-        let words: Vec<&str> = line.splitn(4, ' ').collect();
-        let [user, group, mode, path] = words[..] else { return Err(fault()) };
-        let (uid, gid) = (number(user, accounts.user(user)), number(group, accounts.group(group)));
-        let (Some(uid), Some(gid), Ok(mode)) = (uid, gid, u16::from_str_radix(mode, 8)) else { return Err(fault()) };
-        overrides.push(StatOverride { path: path.parse()?, uid, gid, mode });
-    }
-    Ok(overrides)
-}
-
 /// Lays packages that were put together by themselves over the host of a set; without one they stay what they are.
 pub(super) fn lay(set: &PackageSet, own: Tree, packages: &[Unpacked]) -> Result<Tree, PackagesError> {
     let Some(host) = &set.host else { return Ok(own) };
@@ -136,7 +94,9 @@ fn is_of_database(family: Family, path: &TreePath) -> bool {
     let text = path.to_string();
     let is_in = |folder: &str| text.strip_prefix(folder).is_some_and(|rest| rest.is_empty() || rest.starts_with('/'));
     match family {
-        Family::Apt => is_in(DPKG) && !(is_in("/var/lib/dpkg/info") && text != "/var/lib/dpkg/info/format"),
+        Family::Apt => {
+            dpkg::name(path).is_some_and(|name| name == "info/format" || name != "info" && !name.starts_with("info/"))
+        }
         Family::Apk => ["/lib/apk", "/usr/lib/apk", "/etc/apk"].iter().any(|folder| is_in(folder)),
         Family::Pacman => is_in("/var/lib/pacman"),
     }
@@ -215,44 +175,31 @@ impl Work<'_> {
     /// Adds the packages to what dpkg of the host knows: their states, what they want to hear of, and what those of the host
     /// want to hear of them (deb-triggers(5)).
     fn database(&mut self) -> Result<(), PackagesError> {
-        let mut status = lines(&self.host.tree, "status")?.join("\n").trim_end().to_owned();
-        let own = lines(self.own, "status")?.join("\n");
-        // Writing into a string cannot fail.
-        let _ = writeln!(status, "{}{own}", if status.is_empty() { "" } else { "\n\n" });
+        let mut status = dpkg::read(&self.host.tree, "status")?.trim_ascii_end().to_vec();
+        status.extend(if status.is_empty() { &b""[..] } else { b"\n\n" });
+        status.extend(dpkg::read(self.own, "status")?);
         self.write("status", status)?;
-        let triggers: TreePath = format!("{DPKG}/triggers").parse()?;
-        let names: Vec<String> = (self.own.below(&triggers))
+        let names: Vec<String> = (self.own.below(&dpkg::path("triggers")?))
             .filter_map(|(path, _)| String::from_utf8(path.name()?.to_vec()).ok())
             .filter(|name| name != "Lock" && name != "Unincorp")
             .collect();
         for name in names {
             let name = format!("triggers/{name}");
-            let mut all = lines(&self.host.tree, &name)?;
-            all.extend(lines(self.own, &name)?);
-            self.write(&name, all.iter().map(|line| format!("{line}\n")).collect())?;
+            let all = [dpkg::lines(&self.host.tree, &name)?, dpkg::lines(self.own, &name)?].concat();
+            self.write(&name, all.iter().map(|line| format!("{line}\n")).collect::<String>().into_bytes())?;
         }
-        let mut activated = String::new();
-        for line in lines(&self.host.tree, "triggers/File")? {
-            let Some(Ok(path)) = line.split(' ').next().map(str::parse::<TreePath>) else { continue };
-            if self.own.get(&path).is_some_and(|node| !node.kind.is_directory()) || self.has_below(&path) {
-                let _ = writeln!(activated, "{path} -");
-            }
-        }
+        let activated = dpkg::activated(&self.host.tree, |path| self.has(path))?;
         self.write("triggers/Unincorp", activated)
     }
 
-    /// Tells whether the added packages have anything but directories below a path of the host.
-    fn has_below(&self, path: &TreePath) -> bool {
-        let real = self.host.tree.follow(path).unwrap_or_else(|| path.clone());
-        self.own.below(&real).any(|(_, node)| !node.kind.is_directory())
+    /// Tells whether the added packages have anything but directories at or below a path.
+    fn has(&self, path: &TreePath) -> bool {
+        let is_file = |node: &Node| !node.kind.is_directory();
+        self.own.get(path).is_some_and(is_file) || self.own.below(path).any(|(_, node)| is_file(node))
     }
 
-    fn write(&mut self, name: &str, text: String) -> Result<(), PackagesError> {
-        let kind = Kind::Regular(Content::inline(text.into_bytes()));
-        let node = Node { kind, meta: Meta::root_owned(0o644, self.set.epoch) };
-        self.tree.insert(format!("{DPKG}/{name}").parse()?, node)?;
-        self.tree.complete(|_| Meta::root_owned(0o755, self.set.epoch));
-        Ok(())
+    fn write(&mut self, name: &str, bytes: Vec<u8>) -> Result<(), PackagesError> {
+        dpkg::write(&mut self.tree, name, bytes, self.set.epoch)
     }
 }
 
@@ -260,9 +207,11 @@ impl Work<'_> {
 mod tests {
     use super::*;
     use crate::build::packages::PackageSet;
+    use crate::build::packages::dpkg::Decided;
     use crate::digest::Digest;
     use crate::packages::apt::database::{Decisions, install};
     use crate::packages::archive::{ControlFile, Entry, Item};
+    use crate::tree::{Content, Meta};
 
     fn regular(text: &str) -> Kind {
         Kind::Regular(Content::inline(text.as_bytes()))
@@ -310,11 +259,12 @@ mod tests {
             settings: crate::resolve::PackageSettings::default(),
             epoch: 0,
         };
+        let Decided { diversions, overrides } = Decided::of(&host.tree)?;
         let decisions = Decisions {
             architecture: "amd64".into(),
             links: links(host, packages),
-            diversions: diversions(&host.tree)?,
-            overrides: overrides(host)?,
+            diversions,
+            overrides,
             ..Decisions::default()
         };
         lay(&set, install(packages, &decisions, |_| false)?, packages)
@@ -348,7 +298,7 @@ mod tests {
         assert!(get("/usr/bin/moved").is_none() && get("/usr/bin/moved.real").is_some());
         assert_eq!(get("/usr/bin/tool").unwrap().kind, regular("host"));
         assert_eq!(get("/var/lib/dpkg/triggers/Unincorp").unwrap().kind, regular("/usr/share/words -\n"));
-        let status = lines(&tree, "status").unwrap().join("\n") + "\n";
+        let status = dpkg::lines(&tree, "status").unwrap().join("\n") + "\n";
         let app = "Package: app\nStatus: install ok unpacked\nArchitecture: all\nVersion: 2\n";
         assert_eq!(status.trim_end(), format!("{STATUS}{app}").trim_end());
         assert!(get("/var/lib/dpkg/info/app.list").is_some());

@@ -7,6 +7,7 @@ use std::collections::BTreeMap;
 use serde::{Deserialize, Serialize};
 
 use super::PackagesError;
+use super::dpkg::Decided;
 use super::licence;
 use crate::distro::Distro;
 use crate::lock::LockedPackage;
@@ -115,9 +116,10 @@ fn licences(unpacked: &Unpacked, name: &str) -> Result<Vec<String>, PackagesErro
     Ok(licence::named(&String::from_utf8_lossy(&text)))
 }
 
-/// Returns which package each path is of that is no directory, by the lists of the database.
-pub(super) fn owners(tree: &Tree, packages: &[InstalledPackage]) -> BTreeMap<TreePath, usize> {
+/// Returns which package each path is of that is no directory, by the lists of the database; what is diverted is where it is.
+pub(super) fn owners(tree: &Tree, packages: &[InstalledPackage]) -> Result<BTreeMap<TreePath, usize>, PackagesError> {
     let mut owners = BTreeMap::new();
+    let diversions = Decided::of(tree)?.diversions;
     // Most paths have the directory of the one before.
     let mut last: Option<(TreePath, Option<TreePath>)> = None;
     for (number, package) in packages.iter().enumerate() {
@@ -135,12 +137,15 @@ pub(super) fn owners(tree: &Tree, packages: &[InstalledPackage]) -> BTreeMap<Tre
             };
             last = Some((parent, real.clone()));
             let Some(path) = real.and_then(|real| real.join(name).ok()) else { continue };
+            let diverted =
+                diversions.iter().find(|one| one.path == path && one.package.as_ref() != Some(&package.name));
+            let path = diverted.map_or(path, |one| one.to.clone());
             if tree.get(&path).is_some_and(|node| !node.kind.is_directory()) {
                 owners.insert(path, number);
             }
         }
     }
-    owners
+    Ok(owners)
 }
 
 #[cfg(test)]

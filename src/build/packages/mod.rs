@@ -7,18 +7,24 @@
 //! ```text
 //! files ──unpack──▶ tree with a database ──scripts──▶ set up ──normalise──▶ without traces ──keep──▶ store
 //! ```
+//!
+//! Packages of Debian are set up in two steps: what every system has ([`essential`]) is a tree of its own, which is made and kept
+//! once for all sets that share it; the others are set up over that.
 
 mod accounts;
 mod alpine;
 mod arch;
 mod disk;
-mod divert;
 mod distroless;
+mod divert;
+mod dpkg;
+mod essential;
 mod host;
 mod keep;
 mod licence;
 mod list;
 mod loader;
+mod needs;
 mod normal;
 mod rules;
 mod scripts;
@@ -29,6 +35,7 @@ mod unpack;
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::PathBuf;
 
+use self::dpkg::Decided;
 use crate::digest::{Digest, Hasher};
 use crate::distro::Distro;
 use crate::event::{Event, Reporter};
@@ -49,7 +56,7 @@ pub use list::{InstalledPackage, package_url};
 pub use skip::Skipped;
 
 /// Stands first in the key of a tree; a change of what is made of packages changes it.
-const FORMAT: &[u8] = b"layerforge packages 2";
+const FORMAT: &[u8] = b"layerforge packages 3";
 
 /// Packages that cannot become a tree.
 #[derive(Debug, thiserror::Error)]
@@ -407,10 +414,8 @@ impl<'run> PackageMaker<'run> {
         };
         let (mut skipped, mut log, mut folder) = (Vec::new(), String::new(), Vec::new());
         match (set.settings.scripts, set.family) {
-            (Scripts::Run, Family::Apt) if unpack::has_scripts(&together.packages).is_some() => {
-                let ran = scripts::run(self, set, &together.tree, &together.packages)?;
-                (together.tree, log) = (ran.tree, ran.log);
-                folder.push(ran.folder);
+            (Scripts::Run, Family::Apt) if together.packages.iter().any(unpack::has_scripts) => {
+                (log, folder) = essential::run(self, set, &mut together)?;
             }
             (Scripts::Run, Family::Apt) => {}
             (Scripts::Run, Family::Apk) => (log, folder) = alpine::run(self, set, &mut together)?,
@@ -428,7 +433,7 @@ impl<'run> PackageMaker<'run> {
         let unpack::Together { mut tree, packages: unpacked } = together;
         accounts::join(&mut tree, set)?;
         let owners = match set.family {
-            Family::Apt => list::owners(&tree, &packages),
+            Family::Apt => list::owners(&tree, &packages)?,
             Family::Apk => alpine::owners(&tree, &unpacked, &packages, set)?,
             Family::Pacman => arch::owners(&tree, &unpacked, &packages)?,
         };
@@ -447,13 +452,13 @@ impl<'run> PackageMaker<'run> {
     /// has already stays where it is.
     fn together(&self, set: &PackageSet) -> Result<unpack::Together, PackagesError> {
         let may_divert = set.settings.scripts == Scripts::Run && set.host.is_none();
-        let clash = match unpack::together(set, self.store, Vec::new()) {
+        let clash = match unpack::together(set, self.store, Decided::default()) {
             Err(clash @ PackagesError::Database(DatabaseError::Claim(_))) if may_divert => clash,
             other => return other,
         };
         match divert::found(self, set)? {
-            diversions if diversions.is_empty() => Err(clash),
-            diversions => unpack::together(set, self.store, diversions),
+            decided if decided.is_empty() => Err(clash),
+            decided => unpack::together(set, self.store, decided),
         }
     }
 

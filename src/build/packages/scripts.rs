@@ -7,21 +7,17 @@
 //! answers are given to debconf; then one `dpkg --configure -a`, which knows order, cycles and triggers itself. An initramfs
 //! is made once, at the end: while packages are set up, whoever asks for one is told that it was made.
 
-use std::collections::{BTreeMap, BTreeSet};
 use std::fmt::Write as _;
 use std::path::{Path, PathBuf};
 
-use super::accounts;
+use super::needs::Members;
 use super::{PackageMaker, PackageSet, PackagesError, disk};
+use super::{accounts, dpkg};
 use crate::fs;
 use crate::packages::apt::archive::Unpacked;
-use crate::packages::apt::control;
-use crate::packages::apt::relation::Relations;
+use crate::packages::apt::control::{Reader, Stanza};
 use crate::sandbox::{Command, Sandbox};
 use crate::tree::{Kind, Meta, Node, Tree, TreePath};
-
-/// What comes before all other packages, in this order.
-const FIRST: [&str; 5] = ["base-passwd", "base-files", "libc6", "dpkg", "dash"];
 
 /// The beginning of the script that does everything.
 const PREINST: &str = r#"set -e
@@ -92,23 +88,23 @@ impl Drop for Folder {
     }
 }
 
-/// Runs the scripts of all packages.
+/// Runs the scripts of packages that are unpacked in a tree and not set up yet.
 pub(super) fn run(
     maker: &PackageMaker<'_>,
     set: &PackageSet,
     tree: &Tree,
-    packages: &[Unpacked],
+    packages: &[&Unpacked],
 ) -> Result<Ran, PackagesError> {
-    let first = || super::unpack::has_scripts(packages).map(name_of).transpose().map(Option::unwrap_or_default);
-    let is_dpkg = |package: &Unpacked| name_of(package).is_ok_and(|name| name == "dpkg");
-    match &set.host {
-        Some(host) if host.tree.lookup(&"/usr/bin/dpkg".parse()?).is_none() => {
-            return Err(PackagesError::NoDpkgOnHost { package: first()? });
-        }
-        None if !packages.iter().any(is_dpkg) => return Err(PackagesError::NoDpkg { package: first()? }),
-        _ => {}
+    if tree.lookup(&"/usr/bin/dpkg".parse()?).is_none() {
+        let with_scripts = packages.iter().copied().filter(|package| super::unpack::has_scripts(package));
+        let members = Members::of(with_scripts)?;
+        let package = members.all().first().map(|member| member.name.clone()).unwrap_or_default();
+        return Err(match set.host {
+            Some(_) => PackagesError::NoDpkgOnHost { package },
+            None => PackagesError::NoDpkg { package },
+        });
     }
-    let script = script(set, packages)?;
+    let script = script(set, tree, packages)?;
     let tree = with_shell(tree, set.epoch)?;
     let command = Command::new("/bin/sh").arguments(["-c", &script, "sh"]);
     let debconf =
@@ -124,7 +120,8 @@ pub(super) fn preinst(
     tree: &Tree,
     packages: &[Unpacked],
 ) -> Result<Ran, PackagesError> {
-    let script = first_scripts(set, packages)?;
+    let packages: Vec<&Unpacked> = packages.iter().collect();
+    let script = first_scripts(tree, &packages)?;
     execute(maker, set, &with_shell(tree, set.epoch)?, Command::new("/bin/sh").arguments(["-c", &script, "sh"]))
 }
 
@@ -191,38 +188,39 @@ fn with_shell(tree: &Tree, epoch: i64) -> Result<Tree, PackagesError> {
     Ok(tree)
 }
 
-fn name_of(package: &Unpacked) -> Result<String, PackagesError> {
-    Ok(String::from_utf8_lossy(control_of(package)?.get("Package").unwrap_or_default()).into_owned())
-}
-
-fn control_of(package: &Unpacked) -> Result<control::Stanza<'_>, PackagesError> {
-    let bytes = package.control_file("control").map_or(&b""[..], |file| &file.bytes);
-    Ok(control::single("control", bytes)?)
-}
-
 /// Returns the script that does everything. Names of packages were judged when the database was made.
-fn script(set: &PackageSet, packages: &[Unpacked]) -> Result<String, PackagesError> {
+fn script(set: &PackageSet, tree: &Tree, packages: &[&Unpacked]) -> Result<String, PackagesError> {
     // What a host boots from is its own.
     let initramfs = if set.host.is_some() { "" } else { INITRAMFS };
     // Somebody wants nothing of what packages depend on.
     let force = if set.settings.only { "force=--force-depends\n" } else { "force=\n" };
-    Ok([&*first_scripts(set, packages)?, &users(set)?, &answers(set)?, force, CONFIGURE, initramfs].concat())
+    Ok([&*first_scripts(tree, packages)?, &users(set)?, &answers(set)?, force, CONFIGURE, initramfs].concat())
 }
 
 /// Returns the script that runs every `preinst`.
-fn first_scripts(set: &PackageSet, packages: &[Unpacked]) -> Result<String, PackagesError> {
+fn first_scripts(tree: &Tree, packages: &[&Unpacked]) -> Result<String, PackagesError> {
     let mut script = String::from(PREINST);
-    let order = order(packages)?;
-    let dpkg = order.iter().find(|member| member.name == "dpkg").map(|member| member.version.as_str());
-    let on_host = set.host.as_ref().and_then(|host| host.installed.versions().get("dpkg"));
-    if let Some(version) = dpkg.or(on_host.map(String::as_str)) {
+    if let Some(version) = running_version(tree)? {
         // Writing to a string cannot fail.
         let _ = writeln!(script, "export DPKG_RUNNING_VERSION={}", version.split('-').next().unwrap_or_default());
     }
-    for Member { name, architecture, file_name, .. } in order.iter().filter(|member| member.has_preinst) {
-        let _ = writeln!(script, "preinst {name} {architecture} {file_name}");
+    let members = Members::of(packages.iter().copied())?;
+    for member in members.order().into_iter().filter(|member| member.unpacked.control_file("preinst").is_some()) {
+        let _ = writeln!(script, "preinst {} {} {}", member.name, member.architecture, member.file_name);
     }
     Ok(script)
+}
+
+/// Returns the version of dpkg in a tree.
+fn running_version(tree: &Tree) -> Result<Option<String>, PackagesError> {
+    let status = dpkg::read(tree, "status")?;
+    let (mut reader, mut stanza) = (Reader::new("status", &status), Stanza::default());
+    while reader.next(&mut stanza)? {
+        if stanza.get("Package") == Some(b"dpkg") {
+            return Ok(stanza.get("Version").map(|version| String::from_utf8_lossy(version).into_owned()));
+        }
+    }
+    Ok(None)
 }
 
 /// Returns the commands that make the users and groups of the profile; nothing where it has none.
@@ -257,105 +255,4 @@ fn answers(set: &PackageSet) -> Result<String, PackagesError> {
         return Ok(lines);
     }
     Ok(format!("if [ -x /usr/bin/debconf-set-selections ]; then\ndebconf-set-selections <<'{END}'\n{lines}{END}\nfi\n"))
-}
-
-/// A package, as far as the order of scripts depends on it.
-struct Member {
-    name: String,
-    version: String,
-    architecture: String,
-    file_name: String,
-    has_preinst: bool,
-    needs: Vec<String>,
-    provides: Vec<String>,
-}
-
-impl Member {
-    fn of(package: &Unpacked) -> Result<Self, PackagesError> {
-        let control = control_of(package)?;
-        let text = |name: &str| String::from_utf8_lossy(control.get(name).unwrap_or_default()).into_owned();
-        let names = |fields: &[&str]| {
-            let fields = fields.iter().filter_map(|field| control.get(field));
-            let alternatives = fields.flat_map(|value| Relations::new(value).filter_map(Result::ok));
-            alternatives.map(|one| String::from_utf8_lossy(one.name).into_owned()).collect()
-        };
-        let (name, architecture) = (text("Package"), text("Architecture"));
-        let same = text("Multi-Arch") == "same";
-        Ok(Self {
-            file_name: if same { format!("{name}:{architecture}") } else { name.clone() },
-            version: text("Version"),
-            has_preinst: package.control_file("preinst").is_some(),
-            needs: names(&["Pre-Depends", "Depends"]),
-            provides: names(&["Provides"]),
-            name,
-            architecture,
-        })
-    }
-}
-
-/// Returns the packages in an order in which a package comes after those that it needs, as far as they do not need each other.
-fn order(packages: &[Unpacked]) -> Result<Vec<Member>, PackagesError> {
-    let mut members: BTreeMap<String, Member> = BTreeMap::new();
-    for package in packages {
-        let member = Member::of(package)?;
-        members.insert(member.name.clone(), member);
-    }
-    let mut providers: BTreeMap<&str, Vec<&str>> = BTreeMap::new();
-    for member in members.values() {
-        for name in member.provides.iter().chain([&member.name]) {
-            providers.entry(name).or_default().push(&member.name);
-        }
-    }
-    let mut sorted: Vec<&str> = Vec::new();
-    let mut seen: BTreeSet<&str> = BTreeSet::new();
-    // What is still to do, and not by recursion: chains are long.
-    let mut left: Vec<(&str, bool)> = members.keys().rev().map(|name| (name.as_str(), false)).collect();
-    left.extend(FIRST.iter().rev().filter(|name| members.contains_key(**name)).map(|name| (*name, true)));
-    while let Some((name, done)) = left.pop() {
-        if done {
-            if !sorted.contains(&name) {
-                seen.insert(name);
-                sorted.push(name);
-            }
-            continue;
-        }
-        if !seen.insert(name) {
-            continue;
-        }
-        left.push((name, true));
-        let needed = members[name].needs.iter().filter_map(|needed| providers.get(needed.as_str()));
-        left.extend(needed.flatten().rev().map(|needed| (*needed, false)));
-    }
-    let names: Vec<String> = sorted.into_iter().map(str::to_owned).collect();
-    drop(providers);
-    Ok(names.iter().filter_map(|name| members.remove(name)).collect())
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-    use crate::packages::apt::archive::ControlFile;
-
-    fn package(control: &str) -> Unpacked {
-        let file = |name: &str, text: &str| ControlFile {
-            name: name.into(),
-            mode: 0o755,
-            mtime: 0,
-            bytes: text.as_bytes().to_vec(),
-        };
-        Unpacked { control: vec![file("control", control), file("preinst", "#!/bin/sh\n")], entries: Vec::new() }
-    }
-
-    #[test]
-    fn what_is_needed_comes_first_and_circles_end() {
-        let packages = [
-            package("Package: a\nVersion: 1\nArchitecture: all\nDepends: c | nothing, virtual\n"),
-            package("Package: b\nVersion: 1\nArchitecture: all\nProvides: virtual\nDepends: a\n"),
-            package("Package: c\nVersion: 1\nArchitecture: all\n"),
-            package("Package: dpkg\nVersion: 1.22.21-1\nArchitecture: amd64\nDepends: c\n"),
-            package("Package: libc6\nVersion: 1\nArchitecture: amd64\nMulti-Arch: same\n"),
-        ];
-        let names: Vec<String> = order(&packages).unwrap().into_iter().map(|member| member.file_name).collect();
-        assert_eq!(names, ["libc6:amd64", "dpkg", "c", "b", "a"]);
-    }
 }

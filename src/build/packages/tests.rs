@@ -75,7 +75,7 @@ fn package(folder: &Path, name: &str, control: &[&str], items: &[&str]) -> (Lock
     (locked, at)
 }
 
-fn set(packages: Vec<(LockedPackage, PathBuf)>, settings: PackageSettings) -> PackageSet {
+pub(super) fn set(packages: Vec<(LockedPackage, PathBuf)>, settings: PackageSettings) -> PackageSet {
     PackageSet {
         host: None,
         family: Family::Apt,

@@ -5,11 +5,12 @@
 
 use std::path::Path;
 
+use super::dpkg::Decided;
 use super::host;
 use super::rules::Rules;
 use super::{PackageSet, PackagesError, is_asked_for};
 use crate::packages::apt::archive::unpack_all;
-use crate::packages::apt::database::{Decisions, Diversion, install};
+use crate::packages::apt::database::{Decisions, install};
 use crate::packages::archive::{ArchiveError, Fetched, Item, Unpacked};
 use crate::spec::Scripts;
 use crate::store::Store;
@@ -25,9 +26,9 @@ pub(super) struct Together {
 /// The scripts that change a system that a package is installed into.
 const SCRIPTS: [&str; 3] = ["preinst", "postinst", "config"];
 
-/// Returns the first package that has a script, by the order of the packages.
-pub(super) fn has_scripts(packages: &[Unpacked]) -> Option<&Unpacked> {
-    packages.iter().find(|package| SCRIPTS.iter().any(|name| package.control_file(name).is_some()))
+/// Tells whether a package has scripts.
+pub(super) fn has_scripts(package: &Unpacked) -> bool {
+    SCRIPTS.iter().any(|name| package.control_file(name).is_some())
 }
 
 /// Unpacks the packages of a set with what its family has for that.
@@ -53,28 +54,28 @@ pub(super) fn packages(set: &PackageSet, store: &Store) -> Result<Vec<Unpacked>,
     unpacked(set, store, unpack_all)
 }
 
-/// Unpacks a set and puts it together; `diversions` are in force before.
-pub(super) fn together(set: &PackageSet, store: &Store, diversions: Vec<Diversion>) -> Result<Together, PackagesError> {
+/// Unpacks a set and puts it together; what is decided before is in force.
+pub(super) fn together(set: &PackageSet, store: &Store, decided: Decided) -> Result<Together, PackagesError> {
     let packages = packages(set, store)?;
-    Ok(Together { tree: over(set, &packages, diversions)?, packages })
+    Ok(Together { tree: over(set, &packages, decided)?, packages })
 }
 
-/// Puts packages of a set together.
-pub(super) fn over(set: &PackageSet, packages: &[Unpacked], diversions: Vec<Diversion>) -> Result<Tree, PackagesError> {
+/// Puts packages of a set together. Over a host that one has decided.
+pub(super) fn over(set: &PackageSet, packages: &[Unpacked], decided: Decided) -> Result<Tree, PackagesError> {
     let rules = Rules::of(&set.settings)?;
-    let diversions = match &set.host {
-        Some(host) => host::diversions(&host.tree)?,
-        None => diversions,
+    let Decided { diversions, overrides } = match &set.host {
+        Some(host) => Decided::of(&host.tree)?,
+        None => decided,
     };
     let asked_for = |name: &str| set.packages.iter().any(|(package, _)| package.name == name && is_asked_for(package));
     let automatic = set.packages.iter().map(|(package, _)| package.name.clone()).filter(|name| !asked_for(name));
     let decisions = Decisions {
         architecture: set.architecture.clone(),
-        configured: set.settings.scripts == Scripts::Skip || has_scripts(packages).is_none(),
+        configured: set.settings.scripts == Scripts::Skip || !packages.iter().any(has_scripts),
         links: links(set, packages)?,
         automatic: automatic.collect(),
         diversions,
-        overrides: set.host.as_ref().map_or_else(|| Ok(Vec::new()), host::overrides)?,
+        overrides,
         epoch: set.epoch,
     };
     let mut tree = install(packages, &decisions, |path| rules.exclude(path))?;
