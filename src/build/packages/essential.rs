@@ -9,7 +9,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use super::dpkg::{self, Decided};
 use super::needs::Members;
-use super::scripts::{self, Folder};
+use super::scripts::{self, Folder, Todo};
 use super::unpack::{self, Together};
 use super::{PackageMaker, PackageSet, PackagesError, host, list};
 use crate::lock::LockedPackage;
@@ -31,8 +31,9 @@ pub(super) fn run(
     let begun = maker.tree(&first.of(set))?;
     // What the first have decided about files holds for those of the others.
     let mut decided = Decided::of(&begun.tree)?;
+    let diversions = Decided::of(&together.tree)?.diversions;
     if !decided.is_empty() {
-        decided.diversions.extend(Decided::of(&together.tree)?.diversions);
+        decided.diversions.extend(diversions.iter().cloned());
         together.tree = unpack::over(set, &together.packages, decided)?;
     }
     let Some(tree) = over(set, &begun.tree, together, &first)? else { return at_once(maker, set, together) };
@@ -41,7 +42,7 @@ pub(super) fn run(
         together.tree = tree;
         return Ok((begun.log, Vec::new()));
     }
-    let ran = scripts::run(maker, &first.left(set), &tree, &others)?;
+    let ran = scripts::run(maker, &first.left(set), &tree, &Todo { packages: others, diversions })?;
     together.tree = ran.tree;
     Ok((begun.log + &ran.log, vec![ran.folder]))
 }
@@ -52,8 +53,8 @@ fn at_once(
     set: &PackageSet,
     together: &mut Together,
 ) -> Result<(String, Vec<Folder>), PackagesError> {
-    let all: Vec<&Unpacked> = together.packages.iter().collect();
-    let ran = scripts::run(maker, set, &together.tree, &all)?;
+    let todo = Todo { packages: together.packages.iter().collect(), diversions: Vec::new() };
+    let ran = scripts::run(maker, set, &together.tree, &todo)?;
     together.tree = ran.tree;
     Ok((ran.log, vec![ran.folder]))
 }
@@ -158,8 +159,7 @@ fn over(set: &PackageSet, begun: &Tree, together: &Together, first: &First) -> R
 
 /// Tells whether a path is a file of the database that is as all packages together make it.
 fn is_of_all(path: &TreePath) -> bool {
-    dpkg::name(path)
-        .is_some_and(|name| ["diversions", "info", "triggers"].contains(&name.split('/').next().unwrap_or_default()))
+    dpkg::name(path).is_some_and(|name| ["info", "triggers"].contains(&name.split('/').next().unwrap_or_default()))
 }
 
 /// Tells whether something can be put into a tree, or over what is there.
@@ -171,28 +171,26 @@ fn fits(tree: &Tree, path: &TreePath, node: &Node) -> bool {
 
 /// Returns the states of the first packages as they are, and of the others as they are unpacked.
 fn status(begun: &Tree, unpacked: &Tree, first: &First) -> Result<Vec<u8>, PackagesError> {
-    let mut status = dpkg::read(begun, "status")?.trim_ascii_end().to_vec();
+    let mut status = dpkg::read(begun, "status")?;
     let all = dpkg::read(unpacked, "status")?;
     for text in stanzas(&all) {
         let (mut reader, mut stanza) = (Reader::new("status", text), Stanza::default());
         if reader.next(&mut stanza)? && !first.names(&stanza) {
-            status.extend(b"\n\n");
             status.extend(text);
         }
     }
-    status.push(b'\n');
     Ok(status)
 }
 
-/// Returns the stanzas of a file, each without the empty line behind it.
+/// Returns the stanzas of a file, each with the empty line behind it.
 fn stanzas(mut text: &[u8]) -> impl Iterator<Item = &[u8]> {
     std::iter::from_fn(move || {
         if text.is_empty() {
             return None;
         }
-        let end = memchr::memmem::find(text, b"\n\n").unwrap_or(text.len());
-        let stanza = &text[..end];
-        text = text.get(end + 2..).unwrap_or_default();
+        let end = memchr::memmem::find(text, b"\n\n").map_or(text.len(), |end| end + 2);
+        let (stanza, rest) = text.split_at(end);
+        text = rest;
         Some(stanza)
     })
 }

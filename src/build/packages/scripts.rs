@@ -16,6 +16,7 @@ use super::{accounts, dpkg};
 use crate::fs;
 use crate::packages::apt::archive::Unpacked;
 use crate::packages::apt::control::{Reader, Stanza};
+use crate::packages::apt::database::Diversion;
 use crate::sandbox::{Command, Sandbox};
 use crate::tree::{Kind, Meta, Node, Tree, TreePath};
 
@@ -68,6 +69,15 @@ pub(super) struct Ran {
     pub(super) folder: Folder,
 }
 
+/// What is to be set up in a tree.
+#[derive(Debug)]
+pub(super) struct Todo<'run> {
+    /// Packages that are unpacked.
+    pub(super) packages: Vec<&'run Unpacked>,
+    /// Diversions that are carried out, and that dpkg does not know of.
+    pub(super) diversions: Vec<Diversion>,
+}
+
 /// A folder that a root is in. It goes away with the value.
 #[derive(Debug)]
 pub(super) struct Folder {
@@ -93,10 +103,10 @@ pub(super) fn run(
     maker: &PackageMaker<'_>,
     set: &PackageSet,
     tree: &Tree,
-    packages: &[&Unpacked],
+    todo: &Todo<'_>,
 ) -> Result<Ran, PackagesError> {
     if tree.lookup(&"/usr/bin/dpkg".parse()?).is_none() {
-        let with_scripts = packages.iter().copied().filter(|package| super::unpack::has_scripts(package));
+        let with_scripts = todo.packages.iter().copied().filter(|package| super::unpack::has_scripts(package));
         let members = Members::of(with_scripts)?;
         let package = members.all().first().map(|member| member.name.clone()).unwrap_or_default();
         return Err(match set.host {
@@ -104,7 +114,7 @@ pub(super) fn run(
             None => PackagesError::NoDpkg { package },
         });
     }
-    let script = script(set, tree, packages)?;
+    let script = script(set, tree, todo)?;
     let tree = with_shell(tree, set.epoch)?;
     let command = Command::new("/bin/sh").arguments(["-c", &script, "sh"]);
     let debconf =
@@ -189,12 +199,25 @@ fn with_shell(tree: &Tree, epoch: i64) -> Result<Tree, PackagesError> {
 }
 
 /// Returns the script that does everything. Names of packages were judged when the database was made.
-fn script(set: &PackageSet, tree: &Tree, packages: &[&Unpacked]) -> Result<String, PackagesError> {
+fn script(set: &PackageSet, tree: &Tree, todo: &Todo<'_>) -> Result<String, PackagesError> {
     // What a host boots from is its own.
     let initramfs = if set.host.is_some() { "" } else { INITRAMFS };
     // Somebody wants nothing of what packages depend on.
     let force = if set.settings.only { "force=--force-depends\n" } else { "force=\n" };
-    Ok([&*first_scripts(tree, packages)?, &users(set)?, &answers(set)?, force, CONFIGURE, initramfs].concat())
+    let preinsts = first_scripts(tree, &todo.packages)?;
+    let diversions = diversions(&todo.diversions);
+    Ok([&*diversions, &preinsts, &users(set)?, &answers(set)?, force, CONFIGURE, initramfs].concat())
+}
+
+/// Returns the commands that tell dpkg of diversions.
+fn diversions(diversions: &[Diversion]) -> String {
+    let quoted = |text: &str| format!("'{}'", text.replace('\'', r"'\''"));
+    let command = |Diversion { path, to, package }: &Diversion| {
+        let whose = package.as_ref().map_or("--local".to_owned(), |name| format!("--package {}", quoted(name)));
+        let (path, to) = (quoted(&path.to_string()), quoted(&to.to_string()));
+        format!("dpkg-divert --quiet {whose} --add --no-rename --divert {to} {path} || exit 1\n")
+    };
+    diversions.iter().map(command).collect()
 }
 
 /// Returns the script that runs every `preinst`.

@@ -84,7 +84,7 @@ pub(super) fn minimal(world: &World) -> Outcome {
 
 /// What the beginning of a path says about why it is different: what scripts take from chance, the clock, the name of the machine
 /// or the order in which they run. docs/root-filesystems.md names each.
-const LARGE_DIFFERENT: [&str; 19] = [
+const LARGE_DIFFERENT: [&str; 21] = [
     // Compiled by the content of the source, not by its time.
     "/usr/lib/python3.13/",
     "/usr/share/python3/",
@@ -101,6 +101,8 @@ const LARGE_DIFFERENT: [&str; 19] = [
     // Times inside.
     "/boot/initrd.img-",
     // The order of packages, and whether a unit was found behind the link of the merged `/usr`.
+    "/etc/systemd/system/timers.target.wants/apt-daily.timer",
+    "/etc/systemd/system/timers.target.wants/apt-daily-upgrade.timer",
     "/etc/systemd/system/timers.target.wants/dpkg-db-backup.timer",
     "/etc/systemd/system/timers.target.wants/fstrim.timer",
     "/var/lib/ucf/hashfile",
