@@ -15,6 +15,7 @@ use super::{PackageMaker, PackageSet, PackagesError, host, list};
 use crate::lock::LockedPackage;
 use crate::packages::apt::archive::Unpacked;
 use crate::packages::apt::control::{self, Reader, Stanza};
+use crate::packages::apt::database::Diversion;
 use crate::resolve::{PackageSettings, User};
 use crate::tree::{Node, Tree, TreePath};
 
@@ -36,7 +37,9 @@ pub(super) fn run(
         decided.diversions.extend(diversions.iter().cloned());
         together.tree = unpack::over(set, &together.packages, decided)?;
     }
-    let Some(tree) = over(set, &begun.tree, together, &first)? else { return at_once(maker, set, together) };
+    let Some(tree) = over(set, put_aside(begun.tree, &diversions)?, together, &first)? else {
+        return at_once(maker, set, together);
+    };
     let others: Vec<&Unpacked> = together.packages.iter().filter(|package| !first.has(package)).collect();
     if others.is_empty() {
         together.tree = tree;
@@ -122,9 +125,21 @@ impl First {
     }
 }
 
+/// Renames the files of the first that others divert.
+fn put_aside(mut begun: Tree, diversions: &[Diversion]) -> Result<Tree, PackagesError> {
+    for Diversion { path, to, .. } in diversions {
+        let is_file = begun.get(path).is_some_and(|node| !node.kind.is_directory());
+        if is_file && begun.get(to).is_none() {
+            begun.link(to.clone(), path)?;
+            begun.remove(path);
+        }
+    }
+    Ok(begun)
+}
+
 /// Unpacks the other packages over the tree in which the first are set up. Returns nothing where a directory of the ones is
 /// something else in the other, which only scripts could tell apart.
-fn over(set: &PackageSet, begun: &Tree, together: &Together, first: &First) -> Result<Option<Tree>, PackagesError> {
+fn over(set: &PackageSet, mut begun: Tree, together: &Together, first: &First) -> Result<Option<Tree>, PackagesError> {
     let installed = list::packages(&together.packages)?;
     let owners = list::owners(&together.tree, &installed)?;
     let is_other = |owner: &usize| {
@@ -137,7 +152,7 @@ fn over(set: &PackageSet, begun: &Tree, together: &Together, first: &First) -> R
         if !of_other.unwrap_or_else(|| begun.get(path).is_none() || is_of_all(path)) {
             continue;
         }
-        if !fits(begun, path, node) {
+        if !fits(&begun, path, node) {
             return Ok(None);
         }
         if of_other.is_some() {
@@ -149,12 +164,12 @@ fn over(set: &PackageSet, begun: &Tree, together: &Together, first: &First) -> R
         }
     }
     let has = |path: &TreePath| files.contains(path) || added.below(path).any(|(path, _)| files.contains(path));
-    let activated = dpkg::activated(begun, has)?;
-    let mut tree = begun.clone();
-    host::put(&mut tree, &added)?;
-    dpkg::write(&mut tree, "status", status(begun, &together.tree, first)?, set.epoch)?;
-    dpkg::write(&mut tree, "triggers/Unincorp", activated, set.epoch)?;
-    Ok(Some(tree))
+    let activated = dpkg::activated(&begun, has)?;
+    let status = status(&begun, &together.tree, first)?;
+    host::put(&mut begun, &added)?;
+    dpkg::write(&mut begun, "status", status, set.epoch)?;
+    dpkg::write(&mut begun, "triggers/Unincorp", activated, set.epoch)?;
+    Ok(Some(begun))
 }
 
 /// Tells whether a path is a file of the database that is as all packages together make it.
@@ -317,7 +332,7 @@ mod tests {
         begun.remove(&"/usr/lib/old".parse().unwrap());
         host::put(&mut begun, &tree(changes)).unwrap();
         let together = Together { tree: whole, packages };
-        over(&set, &begun, &together, &first).unwrap()
+        over(&set, begun, &together, &first).unwrap()
     }
 
     #[test]
@@ -338,6 +353,21 @@ mod tests {
         let states: Vec<&str> = status.iter().filter_map(|line| line.strip_prefix("Status: install ok ")).collect();
         assert_eq!(states, ["installed", "installed", "installed", "unpacked", "unpacked"]);
         assert!(status.contains(&"Tag: x".to_owned()));
+    }
+
+    #[test]
+    fn what_others_divert_is_put_aside() {
+        let diversion = |path: &str, to: &str| Diversion {
+            path: path.parse().unwrap(),
+            to: to.parse().unwrap(),
+            package: Some("app".into()),
+        };
+        let begun = tree(&[("/a", regular("changed by a script")), ("/c", regular("c")), ("/c.old", regular("aside"))]);
+        let aside =
+            put_aside(begun, &[diversion("/a", "/a.old"), diversion("/b", "/b.old"), diversion("/c", "/c.old")]);
+        let expected =
+            tree(&[("/a.old", regular("changed by a script")), ("/c", regular("c")), ("/c.old", regular("aside"))]);
+        assert_eq!(crate::tree::diff(&expected, &aside.unwrap()), []);
     }
 
     #[test]

@@ -236,7 +236,7 @@ struct Deb<'text> {
 
 /// What archives do not have and dpkg does: files that others replace, divert, or have their own owner; configuration files; links
 /// that directories go through, of a merged `/usr` too; and what is the same for several architectures.
-const DEBS: [Deb<'_>; 8] = [
+const DEBS: [Deb<'_>; 9] = [
     Deb {
         name: "alpha",
         control: "",
@@ -262,6 +262,14 @@ const DEBS: [Deb<'_>; 8] = [
         files: &["usr/bin/alpha=#!/bin/sh\necho gamma\n", "etc/alpha.conf=of gamma\n"],
         scripts: &[
             "preinst=#!/bin/sh\nset -e\nfor path in /usr/bin/alpha /etc/alpha.conf; do\n    dpkg-divert --package gamma --add --rename --divert $path.of-alpha $path\ndone\n",
+        ],
+    },
+    Deb {
+        name: "eta",
+        control: "",
+        files: &["usr/bin/yes=#!/bin/sh\necho no\n"],
+        scripts: &[
+            "preinst=#!/bin/sh\nset -e\ndpkg-divert --package eta --add --rename --divert /usr/bin/yes.of-coreutils /usr/bin/yes\n",
         ],
     },
     Deb {
