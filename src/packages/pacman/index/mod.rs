@@ -50,7 +50,7 @@ pub enum IndexError {
 /// When it cannot be unpacked, or is not written as it should be.
 pub fn read(file: &str, bytes: &[u8], architecture: &str) -> Result<Pool, IndexError> {
     let damaged = |fault: TarFault| IndexError::Damaged { file: file.to_owned(), fault };
-    let decoder = Compression::of_start(bytes).decoder(bytes, 1).map_err(|error| damaged(error.into()))?;
+    let decoder = Compression::of_start(bytes).checked_decoder(bytes).map_err(|error| damaged(error.into()))?;
     let mut stream = TarStream::new(decoder, LARGEST);
     // Written in the order of their names, which decides between providers; nobody promises it, so they are sorted here.
     let mut packages: Vec<(String, Vec<u8>)> = Vec::new();
