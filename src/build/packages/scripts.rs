@@ -70,6 +70,8 @@ pub(super) struct Ran {
     pub(super) log: String,
     /// The folder that contents of the tree are in.
     pub(super) folder: Folder,
+    /// The packages with scripts that failed and that the package manager goes on after.
+    pub(super) failed: BTreeSet<String>,
 }
 
 /// A folder that a root is in. It goes away with the value.
@@ -154,7 +156,7 @@ pub(super) fn execute(
         }
     };
     let tree = disk::read(&root, (tree, &written), &ran.facts, set.epoch)?;
-    Ok(Ran { tree, log: ran.log.text(), folder })
+    Ok(Ran { tree, log: ran.log.text(), folder, failed: BTreeSet::new() })
 }
 
 fn sandbox(maker: &PackageMaker<'_>, root: &Path) -> Sandbox {
