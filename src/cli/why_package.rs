@@ -55,7 +55,8 @@ pub(super) fn link(link: &PackageLink) -> String {
         ("variant", _) => "part of the variant".to_owned(),
         (why, _) => why.to_owned(),
     };
-    format!("{} {} ({}): {why}", link.name, link.version, link.source)
+    let tag = link.tag.as_ref().map(|tag| format!(" @{tag}")).unwrap_or_default();
+    format!("{} {} ({}{tag}): {why}", link.name, link.version, link.source)
 }
 
 #[cfg(test)]
@@ -68,6 +69,7 @@ pub(super) mod tests {
             name: name.into(),
             version: "1.2-3".into(),
             source: "debian".into(),
+            tag: None,
             why: why.into(),
             asked_at: asked_at.map(str::to_owned),
         };
@@ -82,6 +84,9 @@ pub(super) mod tests {
         let chain = chain();
         let answer = |target: &str| WhyPackage { target: target.into(), chain: chain.clone() };
         let none = WhyPackage { target: "ubuntu".into(), chain: Vec::new() };
+        let mut tagged = chain.clone();
+        tagged[1].tag = Some("edge".into());
+        assert_eq!(link(&tagged[1]), "nginx 1.2-3 (debian @edge): asked for at profiles/web.toml:4:1");
         insta::assert_snapshot!(text(&[answer("debian"), none, answer("debian-sid")], "zlib1g"), @r"
         debian, debian-sid:
           zlib1g 1.2-3 (debian): nginx depends on zlib1g >= 1:1.1.4

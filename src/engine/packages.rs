@@ -11,6 +11,7 @@ use crate::error::Error;
 use crate::event::Reporter;
 use crate::fetch::parallel;
 use crate::lock::{Bundle, Difference, Lock, LockError, LockedPackage, LockedSource, target_of};
+use crate::packages::apk::world;
 use crate::packages::{self, Means, Network, PackageError, Upgrade, Wanted, apt_sources};
 use crate::resolve::{Bundled, Keys, Recipe};
 use crate::sandbox::check_architecture;
@@ -187,7 +188,11 @@ fn set(recipe: &Recipe, bundle: &Bundle) -> Result<PackageSet, PackageError> {
     let settings = recipe.package_settings.clone();
     let set = PackageSet::new(&recipe.distro, packages, settings, recipe.profile.epoch)
         .accounts(recipe.users.clone(), recipe.groups.clone())
+        .origin(bundle)
         .repositories(repositories(recipe, bundle), repository_keys(recipe)?);
+    if let Some(bundled) = recipe.bundled().filter(|_| recipe.distro.family == Family::Apk) {
+        return Ok(set.world(world::lines(&bundled)));
+    }
     let has = |name: &str| bundle.package(name).is_some();
     match recipe.bundled().filter(|_| recipe.distro.family == Family::Apt && has("apt")) {
         Some(bundled) => Ok(set.sources(apt_sources(&bundled.sources, has)?)),
@@ -220,7 +225,8 @@ fn repositories(recipe: &Recipe, bundle: &Bundle) -> Vec<String> {
         let source = bundled.sources.iter().find(|source| source.name == *name);
         // What is a file here is none there.
         let mirror = source.and_then(|source| source.mirrors.iter().find(|mirror| mirror.scheme() != "file"));
-        lines.extend(mirror.map(|mirror| format!("{mirror}{suite}").trim_end_matches('/').to_owned()));
+        let tag = source.and_then(|source| source.tag.as_ref()).map(|tag| format!("@{tag} ")).unwrap_or_default();
+        lines.extend(mirror.map(|mirror| format!("{tag}{mirror}{suite}").trim_end_matches('/').to_owned()));
     }
     lines
 }

@@ -33,6 +33,9 @@ pub struct PackageLink {
     pub version: String,
     /// The source it comes from.
     pub source: String,
+    /// The tag of the source, where it has one.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub tag: Option<String>,
     /// Why it is there: `requested`, `variant`, `nginx depends on libssl3`.
     pub why: String,
     /// Where the profile or a layer asks for it, when one does.
@@ -86,6 +89,7 @@ pub(super) fn links(recipe: &Recipe, bundle: &Bundle, name: &str) -> Vec<Package
         name: package.name.clone(),
         version: package.version.clone(),
         source: package.source.clone(),
+        tag: bundle.tag(package).map(str::to_owned),
         why: package.why.clone(),
         asked_at: asked_at(recipe, &package.name),
     };

@@ -47,6 +47,16 @@ impl Bundle {
         self.packages.iter().find(|package| package.name == name)
     }
 
+    /// Returns the tag of the source that a package comes from, where it has one.
+    pub fn tag(&self, package: &LockedPackage) -> Option<&str> {
+        self.sources.iter().find(|source| source.name == package.source)?.tag.as_deref()
+    }
+
+    /// Tells whether somebody vouches for the source that a package comes from.
+    pub fn is_signed(&self, package: &LockedPackage) -> bool {
+        self.sources.iter().find(|source| source.name == package.source).is_none_or(|source| !source.trusted)
+    }
+
     /// Returns the chain of reasons that leads to a package, the package itself first; the last one was requested or belongs
     /// to the variant. Empty for a package that is not there.
     pub fn why(&self, name: &str) -> Vec<&LockedPackage> {
@@ -141,6 +151,9 @@ pub struct LockedSource {
     /// Whether nobody had to vouch for it.
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     pub trusted: bool,
+    /// What has to be asked for to get packages of it, for apk (apk-repositories(5)), without its `@`.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub tag: Option<String>,
 }
 
 /// One package, exactly.

@@ -92,6 +92,7 @@ fn bundle(packages: &[(&str, &str, &str)]) -> Bundle {
         date: Some(1_757_146_141),
         digest: Digest::of(b"release"),
         trusted: false,
+        tag: None,
     };
     let packages = packages.iter().map(package).collect();
     Bundle { asked: Digest::of(b"asked"), over: None, sources: vec![source], packages, below: Vec::new() }

@@ -5,7 +5,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use super::apk::rules::ApkRules;
+use super::apk::rules::{ApkRules, Tag};
 use super::apt::rules::AptRules;
 use super::error::PackageError;
 use super::means::Means;
@@ -56,6 +56,8 @@ pub(super) struct Index {
     pub(super) folder: String,
     /// How much its versions are preferred, as in apt_preferences(5).
     pub(super) priority: i32,
+    /// What has to be asked for to get packages of it, for apk.
+    pub(super) tag: Option<String>,
 }
 
 /// The indexes of all sources, the first preferred where versions are equal.
@@ -74,6 +76,8 @@ pub(super) struct Merged {
     pub(super) places: Vec<(String, String)>,
     /// Which indexes are preferred.
     pins: Vec<Pin>,
+    /// Which indexes have tags, for apk.
+    tags: Vec<Tag>,
 }
 
 /// A package that was chosen.
@@ -96,8 +100,11 @@ pub fn choose(wanted: &Wanted<'_>, means: &Means<'_>) -> Result<Bundle, PackageE
     let Loaded { indexes, sources } = load(wanted, means)?;
     let merged = Merged::of(indexes);
     let question = question(wanted, &merged);
-    let solution = answer(wanted.distro.family, &merged.pool, question).map_err(|explanation| {
-        PackageError::Unsolvable { target: target_name(wanted.distro), explanation, asked: Vec::new() }
+    let family = Preferences::of(wanted, &merged)?;
+    let solution = family.answer(&merged.pool, question).map_err(|explanation| PackageError::Unsolvable {
+        target: target_name(wanted.distro),
+        explanation,
+        asked: Vec::new(),
     })?;
     let packages = written(&solution, |_| true, &merged, wanted, means)?;
     Ok(Bundle { asked: wanted.bundled.digest(), over: None, sources, packages, below: Vec::new() })
@@ -121,31 +128,76 @@ impl Merged {
             priority: index.priority,
         };
         let pins = indexes.iter().enumerate().filter(|(_, index)| index.priority != USUAL).map(pin).collect();
-        Self { pool: merge(indexes.into_iter().map(|index| index.pool).collect()), places, pins }
+        let tag =
+            |(number, index): (usize, &Index)| Some(Tag { source: number as u16, name: index.tag.clone()? });
+        let tags = indexes.iter().enumerate().filter_map(tag).collect();
+        Self { pool: merge(indexes.into_iter().map(|index| index.pool).collect()), places, pins, tags }
     }
 }
 
-/// Solves a question by the rules of a family; what stays as it is may change where it must ([`solve_keeping`]).
-pub(super) fn answer(family: Family, pool: &Pool, mut question: Question) -> Result<Solution, Explanation> {
-    // Where indexes do not say what a variant has, its packages are asked for after those of the profile.
-    let asked = question.requests.len();
-    let base = match family {
-        Family::Apt => &[],
-        Family::Apk => apk::repository::variant(question.variant),
-        Family::Pacman => pacman::repository::variant(question.variant),
-    };
-    question.requests.extend(base.iter().map(|name| Request::any(*name)));
-    let mut solution = match family {
-        Family::Apt => solve_keeping(pool, &AptRules, question),
-        Family::Apk => solve_keeping(pool, &ApkRules::new(), question),
-        Family::Pacman => solve_keeping(pool, &PacmanRules, question),
-    }?;
-    for reason in solution.packages.values_mut() {
-        if matches!(reason, Reason::Requested(number) if *number >= asked) {
-            *reason = Reason::Variant;
-        }
+/// How a family chooses.
+#[derive(Debug, Clone)]
+pub(super) enum Preferences {
+    /// As apt does.
+    Apt,
+    /// As apk does.
+    Apk(ApkRules),
+    /// As pacman does.
+    Pacman,
+}
+
+impl Preferences {
+    /// Returns how the family of `wanted` chooses from what was read.
+    ///
+    /// # Errors
+    /// When a tag is asked for that no index has.
+    pub(super) fn of(wanted: &Wanted<'_>, merged: &Merged) -> Result<Self, PackageError> {
+        Ok(match wanted.distro.family {
+            Family::Apt => Self::Apt,
+            Family::Pacman => Self::Pacman,
+            Family::Apk => {
+                let asked = wanted.bundled.tags.iter().map(|(name, tag)| (name.as_str(), tag.as_str()));
+                let rules = ApkRules::with_tags(&merged.pool, &merged.tags, asked);
+                Self::Apk(rules.map_err(|tag| PackageError::NoTag { tag })?)
+            }
+        })
     }
-    Ok(solution)
+
+    /// Solves a question; what stays as it is may change where it must ([`solve_keeping`]).
+    pub(super) fn answer(&self, pool: &Pool, mut question: Question) -> Result<Solution, Explanation> {
+        // Where indexes do not say what a variant has, its packages are asked for after those of the profile.
+        let asked = question.requests.len();
+        let base = match self {
+            Self::Apt => &[],
+            Self::Apk(_) => apk::repository::variant(question.variant),
+            Self::Pacman => pacman::repository::variant(question.variant),
+        };
+        question.requests.extend(base.iter().map(|name| Request::any(*name)));
+        let mut solution = match self {
+            Self::Apt => solve_keeping(pool, &AptRules, question),
+            Self::Apk(rules) => solve_tagged(pool, rules.clone(), &question),
+            Self::Pacman => solve_keeping(pool, &PacmanRules, question),
+        }?;
+        for reason in solution.packages.values_mut() {
+            if matches!(reason, Reason::Requested(number) if *number >= asked) {
+                *reason = Reason::Variant;
+            }
+        }
+        Ok(solution)
+    }
+}
+
+/// Solves a question by the rules of apk: a package of a repository with a tag is there for those who ask for the tag, and for
+/// what they need.
+fn solve_tagged(pool: &Pool, mut rules: ApkRules, question: &Question) -> Result<Solution, Explanation> {
+    loop {
+        let solution = solve_keeping(pool, &rules, question.clone())?;
+        let astray = rules.astray(pool, &solution.packages.keys().copied().collect());
+        if astray.is_empty() {
+            return Ok(solution);
+        }
+        astray.into_iter().for_each(|id| rules.forbid(id));
+    }
 }
 
 /// Writes down those packages of a solution that `is_wanted` names, once the family has vouched for them.
@@ -238,7 +290,13 @@ pub(super) fn question(wanted: &Wanted<'_>, merged: &Merged) -> Question {
         Upgrade::Packages(names) => !names.contains(&package.name),
         Upgrade::All => false,
     };
-    let kept = earlier.iter().filter(stays).map(|package| (package.name.clone(), package.version.clone()));
+    let tags = &wanted.bundled.tags;
+    let tag_of = |package: &LockedPackage| wanted.earlier.and_then(|bundle| bundle.tag(package));
+    // Who asks for another repository than before does not want what that one has.
+    let is_from_there = |package: &&LockedPackage| {
+        tags.get(&package.name).is_none_or(|tag| tag_of(package) == Some(tag.as_str()))
+    };
+    let kept = earlier.iter().filter(stays).filter(is_from_there).map(|package| (package.name.clone(), package.version.clone()));
     let requests: Vec<Request> = requests.iter().map(request).collect();
     Question {
         requests: match wanted.distro.family {
@@ -255,6 +313,7 @@ pub(super) fn question(wanted: &Wanted<'_>, merged: &Merged) -> Question {
         only: settings.only,
         excluded: settings.excluded.clone(),
         pins: merged.pins.clone(),
+        tags: merged.tags.iter().map(|tag| (tag.source, tag.name.clone())).collect(),
         kept: kept.collect(),
         ..Question::default()
     }

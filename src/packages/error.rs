@@ -77,6 +77,12 @@ pub enum PackageError {
         /// The packages with their versions.
         packages: Vec<String>,
     },
+    /// No index has a tag that is asked for.
+    #[error("packages are asked for as `NAME@{tag}`, and no source with the tag `{tag}` has an index")]
+    NoTag {
+        /// The tag.
+        tag: String,
+    },
     /// What the host of an extension says of its packages cannot be read.
     #[error("cannot read which packages the host has: {0}")]
     Installed(Box<InstalledError>),
@@ -226,6 +232,7 @@ impl PackageError {
                 | Self::Over { .. }
                 | Self::OverChange { .. }
                 | Self::UnknownSource { .. }
+                | Self::NoTag { .. }
         )
     }
 

@@ -7,7 +7,7 @@
 use std::collections::BTreeMap;
 
 use super::apt::folder;
-use super::choose::{Index, Loaded, Merged, USUAL, Wanted, answer, check_sources, load, question, written};
+use super::choose::{Index, Loaded, Merged, Preferences, USUAL, Wanted, check_sources, load, question, written};
 use super::error::{PackageChange, PackageError};
 use super::fetch::fetch;
 use super::installed::Installed;
@@ -47,11 +47,11 @@ pub fn choose_over(wanted: &Wanted<'_>, host: &Host<'_>, means: &Means<'_>) -> R
         // What a host says of its own packages counts, whatever an index says of those of the same version.
         Host::Installed(installed) => {
             let pool = installed.pool().map_err(|source| PackageError::Installed(Box::new(source)))?;
-            indexes.insert(0, Index { pool, source: String::new(), folder: String::new(), priority: USUAL });
+            indexes.insert(0, Index { pool, source: String::new(), folder: String::new(), priority: USUAL, tag: None });
         }
     }
     let merged = Merged::of(indexes);
-    let (pool, family) = (&merged.pool, wanted.distro.family);
+    let (pool, family) = (&merged.pool, Preferences::of(wanted, &merged)?);
     let mut question = Question { variant: Variant::None, ..question(wanted, &merged) };
     question.installed = match host {
         Host::Locked { packages, .. } => {
@@ -60,8 +60,9 @@ pub fn choose_over(wanted: &Wanted<'_>, host: &Host<'_>, means: &Means<'_>) -> R
         Host::Installed(installed) => installed.versions().clone(),
     };
     question.kept.retain(|name, _| !question.installed.contains_key(name));
-    let solution = answer(family, pool, question.clone())
-        .map_err(|explanation| refusal(family, pool, question.clone(), explanation, target_name(wanted.distro)))?;
+    let solution = family
+        .answer(pool, question.clone())
+        .map_err(|explanation| refusal(&family, pool, question.clone(), explanation, target_name(wanted.distro)))?;
     let is_new = |id: PackageId| !question.installed.contains_key(&*name(pool, id));
     let packages = written(&solution, is_new, &merged, wanted, means)?;
     let over = match host {
@@ -89,7 +90,7 @@ fn vanished(
     }
     let files = fetch(&missing, wanted.distro, sources, means)?;
     let pool = folder::read_fetched(&missing, &files, &wanted.distro.native_architecture)?;
-    Ok(Some(Index { pool, source: String::new(), folder: String::new(), priority: USUAL }))
+    Ok(Some(Index { pool, source: String::new(), folder: String::new(), priority: USUAL, tag: None }))
 }
 
 fn has(pool: &Pool, package: &LockedPackage) -> bool {
@@ -102,13 +103,19 @@ fn name(pool: &Pool, id: PackageId) -> String {
 }
 
 /// Returns why nothing fits over the host: what would have to be another version there, or else the contradiction.
-fn refusal(family: Family, pool: &Pool, question: Question, explanation: Explanation, target: String) -> PackageError {
+fn refusal(
+    family: &Preferences,
+    pool: &Pool,
+    question: Question,
+    explanation: Explanation,
+    target: String,
+) -> PackageError {
     let installed = question.installed.clone();
     let mut free = Question { installed: BTreeMap::new(), ..question };
     free.kept.extend(installed.clone());
     // Who asks for what is there anyway explains nothing.
     free.requests.retain(|request| request.comparison != Comparison::Any || !installed.contains_key(&request.name));
-    let changes = match answer(family, pool, free) {
+    let changes = match family.answer(pool, free) {
         Ok(solution) => changes(pool, &solution, &installed),
         Err(_) => Vec::new(),
     };

@@ -114,6 +114,7 @@ pub(super) fn world_of(distro: &str) -> World {
         distro: describe(&project, &name, &DistroTable::default(), &wish).unwrap(),
         bundled: Bundled {
             requests: BTreeMap::from([("app".to_owned(), None)]),
+            tags: BTreeMap::new(),
             settings: PackageSettings { variant: PackageVariant::None, ..PackageSettings::default() },
             sources: vec![source("test", &[BASE])],
         },
@@ -137,6 +138,7 @@ pub(super) fn source(name: &str, mirrors: &[&str]) -> PackageSource {
         snapshot: None,
         keys: Keys::None,
         priority: None,
+        tag: None,
     }
 }
 

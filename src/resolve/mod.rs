@@ -414,8 +414,16 @@ impl Resolver<'_> {
                 None => vec![Located::new(name.to_string(), name.place.clone())],
             };
             let family = self.distro.family;
-            let names = names.iter().filter_map(|name| self.read(Some(name), |text| names::package(family, text)));
-            let names: Vec<String> = names.collect();
+            let mut tags = BTreeMap::new();
+            let mut read = Vec::new();
+            for written in &names {
+                let Some((name, tag)) = self.read(Some(written), |text| names::asked_for(family, text)) else { continue };
+                if let Some(tag) = tag.and_then(|tag| self.known_tag(tag, &written.place)) {
+                    tags.insert(name.clone(), tag);
+                }
+                read.push(name);
+            }
+            let names = read;
             let version = self.version_wish(table.version.as_ref());
             if let (Some(written), [_, _, ..]) = (&table.version, names.as_slice()) {
                 self.problems.push(
@@ -424,9 +432,40 @@ impl Resolver<'_> {
                         .help("give the others tables of their own"),
                 );
             }
-            packages.insert(name.to_string(), Package { names, version, place: name.place.clone() });
+            packages.insert(name.to_string(), Package { names, tags, version, place: name.place.clone() });
         }
+        self.check_tags(&packages);
         packages
+    }
+
+    /// Returns a tag when a source has it; reports it otherwise.
+    fn known_tag(&mut self, tag: String, place: &Place) -> Option<String> {
+        let known = self.source_tags();
+        if known.contains(&tag) {
+            return Some(tag);
+        }
+        let problem = Problem::at(place, format!("no source has the tag `{tag}`"))
+            .rule("a tag is that of a source: `[source.NAME]` with `tag`, or `[distro.NAME.source.NAME]`")
+            .suggest(&tag, "tags of sources", known.iter().map(String::as_str));
+        self.problems.push(problem);
+        None
+    }
+
+    /// Reports packages that are asked for with two tags.
+    fn check_tags(&mut self, packages: &BTreeMap<String, Package>) {
+        let mut seen: BTreeMap<&str, (&str, &Place)> = BTreeMap::new();
+        for package in packages.values() {
+            for (name, tag) in &package.tags {
+                let (first, place) = *seen.entry(name).or_insert((tag, &package.place));
+                if first != tag {
+                    self.problems.push(
+                        Problem::at(&package.place, format!("`{name}@{tag}` is asked for as `{name}@{first}`, too"))
+                            .related(place, "the other one")
+                            .rule("a package comes from one source"),
+                    );
+                }
+            }
+        }
     }
 
     /// Resolves the layers; the tables of the profile itself become the last one.

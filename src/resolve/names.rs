@@ -30,6 +30,33 @@ pub(super) fn package(family: Family, text: &str) -> Result<String, String> {
     Err(format!("`{}` is no name of a package: expected {rule}; versions are no part of it", text.escape_debug()))
 }
 
+/// Checks the name of a package that is asked for, which names the tag of a source where `family` knows tags: `nginx@edge`.
+/// Returns name and tag.
+///
+/// # Errors
+/// A sentence that says what is expected.
+pub(super) fn asked_for(family: Family, text: &str) -> Result<(String, Option<String>), String> {
+    match text.split_once('@').filter(|_| family == Family::Apk) {
+        Some((name, written)) => Ok((package(family, name)?, Some(tag(written)?))),
+        None => Ok((package(family, text)?, None)),
+    }
+}
+
+/// Checks the tag of a source (apk-repositories(5)), without its `@`.
+///
+/// # Errors
+/// A sentence that says what is expected.
+pub(super) fn tag(text: &str) -> Result<String, String> {
+    let inner = |byte: u8| is_word(byte) || b"._-".contains(&byte);
+    if text.bytes().next().is_some_and(is_word) && text.bytes().all(inner) {
+        return Ok(text.to_owned());
+    }
+    Err(format!(
+        "`{}` is no tag: expected letters, digits, `.`, `_` and `-` without the `@`, such as `edge`",
+        text.escape_debug()
+    ))
+}
+
 /// Checks the name of a suite or component: part of addresses, with slashes inside.
 ///
 /// # Errors
@@ -90,6 +117,19 @@ mod tests {
             }
         }
         assert!(package(Family::Apt, "Nginx").is_err());
+    }
+
+    #[test]
+    fn packages_with_tags() {
+        let read = |text: &str| asked_for(Family::Apk, text);
+        assert_eq!(read("nginx@edge"), Ok(("nginx".into(), Some("edge".into()))));
+        assert_eq!(read("so:libssl.so.3@a.b_c-1"), Ok(("so:libssl.so.3".into(), Some("a.b_c-1".into()))));
+        assert_eq!(read("nginx"), Ok(("nginx".into(), None)));
+        for text in ["@edge", "nginx@", "nginx@@edge", "nginx@ed ge", "nginx@-x", "nginx@edge>1"] {
+            assert!(read(text).is_err(), "{text}");
+        }
+        assert!(asked_for(Family::Apt, "nginx@edge").is_err());
+        assert_eq!(asked_for(Family::Pacman, "gtk2@x"), Ok(("gtk2@x".into(), None)), "`@` is a part of names there");
     }
 
     #[test]

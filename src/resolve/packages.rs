@@ -106,6 +106,8 @@ pub enum VersionComparison {
 pub struct Bundled {
     /// The packages, by the distribution's own names, with the versions that will do.
     pub requests: BTreeMap<String, Option<VersionWish>>,
+    /// The tags of the sources that some of them should come from, by name; for apk.
+    pub tags: BTreeMap<String, String>,
     /// How they are chosen and installed.
     pub settings: PackageSettings,
     /// Where they come from, the first preferred where versions are equal.
@@ -120,13 +122,15 @@ impl Bundled {
         sources: Vec<PackageSource>,
     ) -> Self {
         let mut requests: BTreeMap<String, Option<VersionWish>> = BTreeMap::new();
+        let mut tags = BTreeMap::new();
         for package in packages.values() {
+            tags.extend(package.tags.clone());
             for name in &package.names {
                 let wish = requests.entry(name.clone()).or_default();
                 *wish = wish.take().or(package.version.clone());
             }
         }
-        Self { requests, settings, sources }
+        Self { requests, tags, settings, sources }
     }
 
     /// Returns the digest of all that decides which packages are chosen, but not where they are fetched from.
@@ -155,6 +159,12 @@ impl Bundled {
         let mut bytes = serde_json::to_vec(&asked).expect("what is asked for has only maps, lists and texts");
         // Locks from before it could be asked for are as good as ever.
         bytes.extend_from_slice(if *only { b"only" } else { b"" });
+        let of_sources = self.sources.iter().filter_map(|source| Some((&source.name, source.tag.as_ref()?)));
+        let of_sources: Vec<_> = of_sources.collect();
+        if !(self.tags.is_empty() && of_sources.is_empty()) {
+            let tags = (&self.tags, of_sources);
+            bytes.extend(serde_json::to_vec(&tags).expect("tags are texts"));
+        }
         Digest::of(bytes)
     }
 }
@@ -329,6 +339,7 @@ mod tests {
     fn the_digest_is_of_what_decides() {
         let one = Bundled {
             requests: BTreeMap::from([("nginx".to_owned(), None)]),
+            tags: BTreeMap::new(),
             settings: PackageSettings::default(),
             sources: Vec::new(),
         };
@@ -339,5 +350,7 @@ mod tests {
         assert_ne!(one.digest(), other.digest());
         other.settings = PackageSettings { only: true, ..PackageSettings::default() };
         assert_ne!(one.digest(), other.digest());
+        let tagged = Bundled { tags: BTreeMap::from([("nginx".to_owned(), "edge".to_owned())]), ..one.clone() };
+        assert_ne!(one.digest(), tagged.digest());
     }
 }

@@ -230,6 +230,9 @@ impl std::fmt::Display for OriginPlace {
 pub struct Package {
     /// The distribution's own names.
     pub names: Vec<String>,
+    /// The tags of the sources that some of these should come from, by name; for apk, where packages are bundled.
+    #[serde(skip_serializing_if = "BTreeMap::is_empty")]
+    pub tags: BTreeMap<String, String>,
     /// The versions that will do, where packages are bundled.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub version: Option<VersionWish>,

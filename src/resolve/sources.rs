@@ -27,6 +27,8 @@ pub struct PackageSource {
     pub keys: Keys,
     /// How much its versions are preferred to others, as in apt_preferences(5).
     pub priority: Option<i32>,
+    /// What somebody has to ask for to get its packages, for apk (apk-repositories(5)), without its `@`.
+    pub tag: Option<String>,
 }
 
 /// What is taken of a source.
@@ -109,12 +111,47 @@ impl Resolver<'_> {
         let mirrors = self.source_mirrors(name, table, own, snapshot.as_deref());
         let keys = self.source_keys(name, table, own);
         let priority = self.number(table.priority.as_ref(), -32_768..=32_767).map(|priority| priority as i32);
+        let tag = self.source_tag(table);
         if self.problems.len() > before {
             return None;
         }
         // The addresses of a description are the last resort; those of a snapshot and of the profile are meant.
         let fixed = !own || snapshot.is_some() || self.distro.moved_sources.contains(name.as_str());
-        Some(PackageSource { name: name.to_string(), content, mirrors, fixed, snapshot, keys: keys?, priority })
+        Some(PackageSource { name: name.to_string(), content, mirrors, fixed, snapshot, keys: keys?, priority, tag })
+    }
+
+    /// Reads the tag of a source, which only apk knows.
+    fn source_tag(&mut self, table: &SourceTable) -> Option<String> {
+        let written = table.tag.as_ref()?;
+        if self.distro.family != Family::Apk {
+            let distro = &self.distro.name;
+            self.problems.push(
+                Problem::at(&written.place, format!("a source of the distro `{distro}` cannot have a tag"))
+                    .rule("tags are known to apk only, the package manager of Alpine")
+                    .help("`priority` says which source is preferred; `only = [\"alpine\"]` makes it one of Alpine"),
+            );
+            return None;
+        }
+        self.read(Some(written), names::tag)
+    }
+
+    /// Returns the tags of all sources, sorted; those that cannot be read are reported where they are resolved.
+    pub(super) fn source_tags(&mut self) -> Vec<String> {
+        let own = self.distro.sources.clone();
+        let library = self.library;
+        let mut tags = Vec::new();
+        for table in own.values().chain(library.profile.source.values()) {
+            if let Some(written) = table.tag.as_ref()
+                && self.holds(table.condition())
+            {
+                let mut part = self.part();
+                tags.extend(part.read(Some(written), names::tag));
+                self.used.extend(part.used);
+            }
+        }
+        tags.sort();
+        tags.dedup();
+        tags
     }
 
     fn taken_of_source(&mut self, name: &Located<Name>, table: &SourceTable) -> Option<SourceContent> {

@@ -306,7 +306,8 @@ impl VariableType {
 #[serde(deny_unknown_fields)]
 pub struct PackageTable {
     /// What it is called, by distro; a distro that is not named uses the names of the one it is like, or NAME itself.
-    /// An empty list means that the distro needs nothing.
+    /// An empty list means that the distro needs nothing. Where packages are bundled for apk, the tag of a source may
+    /// follow: `nginx@edge`.
     #[serde(default)]
     pub names: Table<Name, Vec<Located<String>>>,
     /// The versions that will do, where packages are bundled: one of `=`, `<`, `<=`, `>=`, `>` and a version, such as

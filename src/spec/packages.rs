@@ -97,6 +97,8 @@ pub struct SourceTable {
     pub trusted: Option<Located<bool>>,
     /// How much its versions are preferred to others, as in apt_preferences(5); those of other sources have 500.
     pub priority: Option<Located<Number>>,
+    /// For apk: its packages are taken only where somebody asks for them as `NAME@TAG`, such as `edge` for `nginx@edge`.
+    pub tag: Option<Located<String>>,
     /// Take it as it was at this moment, such as `20260401T000000Z`; rendered as a template.
     pub snapshot: Option<Located<String>>,
     /// Addresses of the repository as it was at the moment `{{ snapshot }}`; rendered as templates.
@@ -132,6 +134,7 @@ merge_fields!(SourceTable {
     signed_by,
     trusted,
     priority,
+    tag,
     snapshot,
     snapshot_mirrors,
     only,

@@ -3,7 +3,7 @@
 //! Comes in: a set of packages. Goes out: their tree with a database of apk. Always holds: files have the owners that their
 //! packages name, made by the scripts that run before an installation.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use super::host;
 use super::rules::Rules;
@@ -13,7 +13,7 @@ use super::steps;
 use super::unpack::{self, Together};
 use super::{InstalledPackage, PackageMaker, PackageSet, PackagesError, accounts};
 use crate::packages::apk::archive::unpack_all;
-use crate::packages::apk::database::{Decisions, Tool, install, settle};
+use crate::packages::apk::database::{Decisions, Tool, install, mark_broken, settle};
 use crate::packages::apk::info::Info;
 use crate::packages::apk::scripts::steps as steps_of;
 use crate::packages::apk::skip::{link_busybox, skip_scripts};
@@ -28,7 +28,8 @@ fn decisions(set: &PackageSet, packages: &[Unpacked]) -> Result<Decisions, Packa
     let old = set.packages.iter().any(|(package, _)| package.name == "apk-tools" && package.version.starts_with("2."));
     Ok(Decisions {
         architecture: set.architecture.clone(),
-        world: set.asked_for(),
+        world: if set.world.is_empty() { set.asked_for() } else { set.world.clone() },
+        tags: set.tags.clone(),
         repositories: set.repositories.clone(),
         keys: set.keys.clone().into_iter().collect(),
         tool: if old { Tool::Two } else { Tool::Three },
@@ -59,11 +60,12 @@ pub(super) fn run(
     // Scripts call `adduser`, a name that busybox gets only when its own script runs.
     link_busybox(tree, set.epoch)?;
     let steps_of = steps_of(packages, &decisions.world)?;
-    let (mut log, mut folders) = (String::new(), Vec::new());
+    let (mut log, mut folders, mut broken) = (String::new(), Vec::new(), BTreeSet::new());
     for (number, all) in [&steps_of.before, &steps_of.after].into_iter().enumerate() {
         if let Some(ran) = steps::run(maker, set, tree, all)? {
-            let scripts::Ran { tree: ran, log: text, folder } = ran;
+            let scripts::Ran { tree: ran, log: text, folder, failed } = ran;
             *tree = ran;
+            broken.extend(failed);
             log.push_str(&text);
             folders.push(folder);
         }
@@ -71,6 +73,7 @@ pub(super) fn run(
             settle(tree, packages, &decisions)?;
         }
     }
+    mark_broken(tree, &broken)?;
     Ok((log, folders))
 }
 

@@ -14,7 +14,7 @@ use super::unpack::{self, Together};
 use super::{InstalledPackage, PackageMaker, PackageSet, PackagesError, accounts, loader};
 use crate::packages::archive::Unpacked;
 use crate::packages::pacman::archive::unpack_all;
-use crate::packages::pacman::database::{Decisions, Validation, install};
+use crate::packages::pacman::database::{Decisions, install};
 use crate::packages::pacman::info::Info;
 use crate::packages::pacman::scripts::steps as steps_of;
 use crate::packages::pacman::skip::skip_scripts;
@@ -29,7 +29,7 @@ pub(super) fn together(set: &PackageSet, store: &Store) -> Result<Together, Pack
     let automatic = set.packages.iter().map(|(package, _)| package.name.clone());
     let decisions = Decisions {
         automatic: automatic.filter(|name| !asked_for.contains(name)).collect(),
-        validation: Validation::Pgp,
+        unsigned: set.unsigned.clone(),
         links: unpack::links(set, &packages)?,
         epoch: set.epoch,
     };

@@ -40,7 +40,7 @@ use crate::digest::{Digest, Hasher};
 use crate::distro::Distro;
 use crate::event::{Event, Reporter};
 use crate::fs;
-use crate::lock::LockedPackage;
+use crate::lock::{Bundle, LockedPackage};
 use crate::packages::apt::archive::ArchiveError;
 use crate::packages::apt::control::ControlError;
 use crate::packages::apt::database::DatabaseError;
@@ -61,9 +61,6 @@ const FORMAT: &[u8] = b"layerforge packages 3";
 /// Packages that cannot become a tree.
 #[derive(Debug, thiserror::Error)]
 pub enum PackagesError {
-    /// Nobody knows what packages of this family leave without package manager and shells.
-    #[error("`distroless` is known for packages of Debian and its derivatives only: leave it out for {0}")]
-    Distroless(String),
     /// What a package says about itself is not written as it should be.
     #[error("{0}")]
     Info(String),
@@ -166,7 +163,7 @@ impl PackagesError {
     pub fn exit_code(&self) -> u8 {
         match self {
             Self::Pattern { .. } | Self::Answer { .. } | Self::Account { .. } => 3,
-            Self::NoDpkg { .. } | Self::NoDpkgOnHost { .. } | Self::NoShell { .. } | Self::Distroless(_) => 3,
+            Self::NoDpkg { .. } | Self::NoDpkgOnHost { .. } | Self::NoShell { .. } => 3,
             Self::Database(_) | Self::Together(_) | Self::OfHost { .. } => 4,
             Self::Archive(ArchiveError::Other { .. }) => 5,
             _ => 1,
@@ -201,6 +198,12 @@ pub struct PackageSet {
     pub users: BTreeMap<String, User>,
     /// The groups of the profile, with their numbers.
     pub groups: BTreeMap<String, u32>,
+    /// What the system asks for: the lines of `/etc/apk/world`, for apk. Without any, the packages that somebody asks for.
+    pub world: Vec<String>,
+    /// The tags of the repositories that packages come from, by their names, for apk.
+    pub tags: BTreeMap<String, String>,
+    /// The packages that come from sources that nobody vouches for, by name.
+    pub unsigned: BTreeSet<String>,
     /// The lines of `/etc/apk/repositories`, for apk.
     pub repositories: Vec<String>,
     /// The files of the keys that vouch for these repositories and that no package brings, by their names, for apk.
@@ -231,6 +234,9 @@ impl PackageSet {
             packages,
             users: BTreeMap::new(),
             groups: BTreeMap::new(),
+            world: Vec::new(),
+            tags: BTreeMap::new(),
+            unsigned: BTreeSet::new(),
             repositories: Vec::new(),
             keys: BTreeMap::new(),
             sources: BTreeMap::new(),
@@ -243,6 +249,25 @@ impl PackageSet {
     #[must_use]
     pub fn accounts(self, users: BTreeMap<String, User>, groups: BTreeMap<String, u32>) -> Self {
         Self { users, groups, ..self }
+    }
+
+    /// Sets what the system asks for beside the variant: lines of `etc/apk/world`.
+    #[must_use]
+    pub fn world(self, mut world: Vec<String>) -> Self {
+        let variant = self.packages.iter().filter(|(package, _)| package.why == "variant");
+        world.extend(variant.map(|(package, _)| package.name.clone()));
+        world.sort();
+        world.dedup();
+        Self { world, ..self }
+    }
+
+    /// Takes over what a lock says about where the packages come from.
+    #[must_use]
+    pub fn origin(self, bundle: &Bundle) -> Self {
+        let tag = |package: &LockedPackage| Some((package.name.clone(), bundle.tag(package)?.to_owned()));
+        let unsigned = bundle.packages.iter().filter(|package| !bundle.is_signed(package));
+        let unsigned = unsigned.map(|package| package.name.clone()).collect();
+        Self { tags: bundle.packages.iter().filter_map(tag).collect(), unsigned, ..self }
     }
 
     /// Sets the repositories that the system takes packages from later, and the keys that vouch for them.
@@ -272,6 +297,12 @@ impl PackageSet {
         let decided = (scripts, answers, documentation, locales, paths, distroless, only);
         let made = (self.family, &self.distro, &self.architecture, &self.links, &self.users, &self.groups, self.epoch);
         hasher.field(format!("{decided:?} {made:?} {:?}", self.repositories).as_bytes());
+        // Only what is written into a database: of Debian nothing of it is.
+        match self.family {
+            Family::Apt => {}
+            Family::Apk => hasher.field(format!("{:?} {:?}", self.world, self.tags).as_bytes()),
+            Family::Pacman => hasher.field(format!("{:?}", self.unsigned).as_bytes()),
+        }
         // The tags keep what a host is, a key and a file of apt apart.
         if let Some(host) = &self.host {
             hasher.field(b"host");
@@ -355,9 +386,6 @@ impl<'run> PackageMaker<'run> {
     /// # Errors
     /// When a package is not what was locked, packages do not fit together, or their scripts fail.
     pub fn tree(&self, set: &PackageSet) -> Result<PackageTree, PackagesError> {
-        if set.settings.distroless && set.family != Family::Apt {
-            return Err(PackagesError::Distroless(set.distro.0.clone()));
-        }
         let key = set.key();
         if let Some(known) = self.known(set)? {
             return Ok(known);
@@ -440,7 +468,7 @@ impl<'run> PackageMaker<'run> {
         normal::normalise(&mut tree, set.epoch)?;
         // A host stays what it is, and an extension has nothing that would go.
         if set.settings.distroless && set.host.is_none() {
-            distroless::strip(&mut tree, &unpacked, &owners, &packages, set.epoch)?;
+            distroless::strip(set, &mut tree, &unpacked, &owners, &packages)?;
         }
         let owners = owners.into_iter().filter(|(path, _)| tree.get(path).is_some()).collect();
         let made = PackageTree { key, tree, packages, owners, skipped, log };

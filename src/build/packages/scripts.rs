@@ -67,6 +67,8 @@ pub(super) struct Ran {
     pub(super) log: String,
     /// The folder that contents of the tree are in.
     pub(super) folder: Folder,
+    /// The packages with scripts that failed and that the package manager goes on after.
+    pub(super) failed: BTreeSet<String>,
 }
 
 /// What is to be set up in a tree.
@@ -161,7 +163,7 @@ pub(super) fn execute(
         }
     };
     let tree = disk::read(&root, (tree, &written), &ran.facts, set.epoch)?;
-    Ok(Ran { tree, log: ran.log.text(), folder })
+    Ok(Ran { tree, log: ran.log.text(), folder, failed: BTreeSet::new() })
 }
 
 fn sandbox(maker: &PackageMaker<'_>, root: &Path) -> Sandbox {

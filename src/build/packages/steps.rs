@@ -51,10 +51,15 @@ pub(super) fn run(
     if let Some(Kind::Regular(content)) = ran.tree.get(&FAILED.parse()?).map(|node| &node.kind) {
         let text = content.read(FAILED_BYTES)?.unwrap_or_default();
         for line in String::from_utf8_lossy(&text).lines() {
+            // The number of the step, then its exit code; what scripts write there themselves says nothing.
+            let words = line.split_once(' ').and_then(|(number, code)| Some((number.parse::<usize>().ok()?, code)));
+            let Some((Some(step), code)) = words.map(|(number, code)| (steps.get(number), code)) else { continue };
+            let what = format!("the {} of {} failed with exit code {code}", step.name, step.package);
             maker.reporter.report(Event::Warning {
-                message: format!("{line}; the package manager goes on where that happens"),
+                message: format!("{what}; the package manager goes on where that happens"),
                 hint: Some("what the script should have done may be missing from the tree".into()),
             });
+            ran.failed.insert(step.package.clone());
         }
     }
     for path in made.iter().filter(|path| !path.is_root()) {
@@ -66,16 +71,18 @@ pub(super) fn run(
 /// Returns the script that runs all steps.
 fn driver(steps: &[Step]) -> String {
     let mut text = String::from("umask 022\ncd /\n");
-    for step in steps {
+    for (number, step) in steps.iter().enumerate() {
         let Step { package, name, program, arguments, input, environment, may_fail, .. } = step;
         let what = format!("{name} of {package}");
-        let failed = quoted(&format!("the {what} failed with exit code "));
         let exports: Vec<String> =
             environment.iter().map(|(name, value)| format!("{name}={}", quoted(value))).collect();
         let words: Vec<String> = [program].into_iter().chain(arguments).map(|word| quoted(word)).collect();
         let end = end_of(input);
         let from = if input.is_empty() { "< /dev/null".to_owned() } else { format!("<< '{end}'") };
-        let after = if *may_fail { format!(">> {FAILED}") } else { ">&2 && exit 1".to_owned() };
+        let (failed, after) = match may_fail {
+            true => (quoted(&format!("{number} ")), format!(">> {FAILED}")),
+            false => (quoted(&format!("the {what} failed with exit code ")), ">&2 && exit 1".to_owned()),
+        };
         let export = if exports.is_empty() { String::new() } else { format!("export {}; ", exports.join(" ")) };
         // Writing to a string cannot fail.
         let _ = writeln!(text, "echo {}", quoted(&format!("{what} ...")));

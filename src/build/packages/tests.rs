@@ -85,6 +85,9 @@ pub(super) fn set(packages: Vec<(LockedPackage, PathBuf)>, settings: PackageSett
         packages,
         users: BTreeMap::new(),
         groups: BTreeMap::new(),
+        world: Vec::new(),
+        tags: BTreeMap::new(),
+        unsigned: BTreeSet::new(),
         repositories: Vec::new(),
         keys: BTreeMap::new(),
         sources: BTreeMap::new(),
@@ -277,7 +280,7 @@ fn recipe(profile: &str) -> Recipe {
 /// What a lock says about a package of a source that nobody vouches for.
 fn bundle() -> Arc<Bundle> {
     let source =
-        LockedSource { name: "own".into(), suite: String::new(), date: None, digest: Digest::of("own"), trusted: true };
+        LockedSource { name: "own".into(), suite: String::new(), date: None, digest: Digest::of("own"), trusted: true, tag: None };
     let package = LockedPackage {
         name: "a".into(),
         version: "1".into(),
@@ -545,8 +548,85 @@ fn packages_of_alpine_become_a_tree() {
     let run = PackageSet { settings: whole(), ..one.clone() };
     let error = tree(&run, &store, &Silent).unwrap_err();
     assert!(matches!(error, PackagesError::NoShell { .. }), "{error}");
-    let distroless = PackageSet { settings: PackageSettings { distroless: true, ..whole() }, ..one };
-    assert!(matches!(tree(&distroless, &store, &Silent).unwrap_err(), PackagesError::Distroless(_)));
+    // What the profile asks for is what the system asks for, beside the variant.
+    let world = one.clone().world(vec!["app>1@edge".into(), "!other".into()]);
+    assert_eq!(text(&make(&store, &world).tree, "/etc/apk/world"), "!other\napp>1@edge\nbase\n");
+    let tagged = PackageSet { tags: BTreeMap::from([("app".into(), "edge".into())]), ..one.clone() };
+    let made = make(&store, &tagged);
+    let installed = text(&made.tree, "/lib/apk/db/installed");
+    let record = installed.split("\n\n").find(|record| record.contains("P:app\n")).unwrap();
+    assert!(record.contains("\ns:edge\nF:"), "{record}");
+    assert_eq!(installed.matches("\ns:").count(), 1);
+    assert_ne!(tagged.key(), one.key());
+    assert_ne!(world.key(), one.key());
+}
+
+#[test]
+fn distroless_for_alpine_leaves_a_list_for_scanners() {
+    let folder = tempfile::tempdir().unwrap();
+    let store = Store::open(&folder.path().join("store")).unwrap();
+    let layout = ["/bin/", "/etc/passwd=root:x:0:0:root:/root:/bin/sh\n", "/etc/group=root:x:0:root\n", "/lib/"];
+    let paths = "/etc/busybox-paths.d/busybox=bin/ls\nbin/cat\nusr/bin/wget\n";
+    let busybox = ["/bin/busybox=x", "/bin/sh>/bin/busybox", paths];
+    let packages = vec![
+        apk(folder.path(), "base", "", &[], &layout, "variant"),
+        apk(folder.path(), "app", "", &[], &["/usr/bin/app=x", "/usr/bin/tool>app"], "requested"),
+        apk(folder.path(), "busybox", "", &["/.trigger=#!/bin/sh\n"], &busybox, "variant"),
+        apk(folder.path(), "apk-tools", "", &[], &["/sbin/apk=x", "/etc/apk/protected_paths.d/x=y"], "variant"),
+        apk(folder.path(), "libapk", "", &[], &["/usr/lib/libapk.so=x", "/usr/share/licenses/libapk/L=x"], "apk-tools depends on it"),
+        apk(folder.path(), "bash", "", &[], &["/bin/bash=x"], "requested"),
+    ];
+    let settings = PackageSettings { scripts: Scripts::Skip, distroless: true, ..whole() };
+    let mut set = set(packages, settings);
+    (set.family, set.distro, set.links) = (Family::Apk, ("alpine".into(), None), BTreeMap::new());
+    set.repositories = vec!["https://example.org/v3.23/main".into()];
+    set.keys = BTreeMap::from([("me.rsa.pub".into(), b"key".to_vec())]);
+    let made = make(&store, &set);
+    let paths: Vec<String> =
+        made.tree.iter().filter(|(_, node)| !node.kind.is_directory()).map(|(path, _)| path.to_string()).collect();
+    assert_eq!(
+        paths,
+        [
+            "/etc/apk/repositories",
+            "/etc/group",
+            "/etc/passwd",
+            "/lib/apk/db/installed",
+            "/usr/bin/app",
+            "/usr/bin/tool",
+            "/usr/share/licenses/libapk/L",
+        ]
+    );
+    let installed = text(&made.tree, "/lib/apk/db/installed");
+    let names: Vec<&str> = installed.lines().filter_map(|line| line.strip_prefix("P:")).collect();
+    assert_eq!(names, ["app", "base"]);
+    // With apk there, the names of busybox are, too.
+    set.settings.distroless = false;
+    let made = make(&store, &set);
+    assert!(made.tree.get(&path("/bin/ls")).is_some() && made.tree.get(&path("/usr/bin/wget")).is_some());
+}
+
+#[test]
+fn distroless_takes_what_scripts_made_for_what_goes() {
+    let folder = tempfile::tempdir().unwrap();
+    let store = Store::open(&folder.path().join("store")).unwrap();
+    let packages = vec![
+        apk(folder.path(), "app", "", &[], &["/bin/app=x", "/lib/", "/bin/own>busybox"], "requested"),
+        apk(folder.path(), "busybox", "", &[], &["/bin/busybox=y"], "variant"),
+    ];
+    let mut one = set(packages, PackageSettings { scripts: Scripts::Skip, ..whole() });
+    (one.family, one.distro, one.links) = (Family::Apk, ("alpine".into(), None), BTreeMap::new());
+    let made = make(&store, &one);
+    let mut tree = made.tree.clone();
+    tree.link(path("/bin/hard"), &path("/bin/busybox")).unwrap();
+    tree.link(path("/bin/kept"), &path("/bin/app")).unwrap();
+    let link = |target: &str| Node { kind: Kind::Symlink(target.as_bytes().into()), meta: Meta::root_owned(0o777, 0) };
+    for (name, target) in [("/bin/one", "two"), ("/bin/two", "/bin/busybox"), ("/bin/three", "app")] {
+        tree.insert(path(name), link(target)).unwrap();
+    }
+    distroless::strip(&one, &mut tree, &[], &made.owners, &made.packages).unwrap();
+    let left: Vec<String> = tree.below(&path("/bin")).map(|(path, _)| path.to_string()).collect();
+    // What a package has of its own stays as the package has it.
+    assert_eq!(left, ["/bin/app", "/bin/kept", "/bin/own", "/bin/three"]);
 }
 
 #[test]
@@ -570,6 +650,50 @@ fn packages_of_arch_become_a_tree() {
     assert!(text(&made.tree, "/etc/passwd").contains("a:x:750:750:A:"));
     assert_eq!(made.owners[&path("/usr/bin/b")], 1);
     assert_eq!(made.packages[1].purl("arch", None), "pkg:alpm/arch/b@1-1?arch=any");
+    let validation = |made: &PackageTree, name: &str| {
+        let desc = text(&made.tree, &format!("/var/lib/pacman/local/{name}-1-1/desc"));
+        desc.split("%VALIDATION%\n").nth(1).and_then(|rest| rest.lines().next().map(str::to_owned)).unwrap()
+    };
+    assert_eq!([validation(&made, "a"), validation(&made, "b")], ["pgp", "pgp"]);
+    let unsigned = PackageSet { unsigned: BTreeSet::from(["b".into()]), ..one.clone() };
+    assert_ne!(unsigned.key(), one.key());
+    let made = make(&store, &unsigned);
+    assert_eq!([validation(&made, "a"), validation(&made, "b")], ["pgp", "sha256"]);
     let run = PackageSet { settings: whole(), ..one };
     assert_eq!(text(&make(&store, &run).tree, "/usr/bin/a"), "x", "nothing is to be run");
+}
+
+#[test]
+fn distroless_for_arch_leaves_a_database_for_scanners() {
+    let folder = tempfile::tempdir().unwrap();
+    let store = Store::open(&folder.path().join("store")).unwrap();
+    let package = |name: &str, items: &[&str]| {
+        let info = format!("/.PKGINFO=pkgname = {name}\npkgver = 1-1\narch = any\nbuilddate = 5\nsize = 9\n");
+        let script = "/.INSTALL=post_install() { :; }\n";
+        let items: Vec<&str> = [info.as_str(), "/.MTREE=mtree", script].into_iter().chain(items.iter().copied()).collect();
+        locked(folder.path(), name, &archive(&files(&items)), "requested")
+    };
+    let packages = vec![
+        package("app", &["/usr/bin/app=x", "/usr/share/libalpm/scripts/app=x"]),
+        package("bash", &["/usr/bin/bash=x", "/usr/bin/sh>bash", "/usr/share/licenses/bash/L=x", "/etc/bash.bashrc=x"]),
+        package("pacman", &["/usr/bin/pacman=x", "/usr/lib/libalpm.so>libalpm.so.15", "/usr/lib/libalpm.so.15=x"]),
+    ];
+    let mut set = set(packages, PackageSettings { scripts: Scripts::Skip, distroless: true, ..whole() });
+    (set.family, set.distro, set.links) = (Family::Pacman, ("arch".into(), None), BTreeMap::new());
+    let made = make(&store, &set);
+    let paths: Vec<String> =
+        made.tree.iter().filter(|(_, node)| !node.kind.is_directory()).map(|(path, _)| path.to_string()).collect();
+    let kept: Vec<&str> = paths.iter().map(String::as_str).filter(|path| !path.starts_with("/etc/")).collect();
+    assert_eq!(
+        kept,
+        [
+            "/usr/bin/app",
+            "/usr/share/licenses/bash/L",
+            "/var/lib/pacman/local/ALPM_DB_VERSION",
+            "/var/lib/pacman/local/app-1-1/desc",
+            "/var/lib/pacman/local/app-1-1/files",
+            "/var/lib/pacman/local/app-1-1/mtree",
+        ]
+    );
+    assert!(made.tree.get(&path("/etc/bash.bashrc")).is_none());
 }

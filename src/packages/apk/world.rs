@@ -5,6 +5,7 @@ use std::collections::BTreeSet;
 use super::relation::Dependency;
 use crate::packages::model::{Comparison, Request};
 use crate::packages::solve::{Pin, PinTarget};
+use crate::resolve::{Bundled, VersionComparison, VersionWish};
 
 /// What is asked for, as a question to the solver has it.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
@@ -63,9 +64,68 @@ impl World {
     }
 }
 
+/// Returns the lines of `etc/apk/world` for what a profile asks for and excludes, sorted.
+pub fn lines(asked: &Bundled) -> Vec<String> {
+    let request = |(name, wish): (&String, &Option<VersionWish>)| {
+        let tag = asked.tags.get(name).map(|tag| format!("@{tag}")).unwrap_or_default();
+        let wish = wish.as_ref().map(|wish| format!("{}{}", sign(wish.comparison), wish.version)).unwrap_or_default();
+        format!("{name}{tag}{wish}")
+    };
+    let excluded = asked.settings.excluded.iter().map(|name| format!("!{name}"));
+    let mut lines: Vec<String> = asked.requests.iter().map(request).chain(excluded).collect();
+    lines.sort();
+    lines
+}
+
+/// Returns how apk writes a comparison.
+fn sign(comparison: VersionComparison) -> &'static str {
+    match comparison {
+        VersionComparison::Less => "<",
+        VersionComparison::LessEqual => "<=",
+        VersionComparison::Equal => "=",
+        VersionComparison::GreaterEqual => ">=",
+        VersionComparison::Greater => ">",
+        VersionComparison::Similar => "~",
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn what_a_profile_asks_for_becomes_lines() {
+        use VersionComparison::{Equal, Greater, GreaterEqual, Less, LessEqual, Similar};
+        let wishes = [
+            ("a", Some(Less)),
+            ("b", Some(LessEqual)),
+            ("c", Some(Equal)),
+            ("d", Some(GreaterEqual)),
+            ("e", Some(Greater)),
+            ("f", Some(Similar)),
+            ("g", None),
+            ("so:h.so.1", None),
+            ("i", None),
+        ];
+        let wish = |comparison| VersionWish { comparison, version: "1.2-r0".into() };
+        let mut asked = Bundled {
+            requests: wishes.map(|(name, comparison)| (name.to_owned(), comparison.map(wish))).into(),
+            tags: [("f", "edge"), ("i", "edge")].map(|(name, tag)| (name.to_owned(), tag.to_owned())).into(),
+            settings: crate::resolve::PackageSettings::default(),
+            sources: Vec::new(),
+        };
+        asked.settings.excluded.insert("z".into());
+        let lines = lines(&asked);
+        let expected = [
+            "!z", "a<1.2-r0", "b<=1.2-r0", "c=1.2-r0", "d>=1.2-r0", "e>1.2-r0", "f@edge~1.2-r0", "g", "i@edge",
+            "so:h.so.1",
+        ];
+        assert_eq!(lines, expected);
+        // Who reads them back finds the same: nothing is lost.
+        let world = World::parse(lines.iter().map(String::as_str)).unwrap();
+        assert_eq!(world.lines, expected);
+        assert_eq!((world.requests.len(), world.excluded, world.tags.len()), (9, ["z".to_owned()].into(), 2));
+    }
 
     #[test]
     fn lines_become_a_question() {

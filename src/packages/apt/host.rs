@@ -171,6 +171,7 @@ mod tests {
             snapshot: None,
             keys: crate::resolve::Keys::None,
             priority: None,
+            tag: None,
         };
         let folder = tempfile::tempdir().unwrap();
         let root = folder.path();

@@ -112,13 +112,14 @@ pub(in crate::packages) fn load(wanted: &Wanted<'_>, means: &Means<'_>) -> Resul
             let kept_at = pool_path(&digest, &distro.native_architecture, &means)?;
             let pool = kept(&kept_at, || folder::read(path, files, &distro.native_architecture))?;
             let priority = source.priority.unwrap_or(super::release::USUAL_PRIORITY);
-            loaded.indexes.push(Index { pool, source: source.name.clone(), folder: String::new(), priority });
+            loaded.indexes.push(Index { pool, source: source.name.clone(), folder: String::new(), priority, tag: None });
             loaded.sources.push(LockedSource {
                 name: source.name.clone(),
                 suite: String::new(),
                 date: None,
                 digest,
                 trusted: true,
+                tag: None,
             });
         }
     }
@@ -157,6 +158,7 @@ fn open(part: &Part<'_>, wanted: &Wanted<'_>, means: &Means<'_>) -> Result<(Rele
                     date: Some(release.date),
                     digest,
                     trusted: keys.is_none(),
+                    tag: None,
                 };
                 return Ok((release, locked));
             }
@@ -287,7 +289,7 @@ impl Wish<'_> {
             let bytes = fs::read(&self.fetch(&name, means)?)?;
             Ok::<Pool, PackageError>(index::read(&name, &bytes, self.file.compression, architecture)?)
         })?;
-        Ok(Index { pool, source: self.part.source.name.clone(), folder: String::new(), priority: self.priority })
+        Ok(Index { pool, source: self.part.source.name.clone(), folder: String::new(), priority: self.priority, tag: None })
     }
 
     fn fetch(&self, name: &str, means: &Means<'_>) -> Result<PathBuf, PackageError> {

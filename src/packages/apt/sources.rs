@@ -101,6 +101,7 @@ mod tests {
             snapshot: None,
             keys,
             priority: None,
+            tag: None,
         }
     }
 

@@ -163,10 +163,11 @@ impl Step {
         for name in names(pool, question, clause.owner) {
             let excluded = question.excluded.contains(&*String::from_utf8_lossy(&name));
             let Some(name) = pool.find(&name) else { continue };
-            let note = |id: PackageId| match (excluded, allowed[id.index()]) {
-                (true, _) => " (excluded)",
-                (false, true) => "",
-                (false, false) => " (another version is preferred)",
+            let note = |id: PackageId| match (excluded, allowed[id.index()], question.tags.get(&pool.package(id).source)) {
+                (true, ..) => " (excluded)".to_owned(),
+                (false, true, _) => String::new(),
+                (false, false, Some(tag)) => format!(" (only for who asks for it by the tag `@{tag}`)"),
+                (false, false, None) => " (another version is preferred)".to_owned(),
             };
             there.extend(pool.named(name).map(|id| format!("{}{}", pool.label(id), note(id))));
             there.extend(pool.providers(name).iter().map(|(id, version)| {

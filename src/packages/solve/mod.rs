@@ -62,6 +62,8 @@ pub struct Question {
     /// The packages that are there already, with their versions, each of which the pool must have: they are part of every
     /// solution as they are, and what they recommend nobody asks for any more.
     pub installed: BTreeMap<String, String>,
+    /// The sources, by their numbers, whose packages are for those who ask for a tag, for what explanations say.
+    pub tags: BTreeMap<u16, String>,
 }
 
 /// The packages to install.

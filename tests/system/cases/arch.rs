@@ -113,6 +113,20 @@ const FILES: [(&str, &str); 6] = [
     ),
 ];
 
+/// What installs packages.
+const PACMAN: &str = r#"
+pkgname=pacman
+pkgver=1.0
+pkgrel=1
+arch=(any)
+license=(MIT)
+package() {
+    install -Dm755 /dev/stdin "$pkgdir/usr/bin/pacman" <<< program
+    install -Dm755 /dev/stdin "$pkgdir/usr/lib/libalpm.so.15" <<< library
+    install -Dm644 /dev/stdin "$pkgdir/etc/pacman.conf" <<< setting
+}
+"#;
+
 /// A newer version of one package, and one that is new.
 const NEWER: &str = r#"
 pkgname=libkeep
@@ -264,6 +278,90 @@ pub(super) fn without_scripts(world: &World) -> Outcome {
         return Err(format!("`sysusers.d` is not followed:\n{passwd}"));
     }
     Ok(())
+}
+
+/// A system without pacman and shells says which packages it has.
+pub(super) fn without_pacman(world: &World) -> Outcome {
+    let site = Site::make(world, "arch-distroless")?;
+    site.repository.add(&[("PKGBUILD", PACMAN)], "packager")?;
+    let more = "[package.pacman]\n";
+    site.profile(more)?;
+    let (whole, _) = site.render(&[])?;
+    let seen = look(&whole)?;
+    site.profile(&format!("distroless = true\n{more}"))?;
+    let (own, _) = site.render(&[])?;
+    let without = look(&own)?;
+    for (path, node) in &without {
+        if seen.get(path) != Some(node) {
+            return Err(format!("`{path}` is {node:?}, with pacman {:?}", seen.get(path)));
+        }
+    }
+    let lost: Vec<&str> =
+        seen.keys().map(String::as_str).filter(|path| !without.contains_key(*path) && !path.ends_with("/install")).collect();
+    let expected = [
+        "/etc/pacman.conf",
+        "/etc/pacman.d",
+        "/etc/pacman.d/hooks",
+        "/etc/pacman.d/hooks/50-masked.hook",
+        "/usr/bin/bash",
+        "/usr/bin/busybox",
+        "/usr/bin/cat",
+        "/usr/bin/chmod",
+        "/usr/bin/chown",
+        "/usr/bin/ln",
+        "/usr/bin/mkdir",
+        "/usr/bin/pacman",
+        "/usr/bin/sh",
+        "/usr/bin/sort",
+        "/usr/lib/libalpm.so.15",
+        "/usr/share/libalpm",
+        "/usr/share/libalpm/hooks",
+        "/usr/share/libalpm/hooks/30-notes.hook",
+        "/usr/share/libalpm/hooks/40-packages.hook",
+        "/usr/share/libalpm/hooks/50-masked.hook",
+        "/var/lib/pacman/local/busybox-1.0-1",
+        "/var/lib/pacman/local/busybox-1.0-1/desc",
+        "/var/lib/pacman/local/busybox-1.0-1/files",
+        "/var/lib/pacman/local/busybox-1.0-1/mtree",
+        "/var/lib/pacman/local/pacman-1.0-1",
+        "/var/lib/pacman/local/pacman-1.0-1/desc",
+        "/var/lib/pacman/local/pacman-1.0-1/files",
+        "/var/lib/pacman/local/pacman-1.0-1/mtree",
+    ];
+    if lost != expected {
+        return Err(format!("these paths are gone: {lost:#?}"));
+    }
+    // Who reads the database still finds the others.
+    let known = site.repository.pacman(&own, &["-Qq"])?;
+    let names: Vec<&str> = known.lines().collect();
+    if names == ["base", "filesystem", "fragile", "keeper", "libkeep", "notes"] {
+        return Ok(());
+    }
+    Err(format!("the database names {names:?}"))
+}
+
+/// Where nobody signs, the database says so, as that of pacman does.
+pub(super) fn without_signatures(world: &World) -> Outcome {
+    let site = Site::make(world, "arch-unsigned")?;
+    let text = format!(
+        "[distro.arch]\n[distro.arch.source.arch]\nwhen = \"false\"\n[source.test]\nmirrors = [\"{}\"]\n\
+         suites = [\"test\"]\ntrusted = true\n[package.services]\n[output.rootfs]\npackages = \"bundled\"\n\
+         [output.tar]\npackages = \"bundled\"\n[packages]\ndocumentation = true\nlocales = [\"*\"]\n",
+        site.server.address
+    );
+    site.project.write("profiles/web.toml", &text)?;
+    let (own, _) = site.render(&[])?;
+    let conf = site.repository.folder.join("pacman.conf");
+    let signed = fs::read_to_string(&conf).map_err(explain("read pacman.conf"))?;
+    let unsigned = signed.replace("SigLevel = Required TrustAll DatabaseNever", "SigLevel = Never");
+    if unsigned == signed {
+        return Err("pacman still asks for signatures".into());
+    }
+    fs::write(&conf, unsigned).map_err(explain("write pacman.conf"))?;
+    let other = site.by_pacman(&["base", "services"])?;
+    compare_descriptions(&own, &other)?;
+    let desc = fs::read_to_string(own.join("var/lib/pacman/local/notes-1.0-1/desc")).map_err(explain("read a desc"))?;
+    if desc.contains("%VALIDATION%\nsha256\n") { Ok(()) } else { Err(format!("the database says\n{desc}")) }
 }
 
 const LOCK: [&str; 4] = ["lock", "web", "--arch", "x86_64"];

@@ -1,5 +1,6 @@
 //! The files of the database of apk.
 
+use std::collections::BTreeSet;
 use std::fmt::Write as _;
 use std::io::Write as _;
 
@@ -9,11 +10,14 @@ use crate::packages::apk::identity::Identity;
 use crate::packages::archive::Item;
 use crate::packages::claims::Claims;
 use crate::packages::writer::Writer;
-use crate::tree::{Kind, Tree};
+use crate::tree::{Content, Kind, Tree, TreePath};
 
 /// The scripts of a package, in the order in which they stand in the archive of scripts.
 const SCRIPTS: [&str; 7] =
     ["pre-install", "post-install", "pre-deinstall", "post-deinstall", "pre-upgrade", "post-upgrade", "trigger"];
+
+/// The most bytes of the records of all packages.
+const LIST_BYTES: usize = 256 << 20;
 
 /// Writes the database into the tree.
 pub(super) fn write(
@@ -27,10 +31,8 @@ pub(super) fn write(
     for (number, package) in packages.iter().enumerate() {
         record(&mut installed, number, package, decisions, claims, &accounts);
     }
-    let library = tree.follow(&"/lib".parse().map_err(crate::packages::claims::ClaimError::from)?);
-    let library = library.map_or("/lib".to_owned(), |path| path.to_string());
+    let database = folder(tree)?;
     let mut writer = Writer { tree, epoch: decisions.epoch };
-    let database = format!("{library}/apk/db");
     writer.file(&format!("{database}/installed"), 0o644, installed)?;
     writer.file(&format!("{database}/lock"), 0o600, "")?;
     let scripts = scripts(packages, decisions.tool)?;
@@ -54,6 +56,35 @@ pub(super) fn write(
     for (name, bytes) in &decisions.keys {
         writer.file(&format!("/etc/apk/keys/{name}"), 0o644, bytes.clone())?;
     }
+    Ok(())
+}
+
+/// Returns where the database is.
+fn folder(tree: &Tree) -> Result<String, DatabaseError> {
+    let library = tree.follow(&"/lib".parse().map_err(crate::packages::claims::ClaimError::from)?);
+    Ok(format!("{}/apk/db", library.map_or("/lib".to_owned(), |path| path.to_string())))
+}
+
+/// Writes into the records of packages that a script of theirs failed.
+pub(super) fn mark_broken(tree: &mut Tree, packages: &BTreeSet<String>) -> Result<(), DatabaseError> {
+    let path: TreePath =
+        format!("{}/installed", folder(tree)?).parse().map_err(crate::packages::claims::ClaimError::from)?;
+    let Some(Kind::Regular(content)) = tree.get_mut(&path).map(|node| &mut node.kind) else { return Ok(()) };
+    let bytes = content.read(LIST_BYTES)?.unwrap_or_default();
+    let mut text = Vec::with_capacity(bytes.len() + 8 * packages.len());
+    let mut broken = false;
+    for line in bytes.split_inclusive(|&byte| byte == b'\n') {
+        if let Some(name) = line.strip_prefix(b"P:") {
+            broken = packages.contains(String::from_utf8_lossy(name).trim_end());
+        }
+        // The flag stands last of what is said of the package itself.
+        if broken && (line.starts_with(b"F:") || line == b"\n") {
+            text.extend_from_slice(b"f:s\n");
+            broken = false;
+        }
+        text.extend_from_slice(line);
+    }
+    *content = Content::inline(text);
     Ok(())
 }
 
@@ -98,6 +129,7 @@ fn record(
         ('i', &info.install_if.join(" ")),
         ('r', &info.replaces.join(" ")),
         ('q', &priority(info.replaces_priority)),
+        ('s', decisions.tags.get(info.name).map_or("", String::as_str)),
     ] {
         if !value.is_empty() {
             put(letter, value);

@@ -8,7 +8,7 @@
 mod files;
 mod package;
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 
 use crate::packages::accounts::Accounts;
 use crate::packages::archive::Unpacked;
@@ -35,6 +35,8 @@ pub struct Decisions {
     pub architecture: String,
     /// What the system asks for: the lines of `etc/apk/world`, in any order.
     pub world: Vec<String>,
+    /// The tags of the repositories that packages come from, by their names.
+    pub tags: BTreeMap<String, String>,
     /// The lines of `etc/apk/repositories`, in their order.
     pub repositories: Vec<String>,
     /// Keys that no package brings: name and bytes of their files in `etc/apk/keys`.
@@ -78,6 +80,15 @@ pub fn settle(tree: &mut Tree, packages: &[Unpacked], decisions: &Decisions) -> 
     let claims = Claims::of(&holders(&packages), &Apk(&packages))?;
     own(tree, &packages, &claims)?;
     files::write(tree, &packages, decisions, &claims)
+}
+
+/// Writes into the records of packages that a script of theirs failed, as apk does when it goes on after that: `apk fix` runs
+/// it again.
+///
+/// # Errors
+/// When the records cannot be read or written.
+pub fn mark_broken(tree: &mut Tree, packages: &BTreeSet<String>) -> Result<(), DatabaseError> {
+    if packages.is_empty() { Ok(()) } else { files::mark_broken(tree, packages) }
 }
 
 pub(super) fn sorted(packages: &[Unpacked]) -> Result<Vec<Package<'_>>, DatabaseError> {

@@ -292,6 +292,21 @@ fn scripts_that_are_skipped_are_done_natively() {
 }
 
 #[test]
+fn a_script_that_failed_is_told_in_the_record() {
+    let (_folder, a) = package("a", "", &[], &[("d|root", b'5', 0o755, "", ""), ("d/P:b|root", b'0', 0o644, "", "a")]);
+    let (_other, b) = package("b", "", &[], &[]);
+    let mut tree = install(&[a, b], &decisions(), |_| false).unwrap();
+    let before = text(&tree, "/lib/apk/db/installed");
+    mark_broken(&mut tree, &BTreeSet::new()).unwrap();
+    assert_eq!(text(&tree, "/lib/apk/db/installed"), before);
+    mark_broken(&mut tree, &BTreeSet::from(["a".into()])).unwrap();
+    assert_eq!(text(&tree, "/lib/apk/db/installed"), before.replacen("\nF:", "\nf:s\nF:", 1));
+    mark_broken(&mut tree, &BTreeSet::from(["b".into()])).unwrap();
+    let both = text(&tree, "/lib/apk/db/installed");
+    assert!(both.ends_with("\nf:s\n\n") && both.matches("f:s\n").count() == 2, "{both}");
+}
+
+#[test]
 fn what_is_left_out_stays_in_the_record() {
     let (_folder, a) =
         package("a", "", &[], &[("doc|root", b'5', 0o755, "", ""), ("doc/f|root", b'0', 0o644, "", "a")]);

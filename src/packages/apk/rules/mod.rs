@@ -1,11 +1,11 @@
 //! What decides between packages of Alpine.
 
 use std::cmp::Ordering;
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use super::relation;
 use super::version;
-use crate::packages::model::{Candidate, Comparison, NameId, Package, PackageId, Pool, Qualifier, Rules};
+use crate::packages::model::{Candidate, Comparison, NameId, Package, PackageId, Pool, Qualifier, RelationKind, Rules};
 
 /// A repository with a tag: what is in it is only taken where somebody asks for the tag (apk-repositories(5)).
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -25,10 +25,14 @@ pub struct Tag {
 pub struct ApkRules {
     /// For each package whether it may be installed; empty when all may.
     available: Vec<bool>,
-    /// The sources that were asked for by name, for names that were.
-    preferred: BTreeMap<NameId, u16>,
-    /// The sources that have a tag.
-    tagged: Vec<u16>,
+    /// The packages that somebody asks for by the tag of their repository.
+    preferred: BTreeSet<PackageId>,
+    /// The repositories that have a tag.
+    tagged: BTreeSet<u16>,
+    /// Names that somebody asks for by a tag, each with the repositories that have it.
+    asked: Vec<(NameId, Vec<u16>)>,
+    /// The packages that come by themselves beside a name.
+    along: BTreeMap<NameId, Vec<PackageId>>,
 }
 
 impl ApkRules {
@@ -38,45 +42,107 @@ impl ApkRules {
     }
 
     /// Returns the rules for indexes some of which have tags. Of `wanted`, names and the tags they were asked for with, the
-    /// packages come from the repository with the tag; what those need may come from there as well.
+    /// packages come from a repository with the tag where one has them; what those need, and what comes by itself beside
+    /// them, may come from there as well (apk-world(5)).
     ///
     /// # Errors
     /// When no repository has a tag that is asked for; returns the tag.
-    pub fn with_tags(pool: &Pool, tags: &[Tag], wanted: &[(String, String)]) -> Result<Self, String> {
-        let tagged: Vec<u16> = tags.iter().map(|tag| tag.source).collect();
-        let mut available: Vec<bool> = pool.ids().map(|id| !tagged.contains(&pool.package(id).source)).collect();
-        let mut preferred = BTreeMap::new();
-        let mut queue: Vec<(NameId, u16)> = Vec::new();
+    pub fn with_tags<'tag>(
+        pool: &Pool,
+        tags: &[Tag],
+        wanted: impl IntoIterator<Item = (&'tag str, &'tag str)>,
+    ) -> Result<Self, String> {
+        if tags.is_empty() {
+            return match wanted.into_iter().next() {
+                Some((_, tag)) => Err(tag.to_owned()),
+                None => Ok(Self::new()),
+            };
+        }
+        let tagged: BTreeSet<u16> = tags.iter().map(|tag| tag.source).collect();
+        let available = pool.ids().map(|id| !tagged.contains(&pool.package(id).source)).collect();
+        let along = along(pool, &tagged);
+        let mut rules = Self { available, preferred: BTreeSet::new(), tagged, asked: Vec::new(), along };
         for (name, tag) in wanted {
-            let mut sources = tags.iter().filter(|known| known.name == *tag).map(|known| known.source).peekable();
-            let Some(first) = sources.peek().copied() else { return Err(tag.clone()) };
-            if let Some(name) = pool.find(name.as_bytes()) {
-                preferred.insert(name, first);
-                queue.extend(sources.map(|source| (name, source)));
+            let sources: Vec<u16> = tags.iter().filter(|known| known.name == *tag).map(|known| known.source).collect();
+            if sources.is_empty() {
+                return Err(tag.to_owned());
             }
+            let Some(name) = pool.find(name.as_bytes()) else { continue };
+            let serving = pool.serving(name).map(|candidate| candidate.package);
+            rules.preferred.extend(serving.filter(|id| sources.contains(&pool.package(*id).source)));
+            rules.asked.push((name, sources));
         }
-        while let Some((name, source)) = queue.pop() {
-            for candidate in pool.serving(name) {
-                let id = candidate.package;
-                if pool.package(id).source != source || std::mem::replace(&mut available[id.index()], true) {
-                    continue;
-                }
-                let hard = pool.relations(id).iter().filter(|relation| relation.kind.is_hard());
-                queue.extend(hard.flat_map(|relation| pool.alternatives(relation)).map(|one| (one.name, source)));
-            }
+        for id in rules.reached(pool, |_| true) {
+            rules.available[id.index()] = true;
         }
-        Ok(Self { available, preferred, tagged })
+        Ok(rules)
     }
 
-    /// Returns how well the repository of a package fits its name: what was asked for, what has no tag, what else may be.
+    /// Returns the packages of repositories with a tag that nothing of `chosen` leads to from a request with that tag: they
+    /// would do, but only beside something else that asks for them.
+    pub fn astray(&self, pool: &Pool, chosen: &BTreeSet<PackageId>) -> Vec<PackageId> {
+        let is_tagged = |id: &&PackageId| self.tagged.contains(&pool.package(**id).source);
+        let mut tagged = chosen.iter().filter(is_tagged).copied().peekable();
+        if tagged.peek().is_none() {
+            return Vec::new();
+        }
+        let reached = self.reached(pool, |id| chosen.contains(&id));
+        tagged.filter(|id| !reached.contains(id)).collect()
+    }
+
+    /// Lets nobody install a package.
+    pub fn forbid(&mut self, id: PackageId) {
+        self.available[id.index()] = false;
+    }
+
+    /// Returns the packages of repositories with a tag that somebody asks for, or that are needed for that, or come beside
+    /// it: of those that `is_there` knows.
+    fn reached(&self, pool: &Pool, is_there: impl Fn(PackageId) -> bool) -> BTreeSet<PackageId> {
+        let mut reached = BTreeSet::new();
+        for (name, sources) in &self.asked {
+            let (mut seen, mut queue) = (BTreeSet::new(), vec![*name]);
+            while let Some(name) = queue.pop() {
+                if !seen.insert(name) {
+                    continue;
+                }
+                let serving = pool.serving(name).map(|candidate| candidate.package);
+                let along = self.along.get(&name).into_iter().flatten().copied();
+                for id in serving.chain(along).filter(|id| is_there(*id)) {
+                    let package = pool.package(id);
+                    if sources.contains(&package.source) {
+                        reached.insert(id);
+                    } else if self.tagged.contains(&package.source) {
+                        continue;
+                    }
+                    let hard = pool.relations(id).iter().filter(|relation| relation.kind.is_hard());
+                    queue.extend(hard.flat_map(|relation| pool.alternatives(relation)).map(|one| one.name));
+                    queue.push(package.name);
+                }
+            }
+        }
+        reached
+    }
+
+    /// Returns how well the repository of a package fits: what was asked for, what has no tag, what else may be.
     fn pinning(&self, pool: &Pool, id: PackageId) -> u8 {
-        let package = pool.package(id);
-        match self.preferred.get(&package.name) {
-            Some(source) if *source == package.source => 0,
-            _ if self.tagged.contains(&package.source) => 2,
-            _ => 1,
+        match self.tagged.contains(&pool.package(id).source) {
+            _ if self.preferred.contains(&id) => 0,
+            true => 2,
+            false => 1,
         }
     }
+}
+
+/// Returns the packages of repositories with a tag that come by themselves, by the names that they come beside.
+fn along(pool: &Pool, tagged: &BTreeSet<u16>) -> BTreeMap<NameId, Vec<PackageId>> {
+    let mut along: BTreeMap<NameId, Vec<PackageId>> = BTreeMap::new();
+    for id in pool.ids().filter(|id| tagged.contains(&pool.package(*id).source)) {
+        let with = pool.relations(id).iter().filter(|relation| relation.kind == RelationKind::InstallIf);
+        for one in with.flat_map(|relation| pool.alternatives(relation)) {
+            along.entry(one.name).or_default().push(id);
+        }
+    }
+    along
 }
 
 impl Rules for ApkRules {

@@ -151,26 +151,71 @@ fn cases_written_from_the_rules() {
     }
 }
 
+/// Solves over repositories of which the second and the third have tags.
+fn tagged(pool: &Pool, asked: &[&str]) -> Result<String, String> {
+    let tags = [(1, "edge"), (2, "edge"), (3, "own")].map(|(source, name)| Tag { source, name: name.into() });
+    let (question, world) = question(asked);
+    let wanted = world.tags.iter().map(|(name, tag)| (name.as_str(), tag.as_str()));
+    let mut rules = ApkRules::with_tags(pool, &tags, wanted)?;
+    loop {
+        let solution = solve(pool, &rules, &question).map_err(|explanation| explanation.to_string())?;
+        let astray = rules.astray(pool, &solution.packages.keys().copied().collect());
+        if astray.is_empty() {
+            let labels = solution.packages.keys().map(|id| pool.label(*id).replace(' ', "-"));
+            return Ok(labels.collect::<Vec<_>>().join(" "));
+        }
+        astray.into_iter().for_each(|id| rules.forbid(id));
+    }
+}
+
 #[test]
 fn what_has_a_tag_is_taken_where_it_is_asked_for() {
-    let main = repository(&["a 1; D:b", "b 1", "c 1"]);
-    let edge = repository(&["a 2; D:b>=2 n", "b 2", "c 2", "n 1", "d 5"]);
+    let main = repository(&["a 1; D:b", "b 1", "c 1", "f 1; D:g", "h 1; D:b>=2", "openrc 1"]);
+    let edge = repository(&["a 2; D:b>=2 n", "b 2", "c 2", "n 1", "d 5", "g 2", "c-openrc 2; i:c=2 openrc"]);
+    let community = repository(&["e 1; D:f", "m 2; p:so:m=2"]);
+    let own = repository(&["c 3", "g 3"]);
+    let pool = merge(vec![main, edge, community, own]);
+    for (asked, expected) in [
+        (&["a", "c"][..], "a-1 b-1 c-1"),
+        (&["c@edge", "a"], "a-1 b-1 c-2"),
+        // What it needs may come from there, and comes from elsewhere where that will do.
+        (&["a@edge", "c"], "a-2 b-2 c-1 n-1"),
+        (&["d@edge"], "d-5"),
+        (&["c@edge<2"], "c-1"),
+        (&["c@own"], "c-3"),
+        // A tag of several repositories.
+        (&["m@edge"], "m-2"),
+        (&["so:m@edge"], "m-2"),
+        // The tag goes through packages of no tag.
+        (&["e@edge"], "e-1 f-1 g-2"),
+        // What comes by itself beside a package comes from where that does.
+        (&["c@edge", "openrc"], "c-2 c-openrc-2 openrc-1"),
+        (&["c", "openrc"], "c-1 openrc-1"),
+        // What somebody else brings in serves all.
+        (&["a@edge", "h"], "a-2 b-2 h-1 n-1"),
+    ] {
+        assert_eq!(tagged(&pool, asked).as_deref(), Ok(expected), "{asked:?}");
+    }
+    for asked in [&["d"][..], &["h"], &["f"], &["m"], &["f@own>1"], &["c@edge>2"]] {
+        assert!(tagged(&pool, asked).is_err(), "{asked:?}: {:?}", tagged(&pool, asked));
+    }
+    assert_eq!(tagged(&pool, &["a@testing"]), Err("testing".into()));
+    // Without tags the latest of all is taken.
+    assert_eq!(outcome(&pool, &ApkRules::new(), &["a", "c"]), "a-2 b-2 c-3 n-1");
+}
+
+#[test]
+fn a_tag_is_inherited_by_what_is_chosen_only() {
+    // `a` could have needed `x`, and does not: `b` cannot have it from there.
+    let main = repository(&["b 1; D:x>=2", "t 1; p:v; k:5", "x 1"]);
+    let edge = repository(&["a 1; D:v", "x 2; p:v; k:1"]);
     let pool = merge(vec![main, edge]);
-    let tags = [Tag { source: 1, name: "edge".into() }];
-    let solved = |asked: &[&str]| {
-        let world = question(asked).1;
-        outcome(&pool, &ApkRules::with_tags(&pool, &tags, &world.tags).unwrap(), asked)
-    };
-    assert_eq!(solved(&["a", "c"]), "a-1 b-1 c-1");
-    assert_eq!(solved(&["c@edge", "a"]), "a-1 b-1 c-2");
-    // What it needs may come from there, and comes from elsewhere where that will do.
-    assert_eq!(solved(&["a@edge", "c"]), "a-2 b-2 c-1 n-1");
-    assert_eq!(solved(&["d@edge"]), "d-5");
-    assert!(solved(&["d"]).starts_with("no: "), "{}", solved(&["d"]));
-    assert_eq!(solved(&["c@edge<2"]), "c-1");
-    assert_eq!(ApkRules::with_tags(&pool, &tags, &[("a".into(), "testing".into())]).unwrap_err(), "testing");
-    // Without tags the latest of both is taken.
-    assert_eq!(outcome(&pool, &ApkRules::new(), &["a", "c"]), "a-2 b-2 c-2 n-1");
+    assert_eq!(tagged(&pool, &["a@edge"]).as_deref(), Ok("a-1 t-1"));
+    // The same when something asks for more: `x` serves `a` then.
+    assert_eq!(tagged(&pool, &["a@edge", "b"]).as_deref(), Ok("a-1 b-1 x-2"));
+    assert!(tagged(&pool, &["b"]).is_err());
+    let pool = merge(vec![repository(&["b 1; D:x>=2", "t 1", "x 1"]), repository(&["a 1; D:y", "y 1", "x 2"])]);
+    assert!(tagged(&pool, &["a@edge", "b"]).is_err());
 }
 
 #[test]

@@ -4,7 +4,7 @@ use std::fmt::Write as _;
 
 use md5::{Digest as _, Md5};
 
-use super::{DatabaseError, Decisions, Package, Validation};
+use super::{DatabaseError, Decisions, Package};
 use crate::packages::archive::Item;
 use crate::packages::pacman::desc::put;
 use crate::packages::writer::Writer;
@@ -65,10 +65,8 @@ fn desc<'text>(package: &Package<'text>, decisions: &Decisions) -> String {
     }
     put(&mut text, "GROUPS", &info.groups);
     put(&mut text, "LICENSE", &info.licences);
-    let validation = match decisions.validation {
-        Validation::Sha256 => "sha256",
-        Validation::Pgp => "pgp",
-    };
+    // What pacman says, too, which looks at the sum of those packages only that it has no signature to look at.
+    let validation = if decisions.unsigned.contains(info.name) { "sha256" } else { "pgp" };
     put(&mut text, "VALIDATION", &some(validation));
     put(&mut text, "REPLACES", &info.replaces);
     put(&mut text, "DEPENDS", &info.depends);

@@ -15,23 +15,13 @@ use crate::packages::archive::Unpacked;
 use crate::packages::claims::{Claims, Customs, Holder, Right, put_links};
 use crate::tree::{Meta, Tree, TreePath};
 
-/// How a package was found to be what it should be.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
-pub enum Validation {
-    /// By its SHA-256 only.
-    Sha256,
-    /// By a signature.
-    #[default]
-    Pgp,
-}
-
 /// What decides about files beside the packages themselves.
 #[derive(Debug, Clone, Default)]
 pub struct Decisions {
     /// The packages that nobody asked for by name: they are there for others.
     pub automatic: BTreeSet<String>,
-    /// How packages were found to be what they should be.
-    pub validation: Validation,
+    /// The packages that no signature was asked of: their SHA-256 is all that says what they are.
+    pub unsigned: BTreeSet<String>,
     /// Links to directories that are there before any package. Path and target.
     pub links: Vec<(TreePath, Box<[u8]>)>,
     /// The time of what is made here and of the installation, in seconds since 1970.
