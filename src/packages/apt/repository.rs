@@ -5,6 +5,7 @@
 //! is not older than the one in the lock.
 
 use std::path::PathBuf;
+use std::sync::Arc;
 
 use url::Url;
 
@@ -97,7 +98,9 @@ pub(in crate::packages) fn load(wanted: &Wanted<'_>, means: &Means<'_>) -> Resul
     let together = Together::new(means.reporter, work, 0);
     let means = Means { reporter: &together, ..*means };
     let parts = parts(wanted, &means);
-    let opened = parallel(&parts, AT_ONCE, |part| open(part, wanted, &means))?;
+    let keyrings = keyrings(&parts)?;
+    let with_keys: Vec<_> = parts.iter().zip(&keyrings).collect();
+    let opened = parallel(&with_keys, AT_ONCE, |(part, keys)| open(part, keys.as_deref(), wanted, &means))?;
     let mut wishes = Vec::new();
     for (part, (release, _)) in parts.iter().zip(&opened) {
         let priority = part.source.priority.unwrap_or(release.priority);
@@ -127,11 +130,15 @@ pub(in crate::packages) fn load(wanted: &Wanted<'_>, means: &Means<'_>) -> Resul
 }
 
 /// Gets the Release file of a part from the first mirror that has a good one; returns it with what the lock says of it.
-fn open(part: &Part<'_>, wanted: &Wanted<'_>, means: &Means<'_>) -> Result<(Release, LockedSource), PackageError> {
+fn open(
+    part: &Part<'_>,
+    keys: Option<&Keyring>,
+    wanted: &Wanted<'_>,
+    means: &Means<'_>,
+) -> Result<(Release, LockedSource), PackageError> {
     let suite = part.suite.unwrap_or_default();
     let earlier = wanted.earlier.map(|bundle| bundle.sources.as_slice()).unwrap_or_default();
     let earlier = earlier.iter().find(|source| source.name == part.source.name && source.suite == suite);
-    let keys = keys(part.source)?;
     let expected = Expected {
         suite: part.suite,
         now: means.network.now,
@@ -141,7 +148,7 @@ fn open(part: &Part<'_>, wanted: &Wanted<'_>, means: &Means<'_>) -> Result<(Rele
     };
     let mut failures = Vec::new();
     for mirror in asked(&part.mirrors, means) {
-        let signed = signed(part, mirror, keys.as_ref(), means);
+        let signed = signed(part, mirror, keys, means);
         let taken = signed.and_then(|(digest, text)| {
             let release = Release::parse(&format!("{} Release", part.label()), &text)?;
             release.check(&expected)?;
@@ -228,6 +235,19 @@ fn export_part(
         }
     }
     Ok(Some(files))
+}
+
+/// Returns the keys that have to vouch for the source of each part, each keyring read once.
+fn keyrings(parts: &[Part<'_>]) -> Result<Vec<Option<Arc<Keyring>>>, PackageError> {
+    let mut keyrings: Vec<Option<Arc<Keyring>>> = Vec::new();
+    for (number, Part { source, .. }) in parts.iter().enumerate() {
+        let same = parts[..number].iter().position(|earlier| earlier.source.keys == source.keys);
+        keyrings.push(match same {
+            Some(earlier) => keyrings[earlier].clone(),
+            None => keys(source)?.map(Arc::new),
+        });
+    }
+    Ok(keyrings)
 }
 
 /// Returns the keys that have to vouch for a source; nothing when nobody has to.
