@@ -155,7 +155,7 @@ fn cases_written_from_the_rules() {
 fn what_has_a_tag_is_taken_where_it_is_asked_for() {
     let main = repository(&["a 1; D:b", "b 1", "c 1"]);
     let edge = repository(&["a 2; D:b>=2 n", "b 2", "c 2", "n 1", "d 5"]);
-    let pool = merge(vec![main, edge]);
+    let pool = merge(vec![main, edge]).unwrap();
     let tags = [Tag { source: 1, name: "edge".into() }];
     let solved = |asked: &[&str]| {
         let world = question(asked).1;
@@ -179,7 +179,8 @@ fn the_first_repository_is_taken_among_equal_packages() {
         repository(&["a 1"]),
         repository(&["a 1", "b 1; D:v", "t 1; p:v; k:1"]),
         repository(&["s 1; p:v; k:1"]),
-    ]);
+    ])
+    .unwrap();
     let solution = solve(&pool, &ApkRules::new(), &question(&["a", "b"]).0).unwrap();
     let sources: Vec<_> = solution.packages.keys().map(|id| (pool.label(*id), pool.package(*id).source)).collect();
     assert_eq!(sources, [("a 1".into(), 0), ("b 1".into(), 1), ("t 1".into(), 1)]);
