@@ -178,9 +178,9 @@ fn tables(mut part: Part<'_>, counts: &Counts) -> Option<Pool> {
     let pool = Pool {
         text: part.text(counts.text)?,
         last_source: counts.last_source as u16,
-        names: part.rows(counts.names, NAME, |row| row.text_within(counts.text))?,
-        packages: part.rows(counts.packages, PACKAGE, |row| row.package(counts))?,
-        provides: part.rows(counts.provides, PROVIDE, |row| {
+        names: part.rows::<_, NAME>(counts.names, |row| row.text_within(counts.text))?,
+        packages: part.rows::<_, PACKAGE>(counts.packages, |row| row.package(counts))?,
+        provides: part.rows::<_, PROVIDE>(counts.provides, |row| {
             Some(Provide { name: row.name(counts)?, version: row.text_within(counts.text)? })
         })?,
         ..Pool::default()
@@ -191,11 +191,11 @@ fn tables(mut part: Part<'_>, counts: &Counts) -> Option<Pool> {
 
 /// Reads the second part: what packages ask of others.
 fn asked(mut part: Part<'_>, counts: &Counts) -> Option<(Vec<Relation>, Vec<Requirement>)> {
-    let relations = part.rows(counts.relations, RELATION, |row| {
+    let relations = part.rows::<_, RELATION>(counts.relations, |row| {
         let kind = *RelationKind::ALL.get(row.number()? as usize)?;
         Some(Relation { kind, alternatives: row.range(counts.requirements)? })
     })?;
-    let requirements = part.rows(counts.requirements, REQUIREMENT, |row| row.requirement(counts))?;
+    let requirements = part.rows::<_, REQUIREMENT>(counts.requirements, |row| row.requirement(counts))?;
     part.end()?;
     Some((relations, requirements))
 }
@@ -284,16 +284,19 @@ impl<'file> Part<'file> {
         Some(text)
     }
 
-    /// Reads a table of `count` rows of `size` bytes.
-    fn rows<T>(&mut self, count: usize, size: usize, row: impl Fn(&mut Reader<'_>) -> Option<T>) -> Option<Vec<T>> {
+    /// Reads a table of `count` rows of `SIZE` bytes.
+    fn rows<T, const SIZE: usize>(
+        &mut self,
+        count: usize,
+        row: impl Fn(&mut Reader<'_>) -> Option<T>,
+    ) -> Option<Vec<T>> {
         let mut table = Vec::with_capacity(count);
-        let at_once = CHUNK / size;
         let mut buffer = std::mem::take(&mut self.buffer);
         buffer.resize(CHUNK, 0);
         while table.len() < count {
-            let bytes = &mut buffer[..at_once.min(count - table.len()) * size];
+            let bytes = &mut buffer[..(CHUNK / SIZE).min(count - table.len()) * SIZE];
             self.fill(bytes)?;
-            for bytes in bytes.chunks_exact(size) {
+            for bytes in bytes.as_chunks::<SIZE>().0 {
                 table.push(row(&mut Reader { bytes })?);
             }
         }
@@ -311,21 +314,25 @@ impl<'file> Part<'file> {
 }
 
 impl Reader<'_> {
+    #[inline]
     fn text_within(&mut self, limit: usize) -> Option<Text> {
         let text = Text { start: self.number()?, length: self.number()? };
         (text.start as usize + text.length as usize <= limit).then_some(text)
     }
 
+    #[inline]
     fn name(&mut self, counts: &Counts) -> Option<NameId> {
         let id = self.number()?;
         ((id as usize) < counts.names).then_some(NameId(id))
     }
 
+    #[inline]
     fn range(&mut self, limit: usize) -> Option<Range> {
         let range = Range { start: self.number()?, end: self.number()? };
         (range.start <= range.end && range.end as usize <= limit).then_some(range)
     }
 
+    #[inline]
     fn requirement(&mut self, counts: &Counts) -> Option<Requirement> {
         Some(Requirement {
             name: self.name(counts)?,
@@ -336,6 +343,7 @@ impl Reader<'_> {
         })
     }
 
+    #[inline]
     fn package(&mut self, counts: &Counts) -> Option<Package> {
         let name = self.name(counts)?;
         let mut text = || self.text_within(counts.text);
