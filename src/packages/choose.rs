@@ -17,6 +17,7 @@ use super::{apk, apt, pacman};
 use crate::digest::Digest;
 use crate::distro::Distro;
 use crate::event::Event;
+use crate::fs;
 use crate::lock::{Bundle, LockedPackage, LockedSource};
 use crate::resolve::{Bundled, VersionComparison, target_name};
 use crate::spec::{Family, PackageVariant};
@@ -46,10 +47,8 @@ pub enum Upgrade {
     All,
 }
 
-/// The index of one part of a source.
-pub(super) struct Index {
-    /// Its packages.
-    pub(super) pool: Pool,
+/// Where an index of a pool comes from.
+pub(super) struct Place {
     /// The name of the source.
     pub(super) source: String,
     /// What stands before the paths of its packages, as seen from a mirror.
@@ -60,10 +59,19 @@ pub(super) struct Index {
     pub(super) tag: Option<String>,
 }
 
+impl Place {
+    /// Returns the place of packages that come from no source.
+    pub(super) fn nowhere() -> Self {
+        Self { source: String::new(), folder: String::new(), priority: USUAL, tag: None }
+    }
+}
+
 /// The indexes of all sources, the first preferred where versions are equal.
 pub(super) struct Loaded {
     /// What was read.
-    pub(super) indexes: Vec<Index>,
+    pub(super) pools: Vec<Pool>,
+    /// The places of all indexes: first those of the first pool.
+    pub(super) places: Vec<Place>,
     /// What the lock says about where that comes from.
     pub(super) sources: Vec<LockedSource>,
 }
@@ -72,8 +80,8 @@ pub(super) struct Loaded {
 pub(super) struct Merged {
     /// Every package.
     pub(super) pool: Pool,
-    /// The source and the folder of each index, by its number.
-    pub(super) places: Vec<(String, String)>,
+    /// The place of each index, by its number.
+    pub(super) places: Vec<Place>,
     /// Which indexes are preferred.
     pins: Vec<Pin>,
     /// Which indexes have tags, for apk.
@@ -97,8 +105,8 @@ pub(super) const USUAL: i32 = 500;
 /// When a source cannot be reached or trusted, or no set of packages does what is asked for.
 pub fn choose(wanted: &Wanted<'_>, means: &Means<'_>) -> Result<Bundle, PackageError> {
     check_sources(wanted)?;
-    let Loaded { indexes, sources } = load(wanted, means)?;
-    let merged = Merged::of(indexes);
+    let Loaded { pools, places, sources } = load(wanted, means)?;
+    let merged = Merged::of(pools, places)?;
     let question = question(wanted, &merged);
     let family = Preferences::of(wanted, &merged)?;
     let solution = family.answer(&merged.pool, question).map_err(|explanation| PackageError::Unsolvable {
@@ -119,19 +127,17 @@ pub(super) fn check_sources(wanted: &Wanted<'_>) -> Result<(), PackageError> {
 }
 
 impl Merged {
-    /// Makes one pool of indexes.
-    pub(super) fn of(indexes: Vec<Index>) -> Self {
-        let places = indexes.iter().map(|index| (index.source.clone(), index.folder.clone())).collect();
-        let pin = |(number, index): (usize, &Index)| Pin {
+    /// Makes one pool of several.
+    pub(super) fn of(pools: Vec<Pool>, places: Vec<Place>) -> Result<Self, PackageError> {
+        let pin = |(number, place): (usize, &Place)| Pin {
             package: None,
             target: PinTarget::Source(number as u16),
-            priority: index.priority,
+            priority: place.priority,
         };
-        let pins = indexes.iter().enumerate().filter(|(_, index)| index.priority != USUAL).map(pin).collect();
-        let tag =
-            |(number, index): (usize, &Index)| Some(Tag { source: number as u16, name: index.tag.clone()? });
-        let tags = indexes.iter().enumerate().filter_map(tag).collect();
-        Self { pool: merge(indexes.into_iter().map(|index| index.pool).collect()), places, pins, tags }
+        let pins = places.iter().enumerate().filter(|(_, place)| place.priority != USUAL).map(pin).collect();
+        let tag = |(number, place): (usize, &Place)| Some(Tag { source: number as u16, name: place.tag.clone()? });
+        let tags = places.iter().enumerate().filter_map(tag).collect();
+        Ok(Self { pool: merge(pools)?, places, pins, tags })
     }
 }
 
@@ -210,8 +216,8 @@ pub(super) fn written(
 ) -> Result<Vec<LockedPackage>, PackageError> {
     let Merged { pool, places, .. } = merged;
     let chosen = solution.packages.iter().filter(|(id, _)| is_wanted(**id));
-    let mut chosen: Vec<Chosen> =
-        chosen.map(|(id, reason)| Chosen { id: *id, locked: locked(pool, *id, reason, places) }).collect();
+    let chosen = chosen.map(|(id, reason)| Ok(Chosen { id: *id, locked: locked(pool, *id, reason, places)? }));
+    let mut chosen = chosen.collect::<Result<Vec<_>, fs::Error>>()?;
     match wanted.distro.family {
         Family::Apt => {}
         Family::Apk => {
@@ -228,7 +234,7 @@ pub(super) fn written(
 }
 
 /// Warns of sources that have packages of the lock in older versions only: indexes without a time of their own can be replayed.
-fn warn_of_older(pool: &Pool, rules: &impl Rules, places: &[(String, String)], wanted: &Wanted<'_>, means: &Means<'_>) {
+fn warn_of_older(pool: &Pool, rules: &impl Rules, places: &[Place], wanted: &Wanted<'_>, means: &Means<'_>) {
     let earlier = wanted.earlier.map(|bundle| bundle.packages.as_slice()).unwrap_or_default();
     let mut older: BTreeMap<&str, Vec<String>> = BTreeMap::new();
     for package in earlier {
@@ -239,7 +245,7 @@ fn warn_of_older(pool: &Pool, rules: &impl Rules, places: &[(String, String)], w
         else {
             continue;
         };
-        let own = pool.named(name).filter(|id| places[usize::from(pool.package(*id).source)].0 == package.source);
+        let own = pool.named(name).filter(|id| places[usize::from(pool.package(*id).source)].source == package.source);
         let newest = own.map(|id| pool.text(pool.package(id).version)).max_by(|one, other| rules.compare(one, other));
         if newest.is_some_and(|newest| rules.compare(newest, package.version.as_bytes()).is_lt()) {
             older.entry(&package.source).or_default().push(format!("{} {}", package.name, package.version));
@@ -293,10 +299,13 @@ pub(super) fn question(wanted: &Wanted<'_>, merged: &Merged) -> Question {
     let tags = &wanted.bundled.tags;
     let tag_of = |package: &LockedPackage| wanted.earlier.and_then(|bundle| bundle.tag(package));
     // Who asks for another repository than before does not want what that one has.
-    let is_from_there = |package: &&LockedPackage| {
-        tags.get(&package.name).is_none_or(|tag| tag_of(package) == Some(tag.as_str()))
-    };
-    let kept = earlier.iter().filter(stays).filter(is_from_there).map(|package| (package.name.clone(), package.version.clone()));
+    let is_from_there =
+        |package: &&LockedPackage| tags.get(&package.name).is_none_or(|tag| tag_of(package) == Some(tag.as_str()));
+    let kept = earlier
+        .iter()
+        .filter(stays)
+        .filter(is_from_there)
+        .map(|package| (package.name.clone(), package.version.clone()));
     let requests: Vec<Request> = requests.iter().map(request).collect();
     Question {
         requests: match wanted.distro.family {
@@ -340,12 +349,12 @@ fn solve_keeping(pool: &Pool, rules: &impl Rules, mut question: Question) -> Res
 }
 
 /// Writes down a package of a solution.
-fn locked(pool: &Pool, id: PackageId, reason: &Reason, places: &[(String, String)]) -> LockedPackage {
+fn locked(pool: &Pool, id: PackageId, reason: &Reason, places: &[Place]) -> Result<LockedPackage, fs::Error> {
     let package = pool.package(id);
     let name = |id: PackageId| String::from_utf8_lossy(pool.name(pool.package(id).name)).into_owned();
-    let (source, folder) = &places[usize::from(package.source)];
-    let path = format!("{folder}{}", pool.shown(package.location));
-    LockedPackage {
+    let Place { source, folder, .. } = &places[usize::from(package.source)];
+    let path = format!("{folder}{}", pool.location(id)?);
+    Ok(LockedPackage {
         name: name(id),
         version: pool.shown(package.version),
         architecture: pool.shown(package.architecture),
@@ -353,7 +362,7 @@ fn locked(pool: &Pool, id: PackageId, reason: &Reason, places: &[(String, String
         path: path.strip_prefix("./").map_or_else(|| path.clone(), str::to_owned),
         size: package.size,
         // An index of Alpine has none: sealing completes it.
-        sha256: pool.digest(id).unwrap_or_else(|| Digest::from_bytes([0; 32])),
+        sha256: pool.digest(id)?.unwrap_or_else(|| Digest::from_bytes([0; 32])),
         why: match reason {
             Reason::Requested(_) => "requested".into(),
             Reason::Variant => "variant".into(),
@@ -362,5 +371,5 @@ fn locked(pool: &Pool, id: PackageId, reason: &Reason, places: &[(String, String
                 format!("{} {} {}", name(*by), relation.kind.verb(), pool.relation_label(relation))
             }
         },
-    }
+    })
 }

@@ -7,7 +7,7 @@
 use std::collections::BTreeMap;
 
 use super::apt::folder;
-use super::choose::{Index, Loaded, Merged, Preferences, USUAL, Wanted, check_sources, load, question, written};
+use super::choose::{Loaded, Merged, Place, Preferences, Wanted, check_sources, load, question, written};
 use super::error::{PackageChange, PackageError};
 use super::fetch::fetch;
 use super::installed::Installed;
@@ -39,18 +39,22 @@ pub enum Host<'run> {
 /// When a source cannot be reached or trusted, or nothing fits over the host as it is.
 pub fn choose_over(wanted: &Wanted<'_>, host: &Host<'_>, means: &Means<'_>) -> Result<Bundle, PackageError> {
     check_sources(wanted)?;
-    let Loaded { mut indexes, sources } = load(wanted, means)?;
+    let Loaded { mut pools, mut places, sources } = load(wanted, means)?;
     match host {
         Host::Locked { packages, sources } => {
-            indexes.extend(vanished(wanted, (packages, sources), &indexes, means)?);
+            if let Some(pool) = vanished(wanted, (packages, sources), &pools, means)? {
+                pools.push(pool);
+                places.push(Place::nowhere());
+            }
         }
         // What a host says of its own packages counts, whatever an index says of those of the same version.
         Host::Installed(installed) => {
             let pool = installed.pool().map_err(|source| PackageError::Installed(Box::new(source)))?;
-            indexes.insert(0, Index { pool, source: String::new(), folder: String::new(), priority: USUAL, tag: None });
+            pools.insert(0, pool);
+            places.insert(0, Place::nowhere());
         }
     }
-    let merged = Merged::of(indexes);
+    let merged = Merged::of(pools, places)?;
     let (pool, family) = (&merged.pool, Preferences::of(wanted, &merged)?);
     let mut question = Question { variant: Variant::None, ..question(wanted, &merged) };
     question.installed = match host {
@@ -76,10 +80,10 @@ pub fn choose_over(wanted: &Wanted<'_>, host: &Host<'_>, means: &Means<'_>) -> R
 fn vanished(
     wanted: &Wanted<'_>,
     (packages, sources): (&[LockedPackage], &[PackageSource]),
-    indexes: &[Index],
+    pools: &[Pool],
     means: &Means<'_>,
-) -> Result<Option<Index>, PackageError> {
-    let is_known = |package: &&LockedPackage| !indexes.iter().any(|index| has(&index.pool, package));
+) -> Result<Option<Pool>, PackageError> {
+    let is_known = |package: &&LockedPackage| !pools.iter().any(|pool| has(pool, package));
     let missing: Vec<LockedPackage> = packages.iter().filter(is_known).cloned().collect();
     if missing.is_empty() {
         return Ok(None);
@@ -89,8 +93,7 @@ fn vanished(
         return Err(PackageError::Vanished { packages });
     }
     let files = fetch(&missing, wanted.distro, sources, means)?;
-    let pool = folder::read_fetched(&missing, &files, &wanted.distro.native_architecture)?;
-    Ok(Some(Index { pool, source: String::new(), folder: String::new(), priority: USUAL, tag: None }))
+    Ok(Some(folder::read_fetched(&missing, &files, &wanted.distro.native_architecture)?))
 }
 
 fn has(pool: &Pool, package: &LockedPackage) -> bool {

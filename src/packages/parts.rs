@@ -8,7 +8,7 @@ use std::path::PathBuf;
 
 use url::Url;
 
-use super::choose::{Index, Loaded, USUAL, Wanted};
+use super::choose::{Loaded, Place, USUAL, Wanted};
 use super::error::PackageError;
 use super::fetch::{asked, latest};
 use super::means::{Means, Together};
@@ -66,12 +66,19 @@ pub(super) fn load(
     let means = Means { reporter: &together, ..*means };
     let read = parallel(parts, AT_ONCE, |part| open(part, reader, &means))?;
     together.finish();
-    let (indexes, sources) = read.into_iter().unzip();
-    Ok(Loaded { indexes, sources })
+    let mut loaded = Loaded { pools: Vec::new(), places: Vec::new(), sources: Vec::new() };
+    for (part, (pool, locked)) in parts.iter().zip(read) {
+        let priority = part.source.priority.unwrap_or(USUAL);
+        loaded.pools.push(pool);
+        let tag = part.source.tag.clone();
+        loaded.places.push(Place { source: part.source.name.clone(), folder: part.folder.clone(), priority, tag });
+        loaded.sources.push(locked);
+    }
+    Ok(loaded)
 }
 
 /// Reads the index of a part from the first mirror that has a good one.
-fn open(part: &Part<'_>, reader: &impl Reader, means: &Means<'_>) -> Result<(Index, LockedSource), PackageError> {
+fn open(part: &Part<'_>, reader: &impl Reader, means: &Means<'_>) -> Result<(Pool, LockedSource), PackageError> {
     let source = part.source;
     let key = reader.key(part)?;
     let mut failures = Vec::new();
@@ -87,11 +94,15 @@ fn open(part: &Part<'_>, reader: &impl Reader, means: &Means<'_>) -> Result<(Ind
         match taken {
             Ok((pool, digest)) => {
                 let trusted = source.keys == crate::resolve::Keys::None;
-                let locked =
-                    LockedSource { name: source.name.clone(), suite: part.suite.clone(), date: None, digest, trusted, tag: source.tag.clone() };
-                let priority = source.priority.unwrap_or(USUAL);
-                let (tag, source, folder) = (source.tag.clone(), source.name.clone(), part.folder.clone());
-                return Ok((Index { pool, source, folder, priority, tag }, locked));
+                let locked = LockedSource {
+                    name: source.name.clone(),
+                    suite: part.suite.clone(),
+                    date: None,
+                    digest,
+                    trusted,
+                    tag: source.tag.clone(),
+                };
+                return Ok((pool, locked));
             }
             Err(error @ PackageError::File(_)) => return Err(error),
             Err(error) => failures.push(error),

@@ -7,6 +7,7 @@
 //! answers are given to debconf; then one `dpkg --configure -a`, which knows order, cycles and triggers itself. An initramfs
 //! is made once, at the end: while packages are set up, whoever asks for one is told that it was made.
 
+use std::collections::BTreeSet;
 use std::fmt::Write as _;
 use std::path::{Path, PathBuf};
 

@@ -4,6 +4,7 @@ use std::fmt;
 
 use base64ct::{Base64, Encoding as _};
 
+use crate::fs;
 use crate::packages::model::{PackageId, Pool};
 
 /// The SHA-1 of the control part of a package.
@@ -33,8 +34,11 @@ impl Identity {
     }
 
     /// Returns that of a package of a pool; nothing when the pool is of another family.
-    pub fn of(pool: &Pool, id: PackageId) -> Option<Self> {
-        pool.text(pool.package(id).digest).try_into().ok().map(Self)
+    ///
+    /// # Errors
+    /// When the file cannot be read that the pool is kept in.
+    pub fn of(pool: &Pool, id: PackageId) -> fs::Result<Option<Self>> {
+        Ok(pool.stored(pool.package(id).digest)?.try_into().ok().map(Self))
     }
 
     /// Returns its hexadecimal digits.

@@ -194,7 +194,7 @@ fn identified(
     means: &Means<'_>,
 ) -> Result<(Digest, u64), PackageError> {
     let package = format!("{} {}", one.locked.name, one.locked.version);
-    let identity = Identity::of(pool, one.id).unwrap_or_else(|| Identity::from_bytes([0; 20]));
+    let identity = Identity::of(pool, one.id)?.unwrap_or_else(|| Identity::from_bytes([0; 20]));
     let note = note(&identity);
     if let Some(known) = known(&note, means) {
         return Ok(known);

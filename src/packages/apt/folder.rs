@@ -86,7 +86,7 @@ mod tests {
         assert_eq!(labels, ["one 1", "two 2"], "what is for other machines does not count");
         let first = pool.ids().next().unwrap();
         assert_eq!(
-            (pool.shown(pool.package(first).location), pool.digest(first)),
+            (pool.location(first).unwrap(), pool.digest(first).unwrap()),
             ("one.deb".into(), Some(files[0].1))
         );
         type File = (String, Digest, u64);

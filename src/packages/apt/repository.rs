@@ -4,7 +4,8 @@
 //! holds: a Release file is looked at once one of its signatures is good, its indexes have the digests that it names, and it
 //! is not older than the one in the lock.
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
 
 use url::Url;
 
@@ -16,19 +17,19 @@ use crate::distro::archive_keys;
 use crate::fetch::{Download, FetchError, Headers, parallel};
 use crate::fs;
 use crate::lock::LockedSource;
-use crate::packages::choose::{Index, Loaded, Wanted};
+use crate::packages::choose::{Loaded, Place, Wanted};
 use crate::packages::error::PackageError;
 use crate::packages::fetch::{asked, latest};
 use crate::packages::means::{Means, Together};
 use crate::packages::mirrors::file_of;
-use crate::packages::model::{Pool, kept};
+use crate::packages::model::{Pool, kept, merge};
 use crate::packages::vendor::Exported;
 use crate::resolve::{Keys, PackageSource, SourceContent};
 
 /// How many files are fetched at once.
 const AT_ONCE: usize = 8;
 /// What a pool is made by: one that is made otherwise has another number.
-const POOL: &[u8] = b"apt 1";
+const POOL: &[u8] = b"apt 2";
 
 /// One suite of a source, or a flat repository.
 struct Part<'run> {
@@ -44,6 +45,13 @@ struct Wish<'run> {
     part: &'run Part<'run>,
     file: IndexFile,
     priority: i32,
+}
+
+/// The packages of a folder to read.
+struct Folder<'run> {
+    source: &'run PackageSource,
+    path: &'run Path,
+    files: &'run [(String, Digest, u64)],
 }
 
 impl Part<'_> {
@@ -97,42 +105,75 @@ pub(in crate::packages) fn load(wanted: &Wanted<'_>, means: &Means<'_>) -> Resul
     let together = Together::new(means.reporter, work, 0);
     let means = Means { reporter: &together, ..*means };
     let parts = parts(wanted, &means);
-    let opened = parallel(&parts, AT_ONCE, |part| open(part, wanted, &means))?;
+    let keyrings = keyrings(&parts)?;
+    let with_keys: Vec<_> = parts.iter().zip(&keyrings).collect();
+    let opened = parallel(&with_keys, AT_ONCE, |(part, keys)| open(part, keys.as_deref(), wanted, &means))?;
     let mut wishes = Vec::new();
     for (part, (release, _)) in parts.iter().zip(&opened) {
         let priority = part.source.priority.unwrap_or(release.priority);
         let files = part.indexes(release, &distro.native_architecture)?;
         wishes.extend(files.into_iter().map(|file| Wish { part, file, priority }));
     }
-    let read = parallel(&wishes, AT_ONCE, |wish| wish.read(&distro.native_architecture, &means))?;
-    let mut loaded = Loaded { indexes: read, sources: opened.into_iter().map(|(_, locked)| locked).collect() };
-    for source in &wanted.bundled.sources {
-        if let SourceContent::Directory { path, files } = &source.content {
-            let digest = folder::digest(files);
-            let kept_at = pool_path(&digest, &distro.native_architecture, &means)?;
-            let pool = kept(&kept_at, || folder::read(path, files, &distro.native_architecture))?;
-            let priority = source.priority.unwrap_or(super::release::USUAL_PRIORITY);
-            loaded.indexes.push(Index { pool, source: source.name.clone(), folder: String::new(), priority, tag: None });
-            loaded.sources.push(LockedSource {
-                name: source.name.clone(),
-                suite: String::new(),
-                date: None,
-                digest,
-                trusted: true,
-                tag: None,
-            });
-        }
-    }
+    let folders = folders(wanted);
+    let architecture = &distro.native_architecture;
+    let place = |source: &PackageSource, priority| {
+        let priority = source.priority.unwrap_or(priority);
+        Place { source: source.name.clone(), folder: String::new(), priority, tag: None }
+    };
+    let places = wishes.iter().map(|wish| place(wish.part.source, wish.priority));
+    let places = places.chain(folders.iter().map(|folder| place(folder.source, super::release::USUAL_PRIORITY)));
+    let locked = opened.into_iter().map(|(_, locked)| locked).chain(folders.iter().map(Folder::locked));
+    let loaded = Loaded {
+        pools: vec![together_kept(&wishes, &folders, architecture, &means)?],
+        places: places.collect(),
+        sources: locked.collect(),
+    };
     together.finish();
     Ok(loaded)
 }
 
+/// Returns the sources that are folders.
+fn folders<'run>(wanted: &Wanted<'run>) -> Vec<Folder<'run>> {
+    let folder = |source: &'run PackageSource| match &source.content {
+        SourceContent::Directory { path, files } => Some(Folder { source, path, files }),
+        SourceContent::Suites { .. } | SourceContent::Flat => None,
+    };
+    wanted.bundled.sources.iter().filter_map(folder).collect()
+}
+
+/// Reads indexes and folders as one pool: from the store when the same were read together before.
+fn together_kept(
+    wishes: &[Wish<'_>],
+    folders: &[Folder<'_>],
+    architecture: &str,
+    means: &Means<'_>,
+) -> Result<Pool, PackageError> {
+    let parts = wishes.iter().map(|wish| pool_key(&wish.file.digest, architecture));
+    let parts: Vec<Digest> =
+        parts.chain(folders.iter().map(|folder| pool_key(&folder::digest(folder.files), architecture))).collect();
+    let read = || {
+        let mut pools = parallel(wishes, AT_ONCE, |wish| wish.read(architecture, means))?;
+        for folder in folders {
+            pools.push(folder.read(architecture, means)?);
+        }
+        Ok::<_, PackageError>(merge(pools)?)
+    };
+    match parts.len() {
+        1 => read(),
+        _ => kept(&means.store.pool(&together_key(&parts))?, read),
+    }
+}
+
 /// Gets the Release file of a part from the first mirror that has a good one; returns it with what the lock says of it.
-fn open(part: &Part<'_>, wanted: &Wanted<'_>, means: &Means<'_>) -> Result<(Release, LockedSource), PackageError> {
+fn open(
+    part: &Part<'_>,
+    keys: Option<&Keyring>,
+    wanted: &Wanted<'_>,
+    means: &Means<'_>,
+) -> Result<(Release, LockedSource), PackageError> {
     let suite = part.suite.unwrap_or_default();
     let earlier = wanted.earlier.map(|bundle| bundle.sources.as_slice()).unwrap_or_default();
     let earlier = earlier.iter().find(|source| source.name == part.source.name && source.suite == suite);
-    let keys = keys(part.source)?;
     let expected = Expected {
         suite: part.suite,
         now: means.network.now,
@@ -142,7 +183,7 @@ fn open(part: &Part<'_>, wanted: &Wanted<'_>, means: &Means<'_>) -> Result<(Rele
     };
     let mut failures = Vec::new();
     for mirror in asked(&part.mirrors, means) {
-        let signed = signed(part, mirror, keys.as_ref(), means);
+        let signed = signed(part, mirror, keys, means);
         let taken = signed.and_then(|(digest, text)| {
             let release = Release::parse(&format!("{} Release", part.label()), &text)?;
             release.check(&expected)?;
@@ -232,6 +273,19 @@ fn export_part(
     Ok(Some(files))
 }
 
+/// Returns the keys that have to vouch for the source of each part, each keyring read once.
+fn keyrings(parts: &[Part<'_>]) -> Result<Vec<Option<Arc<Keyring>>>, PackageError> {
+    let mut keyrings: Vec<Option<Arc<Keyring>>> = Vec::new();
+    for (number, Part { source, .. }) in parts.iter().enumerate() {
+        let same = parts[..number].iter().position(|earlier| earlier.source.keys == source.keys);
+        keyrings.push(match same {
+            Some(earlier) => keyrings[earlier].clone(),
+            None => keys(source)?.map(Arc::new),
+        });
+    }
+    Ok(keyrings)
+}
+
 /// Returns the keys that have to vouch for a source; nothing when nobody has to.
 fn keys(source: &PackageSource) -> Result<Option<Keyring>, PackageError> {
     Ok(match &source.keys {
@@ -281,15 +335,33 @@ fn signed(
     }
 }
 
+impl Folder<'_> {
+    /// Reads what the packages say of themselves: from the store when they were read before.
+    fn read(&self, architecture: &str, means: &Means<'_>) -> Result<Pool, PackageError> {
+        let key = pool_key(&folder::digest(self.files), architecture);
+        kept(&means.store.pool(&key)?, || folder::read(self.path, self.files, architecture))
+    }
+
+    fn locked(&self) -> LockedSource {
+        LockedSource {
+            name: self.source.name.clone(),
+            suite: String::new(),
+            date: None,
+            digest: folder::digest(self.files),
+            trusted: true,
+            tag: None,
+        }
+    }
+}
+
 impl Wish<'_> {
     /// Reads the index: from the store when it was read before.
-    fn read(&self, architecture: &str, means: &Means<'_>) -> Result<Index, PackageError> {
+    fn read(&self, architecture: &str, means: &Means<'_>) -> Result<Pool, PackageError> {
         let name = format!("{} {}", self.part.label(), self.file.path);
-        let pool = kept(&pool_path(&self.file.digest, architecture, means)?, || {
+        kept(&means.store.pool(&pool_key(&self.file.digest, architecture))?, || {
             let bytes = fs::read(&self.fetch(&name, means)?)?;
-            Ok::<Pool, PackageError>(index::read(&name, &bytes, self.file.compression, architecture)?)
-        })?;
-        Ok(Index { pool, source: self.part.source.name.clone(), folder: String::new(), priority: self.priority, tag: None })
+            Ok(index::read(&name, &bytes, self.file.compression, architecture)?)
+        })
     }
 
     fn fetch(&self, name: &str, means: &Means<'_>) -> Result<PathBuf, PackageError> {
@@ -308,11 +380,20 @@ impl Wish<'_> {
     }
 }
 
-/// Returns where the pool of an index is kept.
-fn pool_path(index: &Digest, architecture: &str, means: &Means<'_>) -> Result<PathBuf, PackageError> {
+/// Returns what the pool of an index is kept by.
+fn pool_key(index: &Digest, architecture: &str) -> Digest {
     let mut hasher = Hasher::new();
     hasher.field(POOL);
     hasher.field(index.as_bytes());
     hasher.field(architecture.as_bytes());
-    Ok(means.store.pool(&hasher.finish().0)?)
+    hasher.finish().0
+}
+
+/// Returns what the pool of several indexes is kept by.
+fn together_key(parts: &[Digest]) -> Digest {
+    let mut hasher = Hasher::new();
+    hasher.field(POOL);
+    hasher.field(b"together");
+    parts.iter().for_each(|part| hasher.field(part.as_bytes()));
+    hasher.finish().0
 }

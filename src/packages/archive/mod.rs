@@ -7,12 +7,16 @@
 
 #[cfg(test)]
 pub(super) mod made;
+mod making;
 mod pack;
+#[cfg(test)]
+mod tests;
 
 use std::fs::File;
 use std::io::{BufReader, Read};
 use std::path::{Path, PathBuf};
 
+use making::Making;
 use pack::Writer;
 use rayon::prelude::*;
 
@@ -183,28 +187,35 @@ impl From<ArchiveFault> for Failure {
 }
 
 /// Unpacks packages into the directory `packs`, all at once as far as there are processors; those that are there already are
-/// only read. The result has their order.
+/// only read, and those that are unpacked elsewhere in this program are waited for in the end. The result has their order.
 ///
 /// # Errors
 /// The first failure, in the order of the packages.
 pub fn unpack_all(form: &impl Form, packages: &[Fetched], packs: &Path) -> Result<Vec<Unpacked>, ArchiveError> {
     let total: u64 = packages.iter().map(|package| package.size).sum();
     let threads = rayon::current_num_threads() as u64;
+    // One that takes longer than all others together is decompressed by several threads.
+    let threads_of = |package: &Fetched| match package.size.saturating_mul(threads) > total {
+        true => threads as u32,
+        false => 1,
+    };
     // The largest first: the last to end decides.
     let mut order: Vec<usize> = (0..packages.len()).collect();
     order.sort_by_key(|place| std::cmp::Reverse(packages[*place].size));
-    let mut unpacked: Vec<(usize, Result<Unpacked, ArchiveError>)> = order
+    let mut unpacked: Vec<(usize, Result<Option<Unpacked>, ArchiveError>)> = order
         .into_par_iter()
         .with_max_len(1)
         .map(|place| {
             let package = &packages[place];
-            // One that takes longer than all others together is decompressed by several threads.
-            let alone = package.size.saturating_mul(threads) > total;
-            (place, unpack_with(form, package, packs, if alone { threads as u32 } else { 1 }))
+            (place, unpack_when(form, package, packs, threads_of(package), Making::attempt))
         })
         .collect();
     unpacked.sort_by_key(|(place, _)| *place);
-    unpacked.into_iter().map(|(_, outcome)| outcome).collect()
+    let rest = unpacked.into_iter().map(|(place, outcome)| match outcome? {
+        Some(unpacked) => Ok(unpacked),
+        None => unpack_with(form, &packages[place], packs, threads_of(&packages[place])),
+    });
+    rest.collect()
 }
 
 /// Unpacks a package into the directory `packs`, or reads what is there of it already.
@@ -216,9 +227,29 @@ pub fn unpack(form: &impl Form, package: &Fetched, packs: &Path) -> Result<Unpac
 }
 
 fn unpack_with(form: &impl Form, package: &Fetched, packs: &Path, threads: u32) -> Result<Unpacked, ArchiveError> {
+    loop {
+        if let Some(unpacked) = unpack_when(form, package, packs, threads, |path| Some(Making::wait(path)))? {
+            return Ok(unpacked);
+        }
+    }
+}
+
+/// Does the same when `making` gives the right to; nothing when it does not and the pack is not there.
+fn unpack_when(
+    form: &impl Form,
+    package: &Fetched,
+    packs: &Path,
+    threads: u32,
+    making: impl Fn(&Path) -> Option<Making>,
+) -> Result<Option<Unpacked>, ArchiveError> {
     let path = packs.join(package.digest.hex());
     if let Some(known) = pack::read(&path)? {
-        return Ok(known);
+        return Ok(Some(known));
+    }
+    let Some(_alone) = making(&path) else { return Ok(None) };
+    // Whoever made it until now has it ready.
+    if let Some(known) = pack::read(&path)? {
+        return Ok(Some(known));
     }
     let file = open(package)?;
     let mut pack = Pack(Writer::create(packs, &path)?);
@@ -228,7 +259,7 @@ fn unpack_with(form: &impl Form, package: &Fetched, packs: &Path, threads: u32) 
         Err(Failure::Fs(error)) => return Err(error.into()),
     };
     pack.0.finish(&unpacked)?;
-    Ok(unpacked)
+    Ok(Some(unpacked))
 }
 
 /// Opens a package whose length and digest are right.

@@ -3,6 +3,7 @@
 use std::collections::HashMap;
 
 use super::pool::{Pool, Range, Text};
+use super::stored::{Shelf, Stored};
 use super::{
     Comparison, MultiArch, NameId, Package, Priority, Provide, Qualifier, Relation, RelationKind, Requirement,
 };
@@ -76,6 +77,8 @@ pub struct PoolBuilder {
     pool: Pool,
     known: HashMap<Box<[u8]>, u32>,
     versions: HashMap<Box<[u8]>, Text>,
+    shelf: Vec<u8>,
+    origins: HashMap<Box<[u8]>, Stored>,
     /// Where relations and provides of the next package begin.
     relations: u32,
     provides: u32,
@@ -125,13 +128,13 @@ impl PoolBuilder {
             provider_priority: new.provider_priority,
             relations,
             provides,
-            location: self.put(new.location),
-            digest: self.put(new.digest),
+            location: self.shelve(new.location),
+            digest: self.shelve(new.digest),
             size: new.size,
             installed_size: new.installed_size,
-            origin: self.version(new.origin),
+            origin: self.origin(new.origin),
             section: self.version(new.section),
-            signature: self.put(new.signature),
+            signature: self.shelve(new.signature),
         };
         self.pool.packages.push(package);
     }
@@ -155,6 +158,7 @@ impl PoolBuilder {
         pool.rename(|name| NameId(ids[name.index()]));
         // Stable: packages of one name keep the order in which they were added.
         pool.packages.sort_by_key(|package| package.name);
+        pool.shelf = Shelf::Here(self.shelf);
         self.pool.indexed()
     }
 
@@ -182,12 +186,35 @@ impl PoolBuilder {
         text
     }
 
-    fn put(&mut self, bytes: &[u8]) -> Text {
-        let start = self.pool.text.len();
-        assert!(start + bytes.len() <= TEXT_MAX, "readers of indexes bound what they take far below that");
-        self.pool.text.extend(bytes);
-        Text { start: start as u32, length: bytes.len() as u32 }
+    /// Keeps the source of a package once for all that are built from it.
+    fn origin(&mut self, origin: &[u8]) -> Stored {
+        if origin.is_empty() {
+            return Stored::default();
+        }
+        if let Some(stored) = self.origins.get(origin) {
+            return *stored;
+        }
+        let stored = self.shelve(origin);
+        self.origins.insert(origin.into(), stored);
+        stored
     }
+
+    fn put(&mut self, bytes: &[u8]) -> Text {
+        append(&mut self.pool.text, bytes)
+    }
+
+    /// Keeps a text that is looked up when it is asked for.
+    fn shelve(&mut self, bytes: &[u8]) -> Stored {
+        Stored(append(&mut self.shelf, bytes))
+    }
+}
+
+/// Adds a text to others.
+fn append(texts: &mut Vec<u8>, bytes: &[u8]) -> Text {
+    let start = texts.len();
+    assert!(start + bytes.len() <= TEXT_MAX, "readers of indexes bound what they take far below that");
+    texts.extend(bytes);
+    Text { start: start as u32, length: bytes.len() as u32 }
 }
 
 impl Pool {

@@ -2,30 +2,68 @@
 
 use super::NameId;
 use super::pool::{Pool, Range, Text};
+use super::stored::{Shelf, Stored};
+use crate::fs;
 
-/// Merges pools; packages remember by [`source`](super::Package::source) which of them they come from, and those of an
-/// earlier pool stand before those of a later one with the same name.
-pub fn merge(mut pools: Vec<Pool>) -> Pool {
+/// Merges pools. The indexes that packages come from ([`source`](super::Package::source)) are those of the first pool, then
+/// those of the second; packages of an earlier pool stand before those of a later one with the same name.
+///
+/// # Errors
+/// When a file cannot be read that a pool is kept in.
+pub fn merge(mut pools: Vec<Pool>) -> fs::Result<Pool> {
     if pools.len() == 1 {
-        return pools.remove(0);
+        return Ok(pools.remove(0));
+    }
+    let mut shelves = Vec::new();
+    for pool in &mut pools {
+        shelves.push(std::mem::take(&mut pool.shelf).all()?);
+    }
+    let mut bases = Vec::new();
+    let mut next = Bases { text: 0, shelf: 0 };
+    for (pool, shelf) in pools.iter().zip(&shelves) {
+        bases.push(next);
+        next = Bases { text: after(next.text, &pool.text), shelf: after(next.shelf, shelf) };
     }
     let mut merged = Pool::default();
-    let mut bases = Vec::new();
-    for pool in &pools {
-        bases.push(u32::try_from(merged.text.len()).expect("all indexes together are shorter than 4 GiB"));
-        merged.text.extend(&pool.text);
-    }
     let ids = merge_names(&pools, &bases, &mut merged);
-    for (source, mut pool) in pools.into_iter().enumerate() {
-        pool.rename(|name| NameId(ids[source][name.index()]));
-        append(&mut merged, pool, source, bases[source]);
+    let mut sources = 0;
+    for (number, mut pool) in pools.into_iter().enumerate() {
+        pool.rename(|name| NameId(ids[number][name.index()]));
+        let last = u16::saturating_add(sources, pool.last_source);
+        append(&mut merged, pool, sources, bases[number]);
+        (merged.last_source, sources) = (last, last.saturating_add(1));
     }
     merged.packages.sort_by_key(|package| package.name);
-    merged.indexed()
+    merged.shelf = Shelf::Here(joined(shelves));
+    Ok(merged.indexed())
+}
+
+/// Where the texts of a pool begin among those of all.
+#[derive(Clone, Copy)]
+struct Bases {
+    text: u32,
+    shelf: u32,
+}
+
+fn after(base: u32, texts: &[u8]) -> u32 {
+    let next = base as usize + texts.len();
+    u32::try_from(next).expect("all indexes together are shorter than 4 GiB")
+}
+
+/// Joins texts; those of the first, by far the most, stay where they are.
+fn joined(texts: Vec<Vec<u8>>) -> Vec<u8> {
+    texts
+        .into_iter()
+        .filter(|texts| !texts.is_empty())
+        .reduce(|mut all, more| {
+            all.extend(more);
+            all
+        })
+        .unwrap_or_default()
 }
 
 /// Lists the names, sorted and each once; returns the new id of every name of every pool. The texts of each begin at its base.
-fn merge_names(pools: &[Pool], bases: &[u32], merged: &mut Pool) -> Vec<Vec<u32>> {
+fn merge_names(pools: &[Pool], bases: &[Bases], merged: &mut Pool) -> Vec<Vec<u32>> {
     let mut ids: Vec<Vec<u32>> = pools.iter().map(|pool| Vec::with_capacity(pool.names.len())).collect();
     let head = |ids: &[Vec<u32>], pool: usize| pools[pool].names.get(ids[pool].len()).copied();
     loop {
@@ -33,7 +71,7 @@ fn merge_names(pools: &[Pool], bases: &[u32], merged: &mut Pool) -> Vec<Vec<u32>
         let Some((least, first)) = heads.min() else { return ids };
         let new = merged.names.len() as u32;
         let text = pools[first].names[ids[first].len()];
-        merged.names.push(moved(text, bases[first]));
+        merged.names.push(moved(text, bases[first].text));
         for pool in first..pools.len() {
             if head(&ids, pool).is_some_and(|text| pools[pool].text(text) == least) {
                 ids[pool].push(new);
@@ -46,24 +84,20 @@ fn moved(text: Text, base: u32) -> Text {
     Text { start: text.start + base, length: text.length }
 }
 
-/// Adds the tables of a pool whose names are those of `merged` already and whose text begins at `base`.
-fn append(merged: &mut Pool, pool: Pool, source: usize, base: u32) {
+/// Adds the tables of a pool whose names are those of `merged` already, its first index with the number `source`.
+fn append(merged: &mut Pool, pool: Pool, source: u16, bases: Bases) {
+    merged.text = joined(vec![std::mem::take(&mut merged.text), pool.text]);
     let shift = |range: Range, base: usize| Range { start: range.start + base as u32, end: range.end + base as u32 };
     let (relations, requirements, provides) =
         (merged.relations.len(), merged.requirements.len(), merged.provides.len());
     merged.packages.extend(pool.packages.into_iter().map(|mut package| {
-        for text in [
-            &mut package.version,
-            &mut package.architecture,
-            &mut package.location,
-            &mut package.digest,
-            &mut package.origin,
-            &mut package.section,
-            &mut package.signature,
-        ] {
-            *text = moved(*text, base);
+        for text in [&mut package.version, &mut package.architecture, &mut package.section] {
+            *text = moved(*text, bases.text);
         }
-        package.source = u16::try_from(source).unwrap_or(u16::MAX);
+        for Stored(text) in [&mut package.location, &mut package.digest, &mut package.origin, &mut package.signature] {
+            *text = moved(*text, bases.shelf);
+        }
+        package.source = package.source.saturating_add(source);
         package.relations = shift(package.relations, relations);
         package.provides = shift(package.provides, provides);
         package
@@ -73,11 +107,11 @@ fn append(merged: &mut Pool, pool: Pool, source: usize, base: u32) {
         relation
     }));
     merged.requirements.extend(pool.requirements.into_iter().map(|mut requirement| {
-        requirement.version = moved(requirement.version, base);
+        requirement.version = moved(requirement.version, bases.text);
         requirement
     }));
     merged.provides.extend(pool.provides.into_iter().map(|mut provide| {
-        provide.version = moved(provide.version, base);
+        provide.version = moved(provide.version, bases.text);
         provide
     }));
 }

@@ -1,25 +1,27 @@
 //! Packages and what they ask of each other, for every family of package managers.
 //!
 //! Comes in: what an index says, through a [`PoolBuilder`]. Goes out: a [`Pool`], compact enough that an index of seventy
-//! thousand packages is read from the store in milliseconds. Always holds: names are sorted, so that the order of their
-//! ids is theirs; packages of one name stand side by side, in the order in which they were added; what a version means
-//! only [`Rules`] of a family know.
+//! thousand packages is read from the store in milliseconds, without what only packages that are chosen are asked for.
+//! Always holds: names are sorted, so that the order of their ids is theirs; packages of one name stand side by side, in the
+//! order in which they were added; what a version means only [`Rules`] of a family know.
 
 mod binary;
 mod builder;
 mod merge;
 mod pool;
 mod reason;
+mod stored;
 #[cfg(test)]
 pub(in crate::packages) mod shown;
 
 use std::cmp::Ordering;
 
-pub use binary::{decode, encode, kept};
+pub use binary::kept;
 pub use builder::{NewPackage, PoolBuilder};
 pub use merge::merge;
 pub use pool::{Pool, Range, Text};
 pub use reason::{Reason, Request};
+pub use stored::Stored;
 
 /// A name that a package has, provides, or asks for.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -268,7 +270,7 @@ pub struct Package {
     pub version: Text,
     /// Its architecture, by the family's name.
     pub architecture: Text,
-    /// Which of the merged indexes it comes from, counted from 0.
+    /// Which of the indexes of its pool it comes from, counted from 0.
     pub source: u16,
     /// Whether every system has it.
     pub essential: bool,
@@ -285,19 +287,19 @@ pub struct Package {
     /// What else it can be asked for by.
     pub provides: Range,
     /// Where it is, relative to its source.
-    pub location: Text,
+    pub location: Stored,
     /// Its SHA-256, 32 bytes; where the index has another digest, that one.
-    pub digest: Text,
+    pub digest: Stored,
     /// Its length in bytes.
     pub size: u64,
     /// What it takes when installed, in bytes, about.
     pub installed_size: u64,
     /// The source package it was built from, when that has another name or version.
-    pub origin: Text,
+    pub origin: Stored,
     /// What it is for, by the family's name.
     pub section: Text,
     /// A signature over the package, where the index has one.
-    pub signature: Text,
+    pub signature: Stored,
 }
 
 /// A package that serves who asks for a name, with the version that it has under that name.

@@ -1,7 +1,9 @@
 //! The tables of a pool and how to look things up in them.
 
+use super::stored::{Shelf, Stored};
 use super::{Candidate, Comparison, NameId, Package, PackageId, Provide, Relation, RelationKind, Requirement, Rules};
 use crate::digest::Digest;
+use crate::fs;
 
 /// A piece of the text of a pool.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
@@ -39,6 +41,9 @@ impl Range {
 #[derive(Debug, Clone, Default)]
 pub struct Pool {
     pub(super) text: Vec<u8>,
+    pub(super) shelf: Shelf,
+    /// How many indexes the packages come from, less one.
+    pub(super) last_source: u16,
     /// Sorted by their bytes.
     pub(super) names: Vec<Text>,
     /// Sorted by name.
@@ -76,6 +81,14 @@ impl Pool {
     /// Returns the bytes of a text of this pool.
     pub fn text(&self, text: Text) -> &[u8] {
         &self.text[text.start as usize..][..text.length as usize]
+    }
+
+    /// Returns the bytes of a text of this pool that is looked up when it is asked for.
+    ///
+    /// # Errors
+    /// When the file cannot be read that the pool is kept in.
+    pub fn stored(&self, text: Stored) -> fs::Result<Vec<u8>> {
+        self.shelf.get(text)
     }
 
     /// Returns a text of this pool for messages.
@@ -124,8 +137,20 @@ impl Pool {
     }
 
     /// Returns the digest of a package, when its index names one.
-    pub fn digest(&self, id: PackageId) -> Option<Digest> {
-        Some(Digest::from_bytes(self.text(self.package(id).digest).try_into().ok()?))
+    ///
+    /// # Errors
+    /// When the file cannot be read that the pool is kept in.
+    pub fn digest(&self, id: PackageId) -> fs::Result<Option<Digest>> {
+        let bytes = self.stored(self.package(id).digest)?;
+        Ok(bytes.try_into().ok().map(Digest::from_bytes))
+    }
+
+    /// Returns where a package is, relative to its source.
+    ///
+    /// # Errors
+    /// When the file cannot be read that the pool is kept in.
+    pub fn location(&self, id: PackageId) -> fs::Result<String> {
+        Ok(String::from_utf8_lossy(&self.stored(self.package(id).location)?).into_owned())
     }
 
     /// Returns the packages that have a name, in the order in which they were added.

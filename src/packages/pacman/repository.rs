@@ -90,7 +90,8 @@ pub(in crate::packages) fn export(
         let signed = |source: &&PackageSource| source.name == package.source && source.keys != Keys::None;
         let Some(source) = wanted.bundled.sources.iter().find(signed) else { continue };
         let of_source = pools.iter().filter(|(name, _)| *name == source.name);
-        let listed = of_source.flat_map(|(_, pool)| listed_signature(pool, package)).next();
+        let mut listed = of_source.map(|(_, pool)| listed_signature(pool, package));
+        let listed = listed.find_map(Result::transpose).transpose()?;
         let path = format!("{}.sig", package.path);
         match listed.map_or_else(|| beside(package, source, wanted, means), Ok) {
             Ok(signature) => {
@@ -107,11 +108,15 @@ pub(in crate::packages) fn export(
 }
 
 /// Returns the signature that a database has of a package, where it has one.
-fn listed_signature(pool: &Pool, package: &LockedPackage) -> Option<Vec<u8>> {
-    let name = pool.find(package.name.as_bytes())?;
-    let found = pool.named(name).find(|id| pool.digest(*id) == Some(package.sha256))?;
-    let signature = pool.text(pool.package(found).signature);
-    (!signature.is_empty()).then(|| signature.to_vec())
+fn listed_signature(pool: &Pool, package: &LockedPackage) -> Result<Option<Vec<u8>>, fs::Error> {
+    let name = pool.find(package.name.as_bytes());
+    for id in name.into_iter().flat_map(|name| pool.named(name)) {
+        if pool.digest(id)? == Some(package.sha256) {
+            let signature = pool.stored(pool.package(id).signature)?;
+            return Ok((!signature.is_empty()).then_some(signature));
+        }
+    }
+    Ok(None)
 }
 
 /// Reads databases, which nobody signs.
@@ -182,10 +187,8 @@ pub(in crate::packages) fn seal(
         let packages: Vec<_> = signed.iter().map(|one| one.locked.clone()).collect();
         let files = fetch(&packages, wanted.distro, &wanted.bundled.sources, means)?;
         for (one, file) in signed.iter().zip(&files) {
-            let signature = match pool.text(pool.package(one.id).signature) {
-                b"" => beside(&one.locked, source, wanted, means)?,
-                known => known.to_vec(),
-            };
+            let known = pool.stored(pool.package(one.id).signature)?;
+            let signature = if known.is_empty() { beside(&one.locked, source, wanted, means)? } else { known };
             let package = format!("{} {}", one.locked.name, one.locked.version);
             let good = web.verify_file(file, &signature, means.network.now);
             good.map_err(|error| PackageError::Unsigned { package, source: Box::new(error.into()) })?;

@@ -43,13 +43,10 @@ impl Candidates {
     pub(super) fn of(pool: &Pool, rules: &impl Rules, question: &Question) -> Result<Self, Explanation> {
         let mut allowed = vec![false; pool.len()];
         let mut kept = vec![false; pool.len()];
-        let mut ids = pool.ids().peekable();
-        while let Some(first) = ids.next() {
-            let name = pool.package(first).name;
-            let several = ids.peek().is_some_and(|next| pool.package(*next).name == name);
-            let simple = !several && question.pins.is_empty() && rules.is_available(first);
-            while ids.next_if(|next| pool.package(*next).name == name).is_some() {}
-            if simple {
+        for name in pool.name_ids() {
+            let mut ids = pool.named(name);
+            let Some(first) = ids.next() else { continue };
+            if ids.next().is_none() && question.pins.is_empty() && rules.is_available(first) {
                 allowed[first.index()] = true;
             } else {
                 choose(pool, rules, question, first).into_iter().for_each(|id| allowed[id.index()] = true);

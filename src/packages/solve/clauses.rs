@@ -6,6 +6,7 @@
 use std::collections::{BTreeMap, VecDeque};
 
 use super::candidates::Candidates;
+use super::table::Table;
 use super::{Explanation, Question, Step, Variant};
 use crate::packages::model::{
     Candidate, Comparison, NameId, PackageId, Pool, Priority, Qualifier, Reason, Relation, RelationKind, Request,
@@ -96,20 +97,20 @@ pub(super) struct Condition {
 }
 
 /// Everything that must hold.
-#[derive(Debug, Default)]
+#[derive(Debug)]
 pub(super) struct Clauses {
     pub(super) all: Vec<Clause>,
     /// Those of requests and the variant come first.
     pub(super) roots: usize,
     /// The clauses of each package, in the order in which they count.
-    pub(super) ranges: Vec<std::ops::Range<u32>>,
+    pub(super) ranges: Table<std::ops::Range<u32>>,
     /// The clauses that each package is a candidate of.
-    pub(super) uses: Vec<Vec<ClauseId>>,
-    pub(super) clashes: Vec<Vec<Clash>>,
+    pub(super) uses: Table<Vec<ClauseId>>,
+    pub(super) clashes: Table<Vec<Clash>>,
     /// Packages of which one at most may be installed, with the name that they share.
     groups: Vec<(NameId, Vec<PackageId>)>,
     /// The groups of each package.
-    groups_of: Vec<Vec<u32>>,
+    groups_of: Table<Vec<u32>>,
     /// Sorted by package.
     pub(super) triggers: Vec<Trigger>,
     /// Whether each package may be installed: one version of each name.
@@ -123,12 +124,15 @@ impl Clauses {
             rules,
             candidates,
             clauses: Self {
-                ranges: vec![0..0; pool.len()],
-                uses: vec![Vec::new(); pool.len()],
-                clashes: vec![Vec::new(); pool.len()],
-                groups_of: vec![Vec::new(); pool.len()],
+                all: Vec::new(),
+                roots: 0,
+                ranges: Table::new(pool.len(), 0..0),
+                uses: Table::new(pool.len(), Vec::new()),
+                clashes: Table::new(pool.len(), Vec::new()),
+                groups: Vec::new(),
+                groups_of: Table::new(pool.len(), Vec::new()),
+                triggers: Vec::new(),
                 allowed: pool.ids().map(|id| candidates.allows(id)).collect(),
-                ..Self::default()
             },
             known: vec![false; pool.len()],
             queue: VecDeque::new(),
@@ -148,17 +152,17 @@ impl Clauses {
 
     /// Returns what a package cannot stand beside.
     pub(super) fn clashes_of(&self, package: PackageId) -> impl Iterator<Item = Clash> {
-        let groups = self.groups_of[package.index()].iter().map(|group| &self.groups[*group as usize]);
+        let groups = self.groups_of[package].iter().map(|group| &self.groups[*group as usize]);
         let sharing = groups.flat_map(move |(name, members)| {
             let others = members.iter().filter(move |other| **other != package);
             others.map(move |other| Clash { other: *other, by: package, why: Discord::Name(*name) })
         });
-        self.clashes[package.index()].iter().copied().chain(sharing)
+        self.clashes[package].iter().copied().chain(sharing)
     }
 
     /// Returns the clauses of a package.
     pub(super) fn of_package(&self, package: PackageId) -> impl Iterator<Item = ClauseId> + use<> {
-        self.ranges[package.index()].clone().map(ClauseId)
+        self.ranges[package].clone().map(ClauseId)
     }
 
     /// Returns the first candidate of each request and the variant, and nothing else.
@@ -309,7 +313,7 @@ impl<R: Rules> Maker<'_, R> {
                     }
                 }
             }
-            self.clauses.ranges[id.index()] = first..self.clauses.all.len() as u32;
+            self.clauses.ranges[id] = first..self.clauses.all.len() as u32;
         }
     }
 
@@ -359,7 +363,7 @@ impl<R: Rules> Maker<'_, R> {
     fn add(&mut self, owner: Owner, Found { candidates, passive }: Found, optional: bool) {
         let clause = ClauseId(self.clauses.all.len() as u32);
         for candidate in &candidates {
-            self.clauses.uses[candidate.index()].push(clause);
+            self.clauses.uses[*candidate].push(clause);
             if !std::mem::replace(&mut self.known[candidate.index()], true) {
                 self.queue.push_back(*candidate);
             }
@@ -375,8 +379,8 @@ impl<R: Rules> Maker<'_, R> {
                     // A package that provides what it conflicts with wants to be the only one.
                     if other != id && self.known[other.index()] {
                         let clash = |other| Clash { other, by: id, why: Discord::Relation(*relation) };
-                        self.clauses.clashes[id.index()].push(clash(other));
-                        self.clauses.clashes[other.index()].push(clash(id));
+                        self.clauses.clashes[id].push(clash(other));
+                        self.clauses.clashes[other].push(clash(id));
                     }
                 }
             }
@@ -400,7 +404,7 @@ impl<R: Rules> Maker<'_, R> {
             members.dedup();
             if members.len() > 1 {
                 let group = self.clauses.groups.len() as u32;
-                members.iter().for_each(|member| self.clauses.groups_of[member.index()].push(group));
+                members.iter().for_each(|member| self.clauses.groups_of[*member].push(group));
                 self.clauses.groups.push((name, members));
             }
         }

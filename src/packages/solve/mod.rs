@@ -16,6 +16,7 @@ mod clauses;
 mod explain;
 mod search;
 mod state;
+mod table;
 
 use std::collections::{BTreeMap, BTreeSet};
 

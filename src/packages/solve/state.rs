@@ -2,6 +2,7 @@
 
 use super::Step;
 use super::clauses::{Clash, Clause, ClauseId, Clauses, Condition, Trigger};
+use super::table::Table;
 use crate::packages::model::{PackageId, RelationKind};
 
 /// Whether a package is installed.
@@ -103,7 +104,7 @@ struct Level {
 #[derive(Debug)]
 pub(super) struct State<'clauses> {
     pub(super) clauses: &'clauses Clauses,
-    fates: Vec<Fate>,
+    fates: Table<Fate>,
     level_of: Vec<u32>,
     trail: Vec<PackageId>,
     /// What of the trail has been followed up.
@@ -114,14 +115,14 @@ pub(super) struct State<'clauses> {
     held: Vec<u32>,
     queues: [Queue; QUEUES],
     pub(super) lessons: Vec<Lesson>,
-    lessons_of: Vec<Vec<usize>>,
+    lessons_of: Table<Vec<usize>>,
 }
 
 impl<'clauses> State<'clauses> {
     pub(super) fn new(clauses: &'clauses Clauses, packages: usize) -> Self {
         Self {
             clauses,
-            fates: vec![Fate::Open; packages],
+            fates: Table::new(packages, Fate::Open),
             level_of: vec![0; packages],
             trail: Vec::new(),
             done: 0,
@@ -130,12 +131,12 @@ impl<'clauses> State<'clauses> {
             held: vec![0; clauses.all.len()],
             queues: Default::default(),
             lessons: Vec::new(),
-            lessons_of: vec![Vec::new(); packages],
+            lessons_of: Table::new(packages, Vec::new()),
         }
     }
 
     pub(super) fn fate(&self, package: PackageId) -> Fate {
-        self.fates[package.index()]
+        self.fates[package]
     }
 
     pub(super) fn is_in(&self, package: PackageId) -> bool {
@@ -156,10 +157,10 @@ impl<'clauses> State<'clauses> {
     }
 
     fn set(&mut self, package: PackageId, fate: Fate) {
-        self.fates[package.index()] = fate;
+        self.fates[package] = fate;
         self.level_of[package.index()] = self.levels.len() as u32;
         self.trail.push(package);
-        let uses = &self.clauses.uses[package.index()];
+        let uses = &self.clauses.uses[package];
         match fate {
             Fate::In(_) => uses.iter().for_each(|clause| self.held[clause.index()] += 1),
             _ => uses.iter().for_each(|clause| self.open[clause.index()] -= 1),
@@ -192,12 +193,12 @@ impl<'clauses> State<'clauses> {
         let Some(found) = self.levels.get(level as usize).copied() else { return };
         self.levels.truncate(level as usize);
         for package in self.trail.split_off(found.trail) {
-            let uses = &self.clauses.uses[package.index()];
-            match self.fates[package.index()] {
+            let uses = &self.clauses.uses[package];
+            match self.fates[package] {
                 Fate::In(_) => uses.iter().for_each(|clause| self.held[clause.index()] -= 1),
                 _ => uses.iter().for_each(|clause| self.open[clause.index()] += 1),
             }
-            self.fates[package.index()] = Fate::Open;
+            self.fates[package] = Fate::Open;
         }
         for (queue, (length, next)) in self.queues.iter_mut().zip(found.queues) {
             queue.clauses.truncate(length);
@@ -209,7 +210,7 @@ impl<'clauses> State<'clauses> {
     /// Keeps that `choices` cannot be made together; the last of them, not decided any more, is out now.
     pub(super) fn learn(&mut self, choices: Vec<PackageId>, why: Vec<Step>) {
         let number = self.lessons.len();
-        choices.iter().for_each(|package| self.lessons_of[package.index()].push(number));
+        choices.iter().for_each(|package| self.lessons_of[*package].push(number));
         if let Some(last) = choices.last().copied() {
             self.set(last, Fate::Out(Cause::Lesson(number)));
         }
@@ -264,7 +265,7 @@ impl<'clauses> State<'clauses> {
             match self.fate(package) {
                 Fate::In(_) => self.came_in(package)?,
                 _ => {
-                    for clause in &self.clauses.uses[package.index()] {
+                    for clause in &self.clauses.uses[package] {
                         self.look_at(*clause)?;
                     }
                 }
@@ -282,8 +283,8 @@ impl<'clauses> State<'clauses> {
                 Fate::Out(_) => {}
             }
         }
-        for place in 0..self.lessons_of[package.index()].len() {
-            self.heed(self.lessons_of[package.index()][place])?;
+        for place in 0..self.lessons_of[package].len() {
+            self.heed(self.lessons_of[package][place])?;
         }
         clauses.of_package(package).try_for_each(|clause| self.activate(clause))
     }

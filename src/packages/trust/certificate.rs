@@ -142,23 +142,28 @@ impl Certificate {
         if details.revocation_signatures.iter().any(revoked) {
             return Err(refused("is revoked"));
         }
-        let direct = details.direct_signatures.iter().filter(|signature| {
-            signature.typ() == Some(SignatureType::Key) && is_own(signature) && signature.verify_key(key).is_ok()
-        });
-        let mut bindings: Vec<Binding<'_>> = direct.filter_map(|signature| Binding::of(signature, now)).collect();
+        let direct = details.direct_signatures.iter().filter(|signature| signature.typ() == Some(SignatureType::Key));
+        let mut said: Vec<(&Signature, Option<&SignedUser>)> = direct.map(|signature| (signature, None)).collect();
         for user in &details.users {
-            // Those of others do not verify with this key.
-            let good = |signature: &&Signature| {
-                is_own(signature) && signature.verify_certification(key, Tag::UserId, &user.id).is_ok()
-            };
-            let is_revocation = |signature: &Signature| signature.typ() == Some(SignatureType::CertRevocation);
-            if user.signatures.iter().any(|signature| is_revocation(signature) && good(&signature)) {
+            let is_revocation = |signature: &&Signature| signature.typ() == Some(SignatureType::CertRevocation);
+            if user.signatures.iter().filter(is_revocation).any(|signature| self.has_said(signature, Some(user))) {
                 continue;
             }
-            let own = user.signatures.iter().filter(|signature| !is_revocation(signature)).filter(good);
-            bindings.extend(own.filter_map(|signature| Binding::of(signature, now)));
+            let own = user.signatures.iter().filter(|signature| !is_revocation(signature));
+            said.extend(own.map(|signature| (signature, Some(user))));
         }
-        latest(bindings).ok_or_else(|| refused("has no good self-signature"))
+        latest(said, now, |signature, user| self.has_said(signature, user))
+            .ok_or_else(|| refused("has no good self-signature"))
+    }
+
+    /// Tells whether the owner has signed this of a user id, or of the key itself. What others say does not verify.
+    fn has_said(&self, signature: &Signature, user: Option<&SignedUser>) -> bool {
+        let key = &self.0.primary_key;
+        is_own(signature)
+            && match user {
+                None => signature.verify_key(key).is_ok(),
+                Some(user) => signature.verify_certification(key, Tag::UserId, &user.id).is_ok(),
+            }
     }
 
     /// Returns what the owner says about a subkey.
@@ -169,16 +174,16 @@ impl Certificate {
     ) -> Result<Binding<'own>, Refusal> {
         let primary = &self.0.primary_key;
         let refused = |reason| Refusal::Key { key: format!("{:X}", subkey.key.fingerprint()), reason };
-        let good: Vec<&Signature> = subkey
-            .signatures
-            .iter()
-            .filter(|signature| is_own(signature) && signature.verify_subkey_binding(primary, &subkey.key).is_ok())
-            .collect();
-        if good.iter().any(|signature| signature.typ() == Some(SignatureType::SubkeyRevocation)) {
+        let good =
+            |signature: &Signature| is_own(signature) && signature.verify_subkey_binding(primary, &subkey.key).is_ok();
+        let is_revocation = |signature: &&Signature| signature.typ() == Some(SignatureType::SubkeyRevocation);
+        if subkey.signatures.iter().filter(is_revocation).any(good) {
             return Err(refused("is revoked"));
         }
-        let bindings = good.into_iter().filter_map(|signature| Binding::of(signature, now)).collect();
-        let binding = latest(bindings).ok_or_else(|| refused("is not bound to its primary key"))?;
+        let said = subkey.signatures.iter().filter(|signature| !is_revocation(signature));
+        let said = said.map(|signature| (signature, ())).collect();
+        let binding = latest(said, now, |signature, ()| good(signature));
+        let binding = binding.ok_or_else(|| refused("is not bound to its primary key"))?;
         // Otherwise anybody could take a signing key of others for their own.
         let back = binding.signature.embedded_signature();
         let agrees =
@@ -196,8 +201,18 @@ impl<'certificate> Binding<'certificate> {
     }
 }
 
-fn latest(bindings: Vec<Binding<'_>>) -> Option<Binding<'_>> {
-    bindings.into_iter().max_by_key(|binding| binding.created)
+/// Returns the latest of what was said, each over something, that has its time and is good. To verify is what takes time:
+/// nothing older is.
+fn latest<'certificate, T: Copy>(
+    said: Vec<(&'certificate Signature, T)>,
+    now: i64,
+    is_good: impl Fn(&Signature, T) -> bool,
+) -> Option<Binding<'certificate>> {
+    let mut bindings: Vec<(Binding<'_>, T)> =
+        said.into_iter().filter_map(|(signature, over)| Some((Binding::of(signature, now)?, over))).collect();
+    // Of two of one second the later one in the certificate.
+    bindings.sort_by_key(|(binding, _)| binding.created);
+    bindings.into_iter().rev().find(|(binding, over)| is_good(binding.signature, *over)).map(|(binding, _)| binding)
 }
 
 /// Checks that the time of a key has come and is not over.

@@ -6,18 +6,21 @@
 //! is never returned.
 //!
 //! A signature is good when a key of the keyring made it that may sign, is not revoked and not expired at the given moment,
-//! over a hash of at least 256 bits. Signatures of unknown keys say nothing, whatever is wrong with them.
+//! over a hash of at least 256 bits. Signatures of unknown keys say nothing, whatever is wrong with them. One good signature
+//! is enough: those after it are not looked at.
 
 mod certificate;
+mod cleartext;
 mod web;
 
 use std::io::{self, Cursor, Read};
 
-use pgp::composed::{CleartextSignedMessage, Deserializable, DetachedSignature, SignedPublicKey};
+use pgp::composed::{Deserializable, DetachedSignature, SignedPublicKey};
 use pgp::crypto::hash::HashAlgorithm;
 use pgp::packet::{Packet, PacketParser, Signature, SignatureType, SubpacketData};
 
 use certificate::{Certificate, Refusal};
+use cleartext::Cleartext;
 pub use web::Web;
 
 /// What a signature is over, to be read as often as there are signatures.
@@ -29,7 +32,6 @@ const LARGEST: usize = 16 << 20;
 const MOST_SIGNATURES: usize = 64;
 /// How far a signature may lie in the future, in seconds: clocks differ.
 const CLOCK_SKEW: i64 = 10;
-const CLEARTEXT: &[u8] = b"-----BEGIN PGP SIGNED MESSAGE-----";
 
 /// A file whose signatures are not good.
 #[derive(Debug, thiserror::Error)]
@@ -71,8 +73,8 @@ pub struct Keyring {
 pub struct Signed {
     /// The text, without what the form of a signed text adds.
     pub text: String,
-    /// The fingerprints of the keys whose signatures are good, those of primary keys, sorted.
-    pub signers: Vec<String>,
+    /// The fingerprint of the primary key of whoever made the first good signature.
+    pub signer: String,
 }
 
 impl Keyring {
@@ -114,10 +116,9 @@ impl Keyring {
     /// # Errors
     /// When it has another form, text outside of what is signed, or no good signature.
     pub fn verify(&self, file: &str, bytes: &[u8], now: i64) -> Result<Signed, TrustError> {
-        let (message, _) = cleartext(file, bytes)?;
-        let signed = message.signed_text();
-        let signers = self.good(file, message.signatures(), signed.as_bytes(), now)?;
-        Ok(Signed { text: signed.replace("\r\n", "\n"), signers })
+        let message = Cleartext::read(file, bytes)?;
+        let signer = self.good(file, &message.signatures, message.signed.as_bytes(), now)?;
+        Ok(Signed { text: message.text(), signer })
     }
 
     /// Takes a `Release` file with its signatures in a file of their own, binary or armoured.
@@ -130,31 +131,25 @@ impl Keyring {
             return Err(fault(format!("it is longer than {LARGEST} bytes")));
         }
         let signatures = detached(signatures).map_err(|error| fault(error.to_string()))?;
-        let signers = self.good(file, &signatures, text, now)?;
+        let signer = self.good(file, &signatures, text, now)?;
         let text = String::from_utf8(text.to_vec()).map_err(|_| fault("it is not UTF-8".into()))?;
-        Ok(Signed { text, signers })
+        Ok(Signed { text, signer })
     }
 
-    /// Returns who made the signatures that are good; at least one has to be.
-    fn good(&self, file: &str, signatures: &[Signature], text: &[u8], now: i64) -> Result<Vec<String>, TrustError> {
-        let mut refusals = Vec::new();
+    /// Returns who made the first signature that is good; one has to be.
+    fn good(&self, file: &str, signatures: &[Signature], text: &[u8], now: i64) -> Result<String, TrustError> {
         if signatures.is_empty() || signatures.len() > MOST_SIGNATURES {
             let reason = format!("it has {} signatures; expected 1 to {MOST_SIGNATURES}", signatures.len());
             return Err(TrustError::Form { file: file.to_owned(), reason });
         }
-        let mut signers = Vec::new();
+        let mut refusals = Vec::new();
         for signature in signatures {
             match self.signer(signature, &|| Ok(Box::new(text)), now) {
-                Ok(signer) => signers.push(signer),
+                Ok(signer) => return Ok(signer),
                 Err(refusal) => refusals.push(refusal.to_string()),
             }
         }
-        if signers.is_empty() {
-            return Err(TrustError::Refused { file: file.to_owned(), refusals });
-        }
-        signers.sort();
-        signers.dedup();
-        Ok(signers)
+        Err(TrustError::Refused { file: file.to_owned(), refusals })
     }
 
     /// Returns the fingerprint of who made a good signature.
@@ -177,21 +172,7 @@ impl Keyring {
 /// # Errors
 /// When it has another form, or text outside of what is signed.
 pub fn unverified(file: &str, bytes: &[u8]) -> Result<String, TrustError> {
-    let (message, _) = cleartext(file, bytes)?;
-    Ok(message.signed_text().replace("\r\n", "\n"))
-}
-
-/// Reads the form of an `InRelease` file.
-fn cleartext(file: &str, bytes: &[u8]) -> Result<(CleartextSignedMessage, pgp::armor::Headers), TrustError> {
-    let fault = |reason: String| TrustError::Form { file: file.to_owned(), reason };
-    if bytes.len() > LARGEST {
-        return Err(fault(format!("it is longer than {LARGEST} bytes")));
-    }
-    if !bytes.starts_with(CLEARTEXT) {
-        return Err(fault("it does not begin with `-----BEGIN PGP SIGNED MESSAGE-----`".into()));
-    }
-    let text = std::str::from_utf8(bytes).map_err(|_| fault("it is not UTF-8".into()))?;
-    CleartextSignedMessage::from_string(text).map_err(|error| fault(error.to_string()))
+    Ok(Cleartext::read(file, bytes)?.text())
 }
 
 /// Reads detached signatures, binary or armoured.

@@ -33,7 +33,7 @@ fn assert_refused(name: &str, now: i64, part: &str) {
 fn a_good_signature_gives_the_text_and_its_signer() {
     let signed = verify("good", NOW).unwrap();
     assert_eq!(signed.text, TEXT);
-    assert_eq!(signed.signers, [keyring().fingerprints()[0].clone()]);
+    assert_eq!(signed.signer, keyring().fingerprints()[0]);
     assert!(verify("plain", NOW).is_ok(), "RSA with 2048 bits");
 }
 

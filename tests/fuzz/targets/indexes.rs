@@ -49,7 +49,8 @@ fn infos(bytes: &[u8]) {
 fn look(pool: &Pool) {
     for id in pool.ids() {
         pool.label(id);
-        pool.digest(id);
+        pool.digest(id).ok();
+        pool.location(id).ok();
         pool.relations(id).iter().for_each(|relation| drop(pool.relation_label(relation)));
         pool.provides(id).iter().for_each(|provide| drop(pool.shown(provide.version)));
     }

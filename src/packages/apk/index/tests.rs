@@ -26,7 +26,7 @@ fn dump(pool: &Pool) -> Vec<String> {
     let line = |id: PackageId| {
         let (relations, provides) = (shown::relations(pool, id), shown::provides(pool, id));
         let package = pool.package(id);
-        let location = pool.shown(package.location);
+        let location = pool.location(id).unwrap();
         format!("{} {location} {} [{}] [{}]", pool.label(id), package.size, relations, provides)
     };
     pool.ids().map(line).collect()
@@ -49,7 +49,7 @@ fn packages_come_with_all_they_say() {
     );
     let b = pool.ids().nth(1).unwrap();
     assert_eq!((pool.package(b).provider_priority, pool.package(b).installed_size), (7, 34));
-    assert_eq!((Identity::of(&pool, b).unwrap().to_string(), pool.digest(b)), (IDENTITY.to_owned(), None));
+    assert_eq!((Identity::of(&pool, b).unwrap().unwrap().to_string(), pool.digest(b).unwrap()), (IDENTITY.to_owned(), None));
 }
 
 #[test]

@@ -174,7 +174,7 @@ fn what_has_a_tag_is_taken_where_it_is_asked_for() {
     let edge = repository(&["a 2; D:b>=2 n", "b 2", "c 2", "n 1", "d 5", "g 2", "c-openrc 2; i:c=2 openrc"]);
     let community = repository(&["e 1; D:f", "m 2; p:so:m=2"]);
     let own = repository(&["c 3", "g 3"]);
-    let pool = merge(vec![main, edge, community, own]);
+    let pool = merge(vec![main, edge, community, own]).unwrap();
     for (asked, expected) in [
         (&["a", "c"][..], "a-1 b-1 c-1"),
         (&["c@edge", "a"], "a-1 b-1 c-2"),
@@ -209,12 +209,12 @@ fn a_tag_is_inherited_by_what_is_chosen_only() {
     // `a` could have needed `x`, and does not: `b` cannot have it from there.
     let main = repository(&["b 1; D:x>=2", "t 1; p:v; k:5", "x 1"]);
     let edge = repository(&["a 1; D:v", "x 2; p:v; k:1"]);
-    let pool = merge(vec![main, edge]);
+    let pool = merge(vec![main, edge]).unwrap();
     assert_eq!(tagged(&pool, &["a@edge"]).as_deref(), Ok("a-1 t-1"));
     // The same when something asks for more: `x` serves `a` then.
     assert_eq!(tagged(&pool, &["a@edge", "b"]).as_deref(), Ok("a-1 b-1 x-2"));
     assert!(tagged(&pool, &["b"]).is_err());
-    let pool = merge(vec![repository(&["b 1; D:x>=2", "t 1", "x 1"]), repository(&["a 1; D:y", "y 1", "x 2"])]);
+    let pool = merge(vec![repository(&["b 1; D:x>=2", "t 1", "x 1"]), repository(&["a 1; D:y", "y 1", "x 2"])]).unwrap();
     assert!(tagged(&pool, &["a@edge", "b"]).is_err());
 }
 
@@ -224,7 +224,8 @@ fn the_first_repository_is_taken_among_equal_packages() {
         repository(&["a 1"]),
         repository(&["a 1", "b 1; D:v", "t 1; p:v; k:1"]),
         repository(&["s 1; p:v; k:1"]),
-    ]);
+    ])
+    .unwrap();
     let solution = solve(&pool, &ApkRules::new(), &question(&["a", "b"]).0).unwrap();
     let sources: Vec<_> = solution.packages.keys().map(|id| (pool.label(*id), pool.package(*id).source)).collect();
     assert_eq!(sources, [("a 1".into(), 0), ("b 1".into(), 1), ("t 1".into(), 1)]);

@@ -87,7 +87,7 @@ fn the_first_repository_that_will_do_is_taken() {
     let core = repository(&["a 1-1", "b 1-1; DEPENDS: a", "u 1-1; PROVIDES: v"]);
     let extra =
         repository(&["a 2-1", "c 1-1; DEPENDS: a>=2", "t 1-1; PROVIDES: v", "d 1-1; DEPENDS: v", "a 2-1; GROUPS: g"]);
-    let pool = merge(vec![core, extra]);
+    let pool = merge(vec![core, extra]).unwrap();
     assert_eq!(outcome(&pool, &["b"]), "a-1-1 b-1-1");
     assert_eq!(outcome(&pool, &["c"]), "a-2-1 c-1-1");
     assert_eq!(outcome(&pool, &["b", "c"]), "a-2-1 b-1-1 c-1-1");
