@@ -352,6 +352,66 @@ fn sources_are_preferred_by_their_priority() {
     assert_eq!(versions(&world.first().unwrap()), ["app 2", "lib 2"]);
 }
 
+/// Returns the pools that are kept, by name.
+fn pools(world: &World) -> BTreeMap<String, Vec<u8>> {
+    let folder = world._folder.path().join("store/pools-1");
+    let names = crate::fs::list(&folder).unwrap().into_iter().map(|name| name.into_string().unwrap());
+    names.map(|name| (name.clone(), crate::fs::read(&folder.join(name)).unwrap())).collect()
+}
+
+#[test]
+fn indexes_that_were_read_together_are_kept_together_and_damage_is_mended() {
+    let mut world = world();
+    let other = "http://other.example/";
+    world.server.publish(BASE, DATE, "", &APP);
+    world.server.publish(other, DATE, "", &[("app", "2", "Depends: lib (>= 1)\n")]);
+    world.bundled.sources.push(source("other", &[other]));
+    let bundle = world.first().unwrap();
+    assert_eq!(versions(&bundle), ["app 2", "lib 1"]);
+    let good = pools(&world);
+    assert_eq!(good.len(), 3, "one of each and one of both");
+    let folder = world._folder.path().join("store/pools-1");
+    for (name, bytes) in &good {
+        let foreign = good.iter().find(|(other, _)| *other != name).unwrap().1.clone();
+        let flipped = bytes.iter().enumerate().map(|(place, byte)| byte ^ u8::from(place == bytes.len() / 2)).collect();
+        for wrong in [Vec::new(), bytes[..bytes.len() - 1].to_vec(), flipped, foreign] {
+            crate::fs::write_atomic(&folder.join(name), &wrong).unwrap();
+            // What is kept together does without the others: read both ways.
+            assert_eq!(world.first().unwrap(), bundle);
+            for other in good.keys().filter(|other| *other != name) {
+                crate::fs::remove_file(&folder.join(other)).ok();
+            }
+            assert_eq!(world.first().unwrap(), bundle);
+            good.iter().for_each(|(name, bytes)| assert!(crate::fs::write_atomic(&folder.join(name), bytes).is_ok()));
+        }
+    }
+    // Another state of one source is another pool.
+    world.server.publish(other, DATE, "", &[("app", "3", "Depends: lib (>= 1)\n")]);
+    assert_eq!(versions(&world.first().unwrap()), ["app 3", "lib 1"]);
+    assert_eq!(pools(&world).len(), 5);
+}
+
+#[test]
+fn what_is_kept_of_an_index_does_not_stand_in_for_its_signature_and_time() {
+    let mut world = world();
+    world.server.publish(BASE, DATE, "Valid-Until: Sat, 06 Sep 2025 12:30:00 UTC\n", &APP);
+    assert!(world.first().is_ok());
+    world.network.now += 24 * 60 * 60;
+    assert!(world.first().unwrap_err().to_string().contains("was valid until"));
+    world.network.now = NOW;
+    assert!(world.first().is_ok());
+    let path = Path::new("src/packages/trust/testdata/keyring.asc").to_owned();
+    world.bundled.sources[0].keys = Keys::File { name: "keyring.asc".into(), path };
+    let good = crate::fs::read(Path::new("src/packages/trust/testdata/detached.gpg")).unwrap();
+    world.server.put(&format!("{BASE}dists/test/Release.gpg"), &good);
+    let error = world.first().unwrap_err().to_string();
+    assert!(error.contains("no signature of"), "it is over another text: {error}");
+    world.server.remove("Release.gpg");
+    assert!(world.first().is_err());
+    world.bundled.sources[0].keys = Keys::None;
+    assert!(world.first().is_ok());
+}
+
 #[test]
 fn without_a_network_the_store_has_to_do() {
     let mut world = world();

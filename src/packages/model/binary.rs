@@ -2,7 +2,8 @@
 //!
 //! All numbers are little-endian. A text is its start and length in a block of text (u32 each), a range its first row
 //! and the one after its last (u32 each). Three parts follow each other, each with a CRC-32 (u32) of its bytes at its end, so
-//! that they are read at the same time:
+//! that they are read at the same time; the first checksum begins with the name of the file, which says what the pool was made
+//! from, so that a pool under the name of another is none:
 //!
 //! ```text
 //! magic         8 bytes: "LFpool04"
@@ -49,8 +50,8 @@ const SUM: usize = 4;
 /// How many bytes are read at once, about: they are decoded while the processor still has them at hand.
 const CHUNK: usize = 64 << 10;
 
-/// Returns the bytes of a pool.
-fn encode(pool: &Pool) -> fs::Result<Vec<u8>> {
+/// Returns the bytes of a pool for a file at `path`.
+fn encode(pool: &Pool, path: &Path) -> fs::Result<Vec<u8>> {
     let shelf = pool.shelf.clone().all()?;
     let counts = Counts {
         text: pool.text.len(),
@@ -72,7 +73,7 @@ fn encode(pool: &Pool) -> fs::Result<Vec<u8>> {
         put(&mut bytes, provide.name.0);
         put_text(&mut bytes, provide.version);
     }
-    let second = seal(&mut bytes, 0);
+    let second = seal(&mut bytes, 0, named(path));
     for relation in &pool.relations {
         put(&mut bytes, relation.kind as u32);
         put_range(&mut bytes, relation.alternatives);
@@ -83,17 +84,24 @@ fn encode(pool: &Pool) -> fs::Result<Vec<u8>> {
         bytes.extend((requirement.qualifier as u16).to_le_bytes());
         put_text(&mut bytes, requirement.version);
     }
-    let third = seal(&mut bytes, second);
+    let third = seal(&mut bytes, second, crc32fast::Hasher::new());
     bytes.extend(shelf);
-    seal(&mut bytes, third);
+    seal(&mut bytes, third, crc32fast::Hasher::new());
     Ok(bytes)
 }
 
 /// Adds the checksum of a part that begins at `start`; returns where the next one begins.
-fn seal(bytes: &mut Vec<u8>, start: usize) -> usize {
-    let checksum = crc32fast::hash(&bytes[start..]);
-    put(bytes, checksum);
+fn seal(bytes: &mut Vec<u8>, start: usize, mut sum: crc32fast::Hasher) -> usize {
+    sum.update(&bytes[start..]);
+    put(bytes, sum.finalize());
     bytes.len()
+}
+
+/// Returns a checksum that begins with the name of a file.
+fn named(path: &Path) -> crc32fast::Hasher {
+    let mut sum = crc32fast::Hasher::new();
+    sum.update(path.file_name().unwrap_or_default().as_encoded_bytes());
+    sum
 }
 
 fn put(bytes: &mut Vec<u8>, number: u32) {
@@ -142,7 +150,7 @@ pub fn kept<E: From<fs::Error>>(path: &Path, make: impl FnOnce() -> Result<Pool,
         return Ok(pool);
     }
     let pool = make()?;
-    fs::write_atomic(path, &encode(&pool)?)?;
+    fs::write_atomic(path, &encode(&pool, path)?)?;
     Ok(pool)
 }
 
@@ -157,7 +165,7 @@ fn read(file: File, path: &Path) -> Option<Pool> {
     }
     let part = |range| Part::new(&file, range);
     let (pool, others) = rayon::join(
-        || tables(part(first), &counts).map(Pool::indexed),
+        || tables(Part { sum: named(path), ..part(first) }, &counts).map(Pool::indexed),
         || {
             let asked = asked(part(second), &counts)?;
             let mut shelf = part(third.clone());
@@ -415,19 +423,24 @@ mod tests {
         pool.ids().map(line).collect()
     }
 
+    fn encoded(pool: &Pool) -> Vec<u8> {
+        encode(pool, Path::new("pool")).unwrap()
+    }
+
     /// Reads a pool from a file of `bytes`.
     fn read_bytes(bytes: &[u8]) -> Option<Pool> {
-        let file = tempfile::NamedTempFile::new().unwrap();
-        fs::write_atomic(file.path(), bytes).unwrap();
-        read(fs::open(file.path()).unwrap(), file.path())
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("pool");
+        fs::write_atomic(&path, bytes).unwrap();
+        read(fs::open(&path).unwrap(), &path)
     }
 
     #[test]
     fn bytes_hold_the_whole_pool_and_nothing_else_is_one() {
-        let bytes = encode(&pool()).unwrap();
+        let bytes = encoded(&pool());
         let kept = read_bytes(&bytes).unwrap();
         assert_eq!(dump(&kept), dump(&pool()));
-        assert_eq!(encode(&kept).unwrap(), bytes, "what is in the file is taken from there");
+        assert_eq!(encoded(&kept), bytes, "what is in the file is taken from there");
         for place in 0..bytes.len() {
             let mut damaged = bytes.clone();
             damaged[place] ^= 1;
@@ -451,7 +464,8 @@ mod tests {
         };
         assert_eq!((dump(&get()), dump(&get()), made.get()), (dump(&get()), dump(&get()), 1));
         let good = fs::read(&path).unwrap();
-        for (number, damaged) in [&b"damaged"[..], &good[..good.len() - 1], b""].into_iter().enumerate() {
+        let foreign = encode(&PoolBuilder::new().finish(), Path::new("other")).unwrap();
+        for (number, damaged) in [&b"damaged"[..], &good[..good.len() - 1], b"", &foreign].into_iter().enumerate() {
             fs::write_atomic(&path, damaged).unwrap();
             assert_eq!((dump(&get()), dump(&get()), made.get()), (dump(&pool()), dump(&pool()), number + 2));
         }
@@ -472,12 +486,12 @@ mod tests {
 
     #[test]
     fn pools_are_merged_wherever_their_texts_are() {
-        let kept = || read_bytes(&encode(&pool()).unwrap()).unwrap();
+        let kept = || read_bytes(&encoded(&pool())).unwrap();
         let expected = merge(vec![pool(), pool(), pool()]).unwrap();
         let sources: Vec<_> = expected.ids().map(|id| expected.package(id).source).collect();
         assert_eq!(sources, [0, 1, 2, 0, 1, 2]);
         let two = merge(vec![kept(), pool()]).unwrap();
-        let two = read_bytes(&encode(&two).unwrap()).unwrap();
+        let two = read_bytes(&encoded(&two)).unwrap();
         assert_eq!(dump(&merge(vec![two, kept()]).unwrap()), dump(&expected));
         let two = merge(vec![pool(), kept()]).unwrap();
         assert_eq!(dump(&merge(vec![kept(), two]).unwrap()), dump(&expected));
@@ -486,7 +500,7 @@ mod tests {
     proptest::proptest! {
         #[test]
         fn bytes_with_right_checksums_are_no_panic(changes in proptest::collection::vec((0..900_usize, 0..=255_u8), 1..4)) {
-            let mut bytes = encode(&pool()).unwrap();
+            let mut bytes = encoded(&pool());
             let counts = Counts::read(Reader { bytes: &bytes[MAGIC.len()..] }).unwrap();
             let parts = counts.parts().unwrap().map(|part| part.start as usize..part.end as usize - SUM);
             for (place, byte) in changes {
@@ -494,7 +508,9 @@ mod tests {
                 bytes[place] = byte;
             }
             for part in parts {
-                let sum = crc32fast::hash(&bytes[part.clone()]);
+                let mut sum = if part.start == 0 { named(Path::new("pool")) } else { crc32fast::Hasher::new() };
+                sum.update(&bytes[part.clone()]);
+                let sum = sum.finalize();
                 bytes[part.end..][..SUM].copy_from_slice(&sum.to_le_bytes());
             }
             if let Some(pool) = read_bytes(&bytes) {

@@ -204,9 +204,11 @@ fn fetched(repository: &Repository, pool: &Pool, ids: &[PackageId]) -> Outcome<V
     let mut fetched = Vec::new();
     for id in ids {
         let package = pool.package(*id);
-        let path = repository.place().join(pool.shown(package.location));
+        let location = pool.location(*id).map_err(explain("read the database"))?;
+        let path = repository.place().join(location);
         let beside = fs::read(format!("{}.sig", path.display())).map_err(explain("read a signature"))?;
-        for signature in [beside.as_slice(), pool.text(package.signature)] {
+        let listed = pool.stored(package.signature).map_err(explain("read the database"))?;
+        for signature in [beside.as_slice(), &listed] {
             let signers = web.verify_file(&path, signature, now).map_err(|error| error.to_string())?;
             if signers != [repository.fingerprint("packager")?] {
                 return Err(format!("{}: signed by {signers:?}", pool.label(*id)));
@@ -216,7 +218,8 @@ fn fetched(repository: &Repository, pool: &Pool, ids: &[PackageId]) -> Outcome<V
                 other => return Err(format!("two masters are not enough: {other:?}")),
             }
         }
-        let digest = pool.digest(*id).ok_or("the database has no digest")?;
+        let digest = pool.digest(*id).map_err(explain("read the database"))?;
+        let digest = digest.ok_or("the database has no digest")?;
         fetched.push(Fetched { path, size: package.size, digest });
     }
     Ok(fetched)
