@@ -128,8 +128,7 @@ impl Merged {
             priority: index.priority,
         };
         let pins = indexes.iter().enumerate().filter(|(_, index)| index.priority != USUAL).map(pin).collect();
-        let tag =
-            |(number, index): (usize, &Index)| Some(Tag { source: number as u16, name: index.tag.clone()? });
+        let tag = |(number, index): (usize, &Index)| Some(Tag { source: number as u16, name: index.tag.clone()? });
         let tags = indexes.iter().enumerate().filter_map(tag).collect();
         Self { pool: merge(indexes.into_iter().map(|index| index.pool).collect()), places, pins, tags }
     }
@@ -293,10 +292,13 @@ pub(super) fn question(wanted: &Wanted<'_>, merged: &Merged) -> Question {
     let tags = &wanted.bundled.tags;
     let tag_of = |package: &LockedPackage| wanted.earlier.and_then(|bundle| bundle.tag(package));
     // Who asks for another repository than before does not want what that one has.
-    let is_from_there = |package: &&LockedPackage| {
-        tags.get(&package.name).is_none_or(|tag| tag_of(package) == Some(tag.as_str()))
-    };
-    let kept = earlier.iter().filter(stays).filter(is_from_there).map(|package| (package.name.clone(), package.version.clone()));
+    let is_from_there =
+        |package: &&LockedPackage| tags.get(&package.name).is_none_or(|tag| tag_of(package) == Some(tag.as_str()));
+    let kept = earlier
+        .iter()
+        .filter(stays)
+        .filter(is_from_there)
+        .map(|package| (package.name.clone(), package.version.clone()));
     let requests: Vec<Request> = requests.iter().map(request).collect();
     Question {
         requests: match wanted.distro.family {

@@ -87,8 +87,14 @@ fn open(part: &Part<'_>, reader: &impl Reader, means: &Means<'_>) -> Result<(Ind
         match taken {
             Ok((pool, digest)) => {
                 let trusted = source.keys == crate::resolve::Keys::None;
-                let locked =
-                    LockedSource { name: source.name.clone(), suite: part.suite.clone(), date: None, digest, trusted, tag: source.tag.clone() };
+                let locked = LockedSource {
+                    name: source.name.clone(),
+                    suite: part.suite.clone(),
+                    date: None,
+                    digest,
+                    trusted,
+                    tag: source.tag.clone(),
+                };
                 let priority = source.priority.unwrap_or(USUAL);
                 let (tag, source, folder) = (source.tag.clone(), source.name.clone(), part.folder.clone());
                 return Ok((Index { pool, source, folder, priority, tag }, locked));

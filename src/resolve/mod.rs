@@ -417,7 +417,9 @@ impl Resolver<'_> {
             let mut tags = BTreeMap::new();
             let mut read = Vec::new();
             for written in &names {
-                let Some((name, tag)) = self.read(Some(written), |text| names::asked_for(family, text)) else { continue };
+                let Some((name, tag)) = self.read(Some(written), |text| names::asked_for(family, text)) else {
+                    continue;
+                };
                 if let Some(tag) = tag.and_then(|tag| self.known_tag(tag, &written.place)) {
                     tags.insert(name.clone(), tag);
                 }

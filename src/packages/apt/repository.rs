@@ -112,7 +112,13 @@ pub(in crate::packages) fn load(wanted: &Wanted<'_>, means: &Means<'_>) -> Resul
             let kept_at = pool_path(&digest, &distro.native_architecture, &means)?;
             let pool = kept(&kept_at, || folder::read(path, files, &distro.native_architecture))?;
             let priority = source.priority.unwrap_or(super::release::USUAL_PRIORITY);
-            loaded.indexes.push(Index { pool, source: source.name.clone(), folder: String::new(), priority, tag: None });
+            loaded.indexes.push(Index {
+                pool,
+                source: source.name.clone(),
+                folder: String::new(),
+                priority,
+                tag: None,
+            });
             loaded.sources.push(LockedSource {
                 name: source.name.clone(),
                 suite: String::new(),
@@ -289,7 +295,13 @@ impl Wish<'_> {
             let bytes = fs::read(&self.fetch(&name, means)?)?;
             Ok::<Pool, PackageError>(index::read(&name, &bytes, self.file.compression, architecture)?)
         })?;
-        Ok(Index { pool, source: self.part.source.name.clone(), folder: String::new(), priority: self.priority, tag: None })
+        Ok(Index {
+            pool,
+            source: self.part.source.name.clone(),
+            folder: String::new(),
+            priority: self.priority,
+            tag: None,
+        })
     }
 
     fn fetch(&self, name: &str, means: &Means<'_>) -> Result<PathBuf, PackageError> {

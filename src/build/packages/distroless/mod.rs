@@ -73,11 +73,7 @@ pub(super) fn strip(
 
 /// Returns the paths of packages that go, and those that scripts have made for them: other names of their files, and links to
 /// them, such as `/bin/ls` for `/bin/busybox`.
-fn doomed(
-    tree: &Tree,
-    owners: &BTreeMap<TreePath, usize>,
-    is_gone: impl Fn(&usize) -> bool,
-) -> BTreeSet<TreePath> {
+fn doomed(tree: &Tree, owners: &BTreeMap<TreePath, usize>, is_gone: impl Fn(&usize) -> bool) -> BTreeSet<TreePath> {
     let owned = owners.iter().filter(|(path, owner)| is_gone(owner) && !is_licence(path));
     let mut doomed: BTreeSet<TreePath> = owned.map(|(path, _)| path.clone()).collect();
     let regular = |path: &&TreePath| matches!(tree.get(path), Some(Node { kind: Kind::Regular(_), .. }));

@@ -4,8 +4,8 @@ use base64ct::Encoding as _;
 
 use super::*;
 use crate::packages::archive::made::{File, tar};
-use crate::packages::model::{PackageId, RelationKind};
 use crate::packages::model::shown;
+use crate::packages::model::{PackageId, RelationKind};
 
 const DIGEST: &str = "e3b0c44298fc1c149afbf4c8996fb92427ae41e4649b934ca495991b7852b855";
 
@@ -99,8 +99,8 @@ fn packages_come_with_all_they_say() {
 #[test]
 fn alpm_repo_db_reads_the_same() {
     use alpm_repo_db::desc::{RepoDescFileV1, RepoDescFileV2};
-    let more = "%DEPENDS%\na>=1\nlibx.so=1-64\nlib:libz.so.1\n\n%CONFLICTS%\nc<2\n\n%PROVIDES%\nvirtual\nd=3\nliby.so=2-64\n\n\
-                %REPLACES%\nold\n\n%OPTDEPENDS%\nw: for that\n\n%MAKEDEPENDS%\nm\n\n";
+    let more = "%REPLACES%\nold\n\n%CONFLICTS%\nc<2\n\n%PROVIDES%\nvirtual\nd=3\nliby.so=2-64\n\n\
+                %DEPENDS%\na>=1\nlibx.so=1-64\nlib:libz.so.1\n\n%OPTDEPENDS%\nw: for that\n\n%MAKEDEPENDS%\nm\n\n";
     let text = |sums: &str| {
         format!(
             "%FILENAME%\nb-1:2-1-x86_64.pkg.tar.zst\n\n%NAME%\nb\n\n%BASE%\nbase-b\n\n%VERSION%\n1:2-1\n\n%DESC%\nA thing\n\n\
@@ -132,7 +132,8 @@ fn alpm_repo_db_reads_the_same() {
             let of = pool.relations(id).iter().filter(|relation| relation.kind == kind);
             of.map(|relation| pool.relation_label(relation).replace(' ', "")).collect()
         };
-        let shown = |relations: &[alpm_types::PackageRelation]| relations.iter().map(ToString::to_string).collect::<Vec<_>>();
+        let shown =
+            |relations: &[alpm_types::PackageRelation]| relations.iter().map(ToString::to_string).collect::<Vec<_>>();
         let named = |all: &[alpm_types::RelationOrSoname]| all.iter().map(ToString::to_string).collect::<Vec<_>>();
         assert_eq!(told(RelationKind::Depends), named(&theirs.dependencies));
         assert_eq!(told(RelationKind::Conflicts), shown(&theirs.conflicts));
