@@ -447,7 +447,7 @@ impl Resolver<'_> {
             return Some(tag);
         }
         let problem = Problem::at(place, format!("no source has the tag `{tag}`"))
-            .rule("a tag is that of a source: `[source.NAME]` with `tag`, or `[distro.NAME.source.NAME]`")
+            .rule("a tag is what a source has as its `tag`: `[source.NAME]`")
             .suggest(&tag, "tags of sources", known.iter().map(String::as_str));
         self.problems.push(problem);
         None
