@@ -417,7 +417,9 @@ impl Resolver<'_> {
             let mut tags = BTreeMap::new();
             let mut read = Vec::new();
             for written in &names {
-                let Some((name, tag)) = self.read(Some(written), |text| names::asked_for(family, text)) else { continue };
+                let Some((name, tag)) = self.read(Some(written), |text| names::asked_for(family, text)) else {
+                    continue;
+                };
                 if let Some(tag) = tag.and_then(|tag| self.known_tag(tag, &written.place)) {
                     tags.insert(name.clone(), tag);
                 }
@@ -445,7 +447,7 @@ impl Resolver<'_> {
             return Some(tag);
         }
         let problem = Problem::at(place, format!("no source has the tag `{tag}`"))
-            .rule("a tag is that of a source: `[source.NAME]` with `tag`, or `[distro.NAME.source.NAME]`")
+            .rule("a tag is what a source has as its `tag`: `[source.NAME]`")
             .suggest(&tag, "tags of sources", known.iter().map(String::as_str));
         self.problems.push(problem);
         None

@@ -37,6 +37,9 @@ pub(super) fn package(family: Family, text: &str) -> Result<String, String> {
 /// A sentence that says what is expected.
 pub(super) fn asked_for(family: Family, text: &str) -> Result<(String, Option<String>), String> {
     match text.split_once('@').filter(|_| family == Family::Apk) {
+        Some((name, "")) => {
+            Err(format!("`{}@` names no tag: expected one after the `@`, such as `nginx@edge`", name.escape_debug()))
+        }
         Some((name, written)) => Ok((package(family, name)?, Some(tag(written)?))),
         None => Ok((package(family, text)?, None)),
     }

@@ -279,8 +279,14 @@ fn recipe(profile: &str) -> Recipe {
 
 /// What a lock says about a package of a source that nobody vouches for.
 fn bundle() -> Arc<Bundle> {
-    let source =
-        LockedSource { name: "own".into(), suite: String::new(), date: None, digest: Digest::of("own"), trusted: true, tag: None };
+    let source = LockedSource {
+        name: "own".into(),
+        suite: String::new(),
+        date: None,
+        digest: Digest::of("own"),
+        trusted: true,
+        tag: None,
+    };
     let package = LockedPackage {
         name: "a".into(),
         version: "1".into(),
@@ -573,7 +579,14 @@ fn distroless_for_alpine_leaves_a_list_for_scanners() {
         apk(folder.path(), "app", "", &[], &["/usr/bin/app=x", "/usr/bin/tool>app"], "requested"),
         apk(folder.path(), "busybox", "", &["/.trigger=#!/bin/sh\n"], &busybox, "variant"),
         apk(folder.path(), "apk-tools", "", &[], &["/sbin/apk=x", "/etc/apk/protected_paths.d/x=y"], "variant"),
-        apk(folder.path(), "libapk", "", &[], &["/usr/lib/libapk.so=x", "/usr/share/licenses/libapk/L=x"], "apk-tools depends on it"),
+        apk(
+            folder.path(),
+            "libapk",
+            "",
+            &[],
+            &["/usr/lib/libapk.so=x", "/usr/share/licenses/libapk/L=x"],
+            "apk-tools depends on it",
+        ),
         apk(folder.path(), "bash", "", &[], &["/bin/bash=x"], "requested"),
     ];
     let settings = PackageSettings { scripts: Scripts::Skip, distroless: true, ..whole() };
@@ -670,7 +683,8 @@ fn distroless_for_arch_leaves_a_database_for_scanners() {
     let package = |name: &str, items: &[&str]| {
         let info = format!("/.PKGINFO=pkgname = {name}\npkgver = 1-1\narch = any\nbuilddate = 5\nsize = 9\n");
         let script = "/.INSTALL=post_install() { :; }\n";
-        let items: Vec<&str> = [info.as_str(), "/.MTREE=mtree", script].into_iter().chain(items.iter().copied()).collect();
+        let items: Vec<&str> =
+            [info.as_str(), "/.MTREE=mtree", script].into_iter().chain(items.iter().copied()).collect();
         locked(folder.path(), name, &archive(&files(&items)), "requested")
     };
     let packages = vec![

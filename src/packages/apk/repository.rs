@@ -266,17 +266,21 @@ mod tests {
 
     /// Serves a repository of packages: name, version, further lines of the index.
     fn publish(world: &World, packages: &[(&str, &str, &str)]) {
+        publish_at(world, &format!("{BASE}test/main"), packages);
+    }
+
+    fn publish_at(world: &World, place: &str, packages: &[(&str, &str, &str)]) {
         let mut text = String::new();
         for (name, version, more) in packages {
             let bytes = apk(&format!("pkgname = {name}\npkgver = {version}\narch = x86_64"), &[], &[]);
-            world.server.put(&format!("{BASE}test/main/x86_64/{name}-{version}.apk"), &bytes);
+            world.server.put(&format!("{place}/x86_64/{name}-{version}.apk"), &bytes);
             let file = tempfile::NamedTempFile::new().unwrap();
             fs::write_atomic(file.path(), &bytes).unwrap();
             let identity = identify(file.path()).unwrap().identity;
             text += &format!("C:{identity}\nP:{name}\nV:{version}\nA:x86_64\nS:{}\n{more}\n", bytes.len());
         }
         let bytes = signed(Algorithm::Sha1, &index(&text));
-        world.server.put(&format!("{BASE}test/main/x86_64/APKINDEX.tar.gz"), &bytes);
+        world.server.put(&format!("{place}/x86_64/APKINDEX.tar.gz"), &bytes);
     }
 
     fn alpine() -> World {
@@ -352,6 +356,59 @@ mod tests {
         assert!(matches!(world.first(), Err(PackageError::NoKeys { .. })));
         world.bundled.sources[0].content = SourceContent::Directory { path: "x".into(), files: Vec::new() };
         assert!(world.first().unwrap_err().to_string().contains("`apk index`"));
+    }
+
+    #[test]
+    fn who_asks_for_a_tag_gets_what_has_it() {
+        let mut world = alpine();
+        publish(&world, &[("app", "1-r0", "D:lib\n"), ("lib", "1-r0", ""), ("other", "1-r0", "")]);
+        publish_at(
+            &world,
+            &format!("{BASE}edge/main"),
+            &[("app", "2-r0", "D:lib new\n"), ("lib", "2-r0", ""), ("new", "2-r0", ""), ("other", "2-r0", "")],
+        );
+        let content = SourceContent::Suites { suites: vec!["edge".into()], components: vec!["main".into()] };
+        let first = world.bundled.sources[0].clone();
+        world.bundled.sources.push(PackageSource { name: "edge".into(), content, tag: Some("edge".into()), ..first });
+        world.bundled.requests = ["app", "other"].map(|name| (name.to_owned(), None)).into();
+        let stable = world.first().unwrap();
+        assert_eq!(versions(&stable), ["app 1-r0", "lib 1-r0", "other 1-r0"]);
+        assert_eq!(stable.sources.iter().map(|one| one.tag.as_deref()).collect::<Vec<_>>(), [None, Some("edge")]);
+        // What the lock has is from elsewhere: who asks for a tag now wants another one, and nothing else changes.
+        world.bundled.tags = [("app".to_owned(), "edge".to_owned())].into();
+        let edge = world.choose(Some(&stable), &Upgrade::Nothing).unwrap();
+        assert_eq!(versions(&edge), ["app 2-r0", "lib 1-r0", "new 2-r0", "other 1-r0"]);
+        let tags: Vec<_> =
+            edge.packages.iter().filter(|one| edge.tag(one) == Some("edge")).map(|one| &one.name).collect();
+        assert_eq!(tags, ["app", "new"]);
+        assert_eq!(versions(&world.choose(Some(&edge), &Upgrade::Nothing).unwrap()), versions(&edge));
+        assert_ne!(stable.asked, edge.asked);
+        // Without the tag it is as before.
+        world.bundled.tags.clear();
+        assert_eq!(versions(&world.choose(Some(&edge), &Upgrade::Nothing).unwrap()), versions(&stable));
+        world.bundled.requests = [("new".to_owned(), None)].into();
+        let error = world.first().unwrap_err().to_string();
+        assert!(error.contains("new 2-r0 (only for who asks for it by the tag `@edge`)"), "{error}");
+        world.bundled.tags = [("new".to_owned(), "testing".to_owned())].into();
+        let error = world.first().unwrap_err();
+        assert!(matches!(&error, PackageError::NoTag { tag } if tag == "testing") && error.is_unsolvable(), "{error}");
+    }
+
+    #[test]
+    fn the_next_mirror_is_asked() {
+        let mut world = alpine();
+        publish(&world, &APP);
+        world.bundled.sources[0].mirrors.insert(0, "http://dead.example/".parse().unwrap());
+        assert_eq!(versions(&world.first().unwrap()), ["app 1-r0", "extra 1-r0", "lib 1-r0"]);
+        // One whose index nobody signed is no better than one that does not answer, and so is one without the packages.
+        world.server.put("http://dead.example/test/main/x86_64/APKINDEX.tar.gz", &index("C:x\n"));
+        assert!(world.first().is_ok());
+        let good = world.server.get(&format!("{BASE}test/main/x86_64/APKINDEX.tar.gz"));
+        world.server.put("http://dead.example/test/main/x86_64/APKINDEX.tar.gz", &good);
+        let empty = tempfile::tempdir().unwrap();
+        world.store = crate::store::Store::open(empty.path()).unwrap();
+        let bundle = world.first().unwrap();
+        assert_eq!(world.fetch(&bundle.packages).unwrap().len(), 3);
     }
 
     #[test]

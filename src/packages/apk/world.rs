@@ -117,7 +117,15 @@ mod tests {
         asked.settings.excluded.insert("z".into());
         let lines = lines(&asked);
         let expected = [
-            "!z", "a<1.2-r0", "b<=1.2-r0", "c=1.2-r0", "d>=1.2-r0", "e>1.2-r0", "f@edge~1.2-r0", "g", "i@edge",
+            "!z",
+            "a<1.2-r0",
+            "b<=1.2-r0",
+            "c=1.2-r0",
+            "d>=1.2-r0",
+            "e>1.2-r0",
+            "f@edge~1.2-r0",
+            "g",
+            "i@edge",
             "so:h.so.1",
         ];
         assert_eq!(lines, expected);

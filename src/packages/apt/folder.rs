@@ -85,10 +85,7 @@ mod tests {
         let labels: Vec<String> = pool.ids().map(|id| pool.label(id)).collect();
         assert_eq!(labels, ["one 1", "two 2"], "what is for other machines does not count");
         let first = pool.ids().next().unwrap();
-        assert_eq!(
-            (pool.location(first).unwrap(), pool.digest(first).unwrap()),
-            ("one.deb".into(), Some(files[0].1))
-        );
+        assert_eq!((pool.location(first).unwrap(), pool.digest(first).unwrap()), ("one.deb".into(), Some(files[0].1)));
         type File = (String, Digest, u64);
         let error = |change: &dyn Fn(&mut [File])| {
             let mut files = files.clone();

@@ -95,4 +95,37 @@ mod tests {
         }
         assert!(package_name_fault(b"../x").is_some() && package_name_fault(b"gtk-4.0_x+@").is_none());
     }
+
+    proptest::proptest! {
+        #![proptest_config(proptest::test_runner::Config::with_cases(5_000))]
+
+        #[test]
+        fn alpm_types_reads_relations_so(
+            name in "[a-z0-9@_+][a-z0-9@_+.-]{0,8}",
+            condition in "(|(<|<=|=|>=|>)([1-2]:)?[0-9][0-9a-z._+]{0,4}(-[1-9])?)",
+            have in "([1-2]:)?[0-9][0-9a-z._+]{0,4}-[1-9]",
+        ) {
+            let text = format!("{name}{condition}");
+            let ours = Relation::parse(text.as_bytes()).unwrap();
+            let theirs: alpm_types::PackageRelation = text.parse().unwrap();
+            let text_of = |bytes: &[u8]| String::from_utf8_lossy(bytes).into_owned();
+            proptest::prop_assert_eq!(text_of(ours.name), theirs.name.to_string());
+            let sign = theirs.version_requirement.as_ref().map(|one| one.comparison.to_string()).unwrap_or_default();
+            proptest::prop_assert_eq!(ours.comparison.sign(), sign);
+            let version = theirs.version_requirement.as_ref().map(|one| one.version.to_string()).unwrap_or_default();
+            proptest::prop_assert_eq!(text_of(ours.version), version);
+            // The same versions will do.
+            if let Some(wish) = theirs.version_requirement {
+                let fits = ours.comparison.allows(version::compare(have.as_bytes(), ours.version));
+                proptest::prop_assert_eq!(fits, wish.is_satisfied_by(&have.parse().unwrap()), "{} {}", text, have);
+            }
+        }
+
+        #[test]
+        fn what_alpm_types_refuses_is_no_relation(text in "[a-z0-9]{0,2}[<>=]{0,3}[0-9:/ -]{0,3}") {
+            if Relation::parse(text.as_bytes()).is_err() {
+                proptest::prop_assert!(text.parse::<alpm_types::PackageRelation>().is_err(), "{}", text);
+            }
+        }
+    }
 }

@@ -329,6 +329,23 @@ mod tests {
     }
 
     #[test]
+    fn the_next_mirror_is_asked() {
+        let mut world = arch();
+        world.bundled.sources[0].keys = Keys::None;
+        publish(&world, &[("app", "1-1", b"app", "")]);
+        world.bundled.sources[0].mirrors.insert(0, "http://dead.example/".parse().unwrap());
+        let bundle = world.first().unwrap();
+        assert_eq!(versions(&bundle), ["app 1-1"]);
+        world.server.put("http://dead.example/test/os/x86_64/test.db", b"no database");
+        assert_eq!(world.first().unwrap().packages, bundle.packages);
+        // A mirror that has the database and not the package.
+        let database = world.server.get(&format!("{BASE}test/os/x86_64/test.db"));
+        world.server.put("http://dead.example/test/os/x86_64/test.db", &database);
+        assert_eq!(world.first().unwrap().packages, bundle.packages);
+        assert_eq!(world.fetch(&bundle.packages).unwrap().len(), 1);
+    }
+
+    #[test]
     fn groups_are_their_members_and_base_is_the_variant() {
         let mut world = arch();
         world.bundled.sources[0].keys = Keys::None;

@@ -140,6 +140,29 @@ mod tests {
     }
 
     proptest::proptest! {
+        #![proptest_config(proptest::test_runner::Config::with_cases(20_000))]
+
+        // What two versions begin with decides little, how they end a lot.
+        #[test]
+        fn alpm_types_orders_versions_so(
+            epoch in "(|[1-3]:)",
+            begin in "(|[0-9]{1,3}[._+]|[1-9][._]{1,2}|[0-9]{1,2}(a|rc))",
+            ends in ("[0-9a-z]{1,3}([._+]{1,2}[0-9a-c]{1,3}){0,2}", "[0-9a-z]{1,3}([._+]{1,2}[0-9a-c]{1,3}){0,2}"),
+            releases in ("[1-9]([0-9]|[.][1-9])?", "[1-9]([0-9]|[.][1-9])?"),
+            released in proptest::bool::ANY,
+        ) {
+            let made = |end: &str, release: &str| match released {
+                true => format!("{epoch}{begin}{end}-{release}"),
+                false => format!("{epoch}{begin}{end}"),
+            };
+            let (one, other) = (made(&ends.0, &releases.0), made(&ends.1, &releases.1));
+            let read = |text: &str| text.parse::<alpm_types::Version>().unwrap();
+            let expected = read(&one).cmp(&read(&other));
+            proptest::prop_assert_eq!(compare(one.as_bytes(), other.as_bytes()), expected, "{} {}", one, other);
+        }
+    }
+
+    proptest::proptest! {
         #[test]
         fn no_text_is_a_panic(one in "[0-9a.:_~-]{0,10}", other in "[0-9a.:_~-]{0,10}") {
             let _ = (compare(one.as_bytes(), other.as_bytes()), compare(other.as_bytes(), one.as_bytes()));

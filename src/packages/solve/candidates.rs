@@ -65,7 +65,7 @@ impl Candidates {
         }
         candidates.kept = kept;
         for request in &question.requests {
-            candidates.take_request(pool, rules, request)?;
+            candidates.take_request(pool, rules, question, request)?;
         }
         for name in &question.excluded {
             if let Some(name) = pool.find(name.as_bytes()) {
@@ -90,6 +90,7 @@ impl Candidates {
         &mut self,
         pool: &Pool,
         rules: &impl Rules,
+        question: &Question,
         request: &crate::packages::model::Request,
     ) -> Result<(), Explanation> {
         let Some(name) = pool.find(request.name.as_bytes()) else { return Ok(()) };
@@ -108,7 +109,8 @@ impl Candidates {
         match newest {
             Some(id) => self.only(pool, id),
             None if pool.named(name).next().is_some() => {
-                let there = pool.named(name).map(|id| pool.label(id)).collect();
+                let note = |id| if rules.is_available(id) { String::new() } else { by_tag(pool, question, id) };
+                let there = pool.named(name).map(|id| format!("{}{}", pool.label(id), note(id))).collect();
                 return Err(Explanation::of(vec![Step::NoVersion { wanted: request.label(), there }]));
             }
             // A name that packages only provide.
@@ -129,6 +131,12 @@ impl Candidates {
     pub(super) fn is_kept(&self, id: PackageId) -> bool {
         self.kept[id.index()]
     }
+}
+
+/// Returns what explanations say of a package of a source with a tag that may not be installed.
+pub(super) fn by_tag(pool: &Pool, question: &Question, id: PackageId) -> String {
+    let tag = question.tags.get(&pool.package(id).source);
+    tag.map(|tag| format!(" (only for who asks for it by the tag `@{tag}`)")).unwrap_or_default()
 }
 
 /// Finds the packages that are there already; of several sources that have the same one, the first.

@@ -7,6 +7,7 @@ use std::collections::BTreeSet;
 use std::fmt;
 
 use super::Question;
+use super::candidates::by_tag;
 use super::clauses::{Clash, Clause, Discord, Owner, Trigger};
 use super::state::{Cause, Contradiction, Fate, State};
 use crate::packages::model::{PackageId, Pool, Relation, RelationKind};
@@ -163,11 +164,11 @@ impl Step {
         for name in names(pool, question, clause.owner) {
             let excluded = question.excluded.contains(&*String::from_utf8_lossy(&name));
             let Some(name) = pool.find(&name) else { continue };
-            let note = |id: PackageId| match (excluded, allowed[id.index()], question.tags.get(&pool.package(id).source)) {
+            let note = |id: PackageId| match (excluded, allowed[id.index()], by_tag(pool, question, id)) {
                 (true, ..) => " (excluded)".to_owned(),
                 (false, true, _) => String::new(),
-                (false, false, Some(tag)) => format!(" (only for who asks for it by the tag `@{tag}`)"),
-                (false, false, None) => " (another version is preferred)".to_owned(),
+                (false, false, tag) if tag.is_empty() => " (another version is preferred)".to_owned(),
+                (false, false, tag) => tag,
             };
             there.extend(pool.named(name).map(|id| format!("{}{}", pool.label(id), note(id))));
             there.extend(pool.providers(name).iter().map(|(id, version)| {

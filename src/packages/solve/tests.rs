@@ -335,6 +335,32 @@ proptest! {
     }
 }
 
+proptest! {
+    #![proptest_config(ProptestConfig::with_cases(2_000))]
+
+    // Alternatives are taken as written, which need not be the fewest.
+    #[test]
+    fn where_nothing_leaves_a_choice_no_smaller_set_does(mut universe in universe()) {
+        for (groups, _, provides) in &mut universe.packages {
+            groups.iter_mut().for_each(|group| group.truncate(1));
+            *provides = None;
+        }
+        let (pool, question) = (universe.pool(), universe.question());
+        if let Ok(solution) = solve(&pool, &AptRules, &question) {
+            let found: Vec<PackageId> = solution.packages.keys().copied().collect();
+            for set in 0..(1_u32 << found.len()) - 1 {
+                let part: Vec<PackageId> =
+                    found.iter().enumerate().filter(|(bit, _)| set >> bit & 1 == 1).map(|(_, id)| *id).collect();
+                let has = |request: &Request| {
+                    part.iter().any(|id| pool.name(pool.package(*id).name) == request.name.as_bytes())
+                };
+                let does = question.requests.iter().all(has) && check(&pool, &AptRules, &part).is_empty();
+                prop_assert!(!does, "{part:?} of {found:?}");
+            }
+        }
+    }
+}
+
 #[test]
 fn what_is_installed_stays_exactly_what_it_is() {
     let lines = [

@@ -296,8 +296,11 @@ pub(super) fn without_pacman(world: &World) -> Outcome {
             return Err(format!("`{path}` is {node:?}, with pacman {:?}", seen.get(path)));
         }
     }
-    let lost: Vec<&str> =
-        seen.keys().map(String::as_str).filter(|path| !without.contains_key(*path) && !path.ends_with("/install")).collect();
+    let lost: Vec<&str> = seen
+        .keys()
+        .map(String::as_str)
+        .filter(|path| !without.contains_key(*path) && !path.ends_with("/install"))
+        .collect();
     let expected = [
         "/etc/pacman.conf",
         "/etc/pacman.d",

@@ -23,13 +23,7 @@ pub(super) const GONE: Gone = Gone {
         "yash",
         "zsh",
     ],
-    directories: &[
-        "/etc/pacman.d",
-        "/usr/share/libalpm",
-        "/usr/share/pacman",
-        "/var/cache/pacman",
-        "/var/lib/pacman",
-    ],
+    directories: &["/etc/pacman.d", "/usr/share/libalpm", "/usr/share/pacman", "/var/cache/pacman", "/var/lib/pacman"],
 };
 /// Where scanners look.
 const LOCAL: &str = "/var/lib/pacman/local";

@@ -11,7 +11,9 @@ mod debian;
 use std::collections::{BTreeMap, BTreeSet};
 
 use super::{InstalledPackage, PackageSet, PackagesError};
+use crate::packages::apt::control;
 use crate::packages::archive::Unpacked;
+use crate::packages::{apk, pacman};
 use crate::spec::Family;
 use crate::tree::{Kind, Meta, Node, NodeId, Tree, TreePath};
 
@@ -60,7 +62,7 @@ pub(super) fn strip(
         // A directory may be behind a link: `/lib` of a merged /usr.
         tree.remove(&tree.follow(&path).unwrap_or(path));
     }
-    remove_empty(tree, emptied);
+    remove_empty(tree, emptied, &directories(set.family, tree, unpacked, &gone)?);
     remove_dangling_shells(tree)?;
     for (path, node) in lists {
         tree.insert(path, node)?;
@@ -71,11 +73,7 @@ pub(super) fn strip(
 
 /// Returns the paths of packages that go, and those that scripts have made for them: other names of their files, and links to
 /// them, such as `/bin/ls` for `/bin/busybox`.
-fn doomed(
-    tree: &Tree,
-    owners: &BTreeMap<TreePath, usize>,
-    is_gone: impl Fn(&usize) -> bool,
-) -> BTreeSet<TreePath> {
+fn doomed(tree: &Tree, owners: &BTreeMap<TreePath, usize>, is_gone: impl Fn(&usize) -> bool) -> BTreeSet<TreePath> {
     let owned = owners.iter().filter(|(path, owner)| is_gone(owner) && !is_licence(path));
     let mut doomed: BTreeSet<TreePath> = owned.map(|(path, _)| path.clone()).collect();
     let regular = |path: &&TreePath| matches!(tree.get(path), Some(Node { kind: Kind::Regular(_), .. }));
@@ -97,11 +95,43 @@ fn is_licence(path: &TreePath) -> bool {
     path.as_bytes().ends_with(b"/copyright") || path.as_bytes().starts_with(b"usr/share/licenses/")
 }
 
-fn remove_empty(tree: &mut Tree, directories: BTreeSet<TreePath>) {
+/// Returns the directories of packages that stay.
+fn directories(
+    family: Family,
+    tree: &Tree,
+    unpacked: &[Unpacked],
+    gone: &Gone,
+) -> Result<BTreeSet<TreePath>, PackagesError> {
+    let mut directories = BTreeSet::new();
+    for package in unpacked {
+        if !gone.has(&name(family, package)?) {
+            let own = package.entries.iter().filter(|entry| entry.is_directory());
+            directories.extend(own.filter_map(|entry| tree.follow(&entry.path)));
+        }
+    }
+    Ok(directories)
+}
+
+/// Returns the name of a package.
+fn name(family: Family, package: &Unpacked) -> Result<String, PackagesError> {
+    let bytes = |file: &str| package.control_file(file).map_or(&b""[..], |file| &file.bytes);
+    Ok(match family {
+        Family::Apt => {
+            let control = control::single("control", bytes("control"))?;
+            String::from_utf8_lossy(control.get("Package").unwrap_or_default()).into_owned()
+        }
+        Family::Apk => apk::info::Info::parse(bytes(".PKGINFO")).map_err(PackagesError::Info)?.name.to_owned(),
+        Family::Pacman => pacman::info::Info::parse(bytes(".PKGINFO")).map_err(PackagesError::Info)?.name.to_owned(),
+    })
+}
+
+/// Removes directories that are empty, and then those above them, but none that is `kept`.
+fn remove_empty(tree: &mut Tree, directories: BTreeSet<TreePath>, kept: &BTreeSet<TreePath>) {
     // What is deeper comes later.
     for directory in directories.into_iter().rev() {
         let mut path = Some(directory);
-        while let Some(empty) = path.take().filter(|path| !path.is_root() && tree.below(path).next().is_none()) {
+        let is_empty = |path: &TreePath, tree: &Tree| !path.is_root() && tree.below(path).next().is_none();
+        while let Some(empty) = path.take().filter(|path| !kept.contains(path) && is_empty(path, tree)) {
             tree.remove(&empty);
             path = empty.parent();
         }

@@ -49,7 +49,10 @@ fn packages_come_with_all_they_say() {
     );
     let b = pool.ids().nth(1).unwrap();
     assert_eq!((pool.package(b).provider_priority, pool.package(b).installed_size), (7, 34));
-    assert_eq!((Identity::of(&pool, b).unwrap().unwrap().to_string(), pool.digest(b).unwrap()), (IDENTITY.to_owned(), None));
+    assert_eq!(
+        (Identity::of(&pool, b).unwrap().unwrap().to_string(), pool.digest(b).unwrap()),
+        (IDENTITY.to_owned(), None)
+    );
 }
 
 #[test]

@@ -214,7 +214,8 @@ fn a_tag_is_inherited_by_what_is_chosen_only() {
     // The same when something asks for more: `x` serves `a` then.
     assert_eq!(tagged(&pool, &["a@edge", "b"]).as_deref(), Ok("a-1 b-1 x-2"));
     assert!(tagged(&pool, &["b"]).is_err());
-    let pool = merge(vec![repository(&["b 1; D:x>=2", "t 1", "x 1"]), repository(&["a 1; D:y", "y 1", "x 2"])]).unwrap();
+    let pool =
+        merge(vec![repository(&["b 1; D:x>=2", "t 1", "x 1"]), repository(&["a 1; D:y", "y 1", "x 2"])]).unwrap();
     assert!(tagged(&pool, &["a@edge", "b"]).is_err());
 }
 
@@ -289,7 +290,11 @@ fn universe() -> impl Strategy<Value = (Vec<Imagined>, Vec<usize>)> {
 }
 
 fn imagined(packages: &[Imagined]) -> Pool {
-    let lines: Vec<String> = (packages.iter().enumerate())
+    repository(&lines(packages).iter().map(String::as_str).collect::<Vec<_>>())
+}
+
+fn lines(packages: &[Imagined]) -> Vec<String> {
+    (packages.iter().enumerate())
         .map(|(number, package)| {
             let mut depends: Vec<String> = package.depends.iter().map(|name| format!("p{name}")).collect();
             depends.extend(package.conflicts.iter().map(|name| format!("!p{name}")));
@@ -301,8 +306,7 @@ fn imagined(packages: &[Imagined]) -> Pool {
             let priority = u8::from(package.priority);
             format!("p{number} 1; D:{}; p:{provides}; k:{priority}; i:{}", depends.join(" "), with.join(" "))
         })
-        .collect();
-    repository(&lines.iter().map(String::as_str).collect::<Vec<_>>())
+        .collect()
 }
 
 /// Every set of packages, as a list.
@@ -361,6 +365,46 @@ proptest! {
                     }
                 }
             }
+        }
+    }
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig::with_cases(2_000))]
+
+    // Providers are taken by their order and some packages come by themselves: that need not be the fewest.
+    #[test]
+    fn where_nothing_leaves_a_choice_no_smaller_set_does((mut packages, requests) in universe()) {
+        for package in &mut packages {
+            (package.provides, package.with) = (None, Vec::new());
+        }
+        let pool = imagined(&packages);
+        let asked: Vec<String> = requests.iter().map(|number| format!("p{number}")).collect();
+        let (question, _) = question(&asked.iter().map(String::as_str).collect::<Vec<_>>());
+        if let Ok(solution) = solve(&pool, &ApkRules::new(), &question) {
+            let named = |set: &[PackageId], name: &String| set.iter().any(|id| pool.name(pool.package(*id).name) == name.as_bytes());
+            let does = |set: &Vec<PackageId>| asked.iter().all(|name| named(set, name)) && check(&pool, &ApkRules::new(), set).is_empty();
+            let smaller = sets(&pool).find(|set| set.len() < solution.packages.len() && does(set));
+            prop_assert!(smaller.is_none(), "{smaller:?}");
+        }
+    }
+
+    // The second of two repositories has a tag: with and without it a solution is whole, and nothing comes by the tag unasked.
+    #[test]
+    fn solutions_with_tags_are_whole((packages, requests) in universe(), split in any::<u8>(), by_tag in any::<bool>()) {
+        let lines = lines(&packages);
+        let (one, two): (Vec<_>, Vec<_>) =
+            lines.iter().map(String::as_str).enumerate().partition(|(number, _)| split >> (number % 8) & 1 == 0);
+        let part = |lines: Vec<(usize, &str)>| repository(&lines.into_iter().map(|(_, line)| line).collect::<Vec<_>>());
+        let pool = merge(vec![part(one), part(two)]).unwrap();
+        let asked: Vec<String> =
+            requests.iter().map(|number| format!("p{number}{}", if by_tag { "@edge" } else { "" })).collect();
+        let asked: Vec<&str> = asked.iter().map(String::as_str).collect();
+        if let Ok(labels) = tagged(&pool, &asked) {
+            let find = |label: &str| pool.ids().find(|id| pool.label(*id).replace(' ', "-") == label).unwrap();
+            let ids: Vec<PackageId> = labels.split(' ').map(find).collect();
+            prop_assert_eq!(check(&pool, &ApkRules::new(), &ids), []);
+            prop_assert!(by_tag || ids.iter().all(|id| pool.package(*id).source == 0), "{labels}");
         }
     }
 }

@@ -72,6 +72,53 @@ fn md5(text: &str) -> String {
 }
 
 #[test]
+fn alpm_db_reads_what_is_written() {
+    use alpm_db::desc::DbDescFileV2;
+    use alpm_db::files::DbFilesV1;
+    let info = "pkgname = b\npkgbase = base-b\nxdata = pkgtype=split\npkgver = 1:2.0-1\npkgdesc = A thing\nurl = https://example.org/\n\
+                builddate = 1700000000\npackager = P <p@example.org>\nsize = 34\narch = x86_64\nlicense = MIT\nlicense = Apache-2.0\n\
+                replaces = old\ngroup = g\nconflict = c<2\nprovides = v=1\nprovides = libb.so=1-64\nbackup = etc/b.conf\n\
+                depend = a>=1\ndepend = liba.so=1-64\noptdepend = w: good\n";
+    let members: Vec<Member<'_>> = vec![
+        (".PKGINFO", b'0', 0o644, "", info),
+        (".MTREE", b'0', 0o644, "", "mtree"),
+        ("usr/", b'5', 0o755, "", ""),
+        ("usr/b", b'0', 0o644, "", "b"),
+        ("etc/", b'5', 0o755, "", ""),
+        ("etc/b.conf", b'0', 0o644, "", "setting\n"),
+    ];
+    let folder = tempfile::tempdir().unwrap();
+    let unpacked = unpacked(&tar(&members), folder.path()).unwrap();
+    for (automatic, unsigned, reason, validation) in
+        [(false, false, "0", "pgp"), (true, false, "1", "pgp"), (false, true, "0", "sha256")]
+    {
+        let named = |is: bool| if is { BTreeSet::from(["b".to_owned()]) } else { BTreeSet::new() };
+        let decisions = Decisions {
+            automatic: named(automatic),
+            unsigned: named(unsigned),
+            epoch: 1_700_000_077,
+            ..Decisions::default()
+        };
+        let tree = install(std::slice::from_ref(&unpacked), &decisions, |_| false).unwrap();
+        let file = |name: &str| text(&tree, &format!("/var/lib/pacman/local/b-1:2.0-1/{name}"));
+        let desc: DbDescFileV2 = file("desc").parse().unwrap();
+        // They write it back as it is, but for the reason that somebody asks for it, which pacman does not write, and the place of
+        // that section.
+        let back = desc.to_string().replace("%REASON%\n0\n\n", "");
+        let sections = |text: &str| text.trim_end().split("\n\n").map(str::to_owned).collect::<BTreeSet<String>>();
+        assert_eq!(sections(&back), sections(&file("desc")));
+        assert_eq!((desc.name.to_string(), desc.version.to_string()), ("b".into(), "1:2.0-1".into()));
+        assert_eq!((desc.reason as u8).to_string(), reason);
+        assert_eq!(desc.validation.iter().map(ToString::to_string).collect::<Vec<_>>(), [validation]);
+        let files: DbFilesV1 = file("files").parse().unwrap();
+        let paths: Vec<&str> = files.as_ref().iter().map(|path| path.to_str().unwrap()).collect();
+        assert_eq!(paths, ["etc/", "etc/b.conf", "usr/", "usr/b"]);
+        assert_eq!(files.backups().len(), 1);
+        assert_eq!(files.to_string().trim_end(), file("files").trim_end());
+    }
+}
+
+#[test]
 fn two_packages_have_no_file_in_common() {
     let with = |name, path| package(name, "", &[(path, b'0', 0o644, "", "x")]);
     let error = together(&[with("a", "f"), with("b", "f")], &Decisions::default()).unwrap_err().to_string();

@@ -1,9 +1,11 @@
 use std::io::Write as _;
 
+use base64ct::Encoding as _;
+
 use super::*;
 use crate::packages::archive::made::{File, tar};
-use crate::packages::model::PackageId;
 use crate::packages::model::shown;
+use crate::packages::model::{PackageId, RelationKind};
 
 const DIGEST: &str = "e3b0c44298fc1c149afbf4c8996fb92427ae41e4649b934ca495991b7852b855";
 
@@ -91,6 +93,62 @@ fn packages_come_with_all_they_say() {
             let _ = read("core.db", &changed, "x86_64");
         }
         assert!(read("core.db", &bytes[..bytes.len() / 3], "x86_64").is_err());
+    }
+}
+
+#[test]
+fn alpm_repo_db_reads_the_same() {
+    use alpm_repo_db::desc::{RepoDescFileV1, RepoDescFileV2};
+    let more = "%REPLACES%\nold\n\n%CONFLICTS%\nc<2\n\n%PROVIDES%\nvirtual\nd=3\nliby.so=2-64\n\n\
+                %DEPENDS%\na>=1\nlibx.so=1-64\nlib:libz.so.1\n\n%OPTDEPENDS%\nw: for that\n\n%MAKEDEPENDS%\nm\n\n";
+    let text = |sums: &str| {
+        format!(
+            "%FILENAME%\nb-1:2-1-x86_64.pkg.tar.zst\n\n%NAME%\nb\n\n%BASE%\nbase-b\n\n%VERSION%\n1:2-1\n\n%DESC%\nA thing\n\n\
+             %GROUPS%\nbase-devel\nx\n\n%CSIZE%\n12\n\n%ISIZE%\n34\n\n{sums}%SHA256SUM%\n{DIGEST}\n\n\
+             %URL%\nhttps://example.org/\n\n%LICENSE%\nMIT\n\n%ARCH%\nx86_64\n\n%BUILDDATE%\n1700000000\n\n\
+             %PACKAGER%\nP <p@example.org>\n\n{more}"
+        )
+    };
+    let signature = "iHUEABYKAB0WIQRizHP4hOUpV7L92IObeih9mi7GCAUCaBZuVAAKCRCbeih9mi7GCIlMAP9ws/jU4f580ZRQlTQKvUiLbAZOdcB7mQQj83hD1Nc/GwD/WIHhO1/OQkpMERejUrLo3AgVmY3b4/uGhx9XufWEbgE=";
+    let two = text("");
+    let theirs: RepoDescFileV2 = two.parse().unwrap();
+    assert_eq!(theirs.to_string(), two, "it is as the specification has it");
+    let one = text("%MD5SUM%\nd41d8cd98f00b204e9800998ecf8427e\n\n")
+        .replace("%URL%", &format!("%PGPSIG%\n{signature}\n\n%URL%"));
+    let signed: RepoDescFileV1 = one.parse().unwrap();
+    for (text, signature) in [(two, None), (one, Some(signed.pgp_signature.to_string()))] {
+        let pool = pool(&[("b-1:2-1", text)]);
+        let id = pool.ids().next().unwrap();
+        let package = pool.package(id);
+        assert_eq!(pool.label(id), format!("{} {}", theirs.name, theirs.version));
+        assert_eq!(pool.location(id).unwrap(), theirs.file_name.to_string());
+        assert_eq!(pool.shown(package.architecture), theirs.arch.to_string());
+        assert_eq!(package.size.to_string(), theirs.compressed_size.to_string());
+        assert_eq!(package.installed_size.to_string(), theirs.installed_size.to_string());
+        assert_eq!(pool.digest(id).unwrap().unwrap().hex(), theirs.sha256_checksum.to_string());
+        assert_eq!(pool.shown(package.section).split(' ').collect::<Vec<_>>(), theirs.groups);
+        assert!(pool.stored(package.origin).unwrap().starts_with(theirs.base.to_string().as_bytes()));
+        let told = |kind: RelationKind| -> Vec<String> {
+            let of = pool.relations(id).iter().filter(|relation| relation.kind == kind);
+            of.map(|relation| pool.relation_label(relation).replace(' ', "")).collect()
+        };
+        let shown =
+            |relations: &[alpm_types::PackageRelation]| relations.iter().map(ToString::to_string).collect::<Vec<_>>();
+        let named = |all: &[alpm_types::RelationOrSoname]| all.iter().map(ToString::to_string).collect::<Vec<_>>();
+        assert_eq!(told(RelationKind::Depends), named(&theirs.dependencies));
+        assert_eq!(told(RelationKind::Conflicts), shown(&theirs.conflicts));
+        assert_eq!(told(RelationKind::Replaces), shown(&theirs.replaces));
+        let provides: Vec<String> = pool
+            .provides(id)
+            .iter()
+            .map(|one| match pool.shown(one.version) {
+                version if version.is_empty() => String::from_utf8_lossy(pool.name(one.name)).into_owned(),
+                version => format!("{}={version}", String::from_utf8_lossy(pool.name(one.name))),
+            })
+            .collect();
+        assert_eq!(provides, named(&theirs.provides));
+        let ours = &*pool.stored(package.signature).unwrap();
+        assert_eq!(signature.unwrap_or_default(), base64ct::Base64::encode_string(ours));
     }
 }
 

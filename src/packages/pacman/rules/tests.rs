@@ -191,3 +191,28 @@ proptest! {
         }
     }
 }
+
+proptest! {
+    #![proptest_config(ProptestConfig::with_cases(2_000))]
+
+    // Providers are taken by their order, which need not be the fewest.
+    #[test]
+    fn where_nothing_leaves_a_choice_no_smaller_set_does((mut packages, requests) in universe()) {
+        packages.iter_mut().for_each(|(_, _, provides)| *provides = None);
+        let pool = imagined(&packages);
+        let asked: Vec<String> = requests.iter().map(|number| format!("p{number}")).collect();
+        let question = Question { requests: asked.iter().map(Request::any).collect(), ..Question::default() };
+        let ids: Vec<PackageId> = pool.ids().collect();
+        if let Ok(solution) = solve(&pool, &PacmanRules, &question) {
+            let does = |set: &Vec<PackageId>| {
+                let has = |name: &String| set.iter().any(|id| pool.name(pool.package(*id).name) == name.as_bytes());
+                asked.iter().all(has) && check(&pool, &PacmanRules, set).is_empty()
+            };
+            let sets = (0..1_u32 << ids.len()).map(|set| -> Vec<PackageId> {
+                ids.iter().enumerate().filter(|(bit, _)| set >> bit & 1 == 1).map(|(_, id)| *id).collect()
+            });
+            let smaller = sets.into_iter().find(|set| set.len() < solution.packages.len() && does(set));
+            prop_assert!(smaller.is_none(), "{smaller:?}");
+        }
+    }
+}
