@@ -181,7 +181,7 @@ impl Preferences {
         question.requests.extend(base.iter().map(|name| Request::any(*name)));
         let mut solution = match self {
             Self::Apt => solve_keeping(pool, &AptRules, question),
-            Self::Apk(rules) => solve_tagged(pool, rules.clone(), &question),
+            Self::Apk(rules) => rules.clone().settled(pool, |rules| solve_keeping(pool, rules, question.clone())),
             Self::Pacman => solve_keeping(pool, &PacmanRules, question),
         }?;
         for reason in solution.packages.values_mut() {
@@ -190,19 +190,6 @@ impl Preferences {
             }
         }
         Ok(solution)
-    }
-}
-
-/// Solves a question by the rules of apk: a package of a repository with a tag is there for those who ask for the tag, and for
-/// what they need.
-fn solve_tagged(pool: &Pool, mut rules: ApkRules, question: &Question) -> Result<Solution, Explanation> {
-    loop {
-        let solution = solve_keeping(pool, &rules, question.clone())?;
-        let astray = rules.astray(pool, &solution.packages.keys().copied().collect());
-        if astray.is_empty() {
-            return Ok(solution);
-        }
-        astray.into_iter().for_each(|id| rules.forbid(id));
     }
 }
 

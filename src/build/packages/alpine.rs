@@ -90,7 +90,7 @@ pub(super) fn skip(set: &PackageSet, together: &mut Together) -> Result<Vec<Skip
 pub(super) fn packages(unpacked: &[Unpacked]) -> Result<Vec<InstalledPackage>, PackagesError> {
     let mut packages = Vec::new();
     for one in unpacked {
-        let bytes = one.control_file(".PKGINFO").map_or(&b""[..], |file| &file.bytes);
+        let bytes = one.control_bytes(".PKGINFO");
         let info = Info::parse(bytes).map_err(PackagesError::Info)?;
         let source = if info.origin.is_empty() { info.name } else { info.origin };
         packages.push(InstalledPackage {
@@ -118,7 +118,7 @@ pub(super) fn owners(
     if set.host.is_some() {
         // The list is that of the host.
         for one in unpacked {
-            let bytes = one.control_file(".PKGINFO").map_or(&b""[..], |file| &file.bytes);
+            let bytes = one.control_bytes(".PKGINFO");
             let name = Info::parse(bytes).map_err(PackagesError::Info)?.name;
             let Some(number) = packages.iter().position(|package| package.name == name) else { continue };
             owners.extend(unpack::paths(tree, one).map(|path| (path, number)));

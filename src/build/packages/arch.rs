@@ -61,7 +61,7 @@ pub(super) fn skip(set: &PackageSet, together: &mut Together) -> Result<Vec<Skip
 }
 
 fn info(unpacked: &Unpacked) -> Result<Info<'_>, PackagesError> {
-    let bytes = unpacked.control_file(".PKGINFO").map_or(&b""[..], |file| &file.bytes);
+    let bytes = unpacked.control_bytes(".PKGINFO");
     Info::parse(bytes).map_err(PackagesError::Info)
 }
 

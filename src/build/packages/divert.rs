@@ -59,21 +59,13 @@ fn diverts(package: &Unpacked, shared: &BTreeSet<TreePath>) -> bool {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::packages::archive::ControlFile;
-    use crate::tree::{Content, Kind, Meta};
+    use crate::build::packages::tests::sample::{regular, unpacked};
+    use crate::tree::Kind;
 
     fn package(script: &str, paths: &[&str]) -> Unpacked {
-        let entry = |path: &&str| Entry {
-            path: path.parse().unwrap(),
-            item: Item::Node(if path.ends_with("dir") {
-                Kind::directory()
-            } else {
-                Kind::Regular(Content::inline(*b"x"))
-            }),
-            meta: Meta::root_owned(0o644, 0),
-        };
-        let file = ControlFile { name: "preinst".into(), mode: 0o755, mtime: 0, bytes: script.as_bytes().into() };
-        Unpacked { control: vec![file], entries: paths.iter().map(entry).collect() }
+        let kind = |path: &str| if path.ends_with("dir") { Kind::directory() } else { regular("x") };
+        let files: Vec<_> = paths.iter().map(|path| (*path, kind(path))).collect();
+        unpacked(&[("preinst", script)], &files)
     }
 
     #[test]

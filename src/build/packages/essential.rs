@@ -82,7 +82,7 @@ fn first(set: &PackageSet, packages: &[Unpacked]) -> Result<Option<First>, Packa
 
 impl First {
     fn has(&self, package: &Unpacked) -> bool {
-        let bytes = package.control_file("control").map_or(&b""[..], |file| &file.bytes);
+        let bytes = package.control_bytes("control");
         control::single("control", bytes).is_ok_and(|control| self.names(&control))
     }
 
@@ -213,39 +213,13 @@ fn stanzas(mut text: &[u8]) -> impl Iterator<Item = &[u8]> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::packages::archive::{ControlFile, Entry, Item};
+    use crate::build::packages::tests::sample::{self, link, regular, tree_of, unpacked};
     use crate::resolve::Answer;
-    use crate::tree::{Content, Kind, Meta};
-
-    fn regular(text: &str) -> Kind {
-        Kind::Regular(Content::inline(text.as_bytes()))
-    }
-
-    fn tree(files: &[(&str, Kind)]) -> Tree {
-        let mut tree = Tree::new();
-        for (path, kind) in files {
-            let node = Node { kind: kind.clone(), meta: Meta::root_owned(0o644, 0) };
-            tree.insert(path.parse().unwrap(), node).unwrap();
-        }
-        tree.complete(|_| Meta::root_owned(0o755, 0));
-        tree
-    }
+    use crate::tree::Kind;
 
     fn package(control: &str, files: &[(&str, Kind)]) -> Unpacked {
-        let file = |name: &str, text: String| ControlFile {
-            name: name.into(),
-            mode: 0o644,
-            mtime: 0,
-            bytes: text.into_bytes(),
-        };
-        let entry = |(path, kind): &(&str, Kind)| Entry {
-            path: path.parse().unwrap(),
-            item: Item::Node(kind.clone()),
-            meta: Meta::root_owned(0o755, 0),
-        };
-        let control = file("control", format!("{control}Architecture: all\nVersion: 1\n"));
-        let script = file("postinst", "#!/bin/sh\n".to_owned());
-        Unpacked { control: vec![control, script], entries: files.iter().map(entry).collect() }
+        let control = format!("{control}Architecture: all\nVersion: 1\n");
+        unpacked(&[("control", &control), ("postinst", "#!/bin/sh\n")], files)
     }
 
     fn packages() -> Vec<Unpacked> {
@@ -276,7 +250,7 @@ mod tests {
         };
         let settings =
             PackageSettings { answers: [answer("app"), answer("tool")].into(), ..PackageSettings::default() };
-        PackageSet { architecture: "amd64".into(), ..super::super::tests::set(names, settings) }
+        sample::set(names, settings)
     }
 
     const SET: [(&str, &str); 5] = [
@@ -330,7 +304,7 @@ mod tests {
         dpkg::write(&mut begun, "status", status.replace("ok unpacked", "ok installed").into(), 0).unwrap();
         dpkg::write(&mut begun, "triggers/File", triggers.into(), 0).unwrap();
         begun.remove(&"/usr/lib/old".parse().unwrap());
-        host::put(&mut begun, &tree(changes)).unwrap();
+        host::put(&mut begun, &tree_of(changes)).unwrap();
         let together = Together { tree: whole, packages };
         over(&set, begun, &together, &first).unwrap()
     }
@@ -362,17 +336,18 @@ mod tests {
             to: to.parse().unwrap(),
             package: Some("app".into()),
         };
-        let begun = tree(&[("/a", regular("changed by a script")), ("/c", regular("c")), ("/c.old", regular("aside"))]);
+        let begun =
+            tree_of(&[("/a", regular("changed by a script")), ("/c", regular("c")), ("/c.old", regular("aside"))]);
         let aside =
             put_aside(begun, &[diversion("/a", "/a.old"), diversion("/b", "/b.old"), diversion("/c", "/c.old")]);
         let expected =
-            tree(&[("/a.old", regular("changed by a script")), ("/c", regular("c")), ("/c.old", regular("aside"))]);
+            tree_of(&[("/a.old", regular("changed by a script")), ("/c", regular("c")), ("/c.old", regular("aside"))]);
         assert_eq!(crate::tree::diff(&expected, &aside.unwrap()), []);
     }
 
     #[test]
     fn what_scripts_made_of_directories_is_left_to_dpkg() {
-        assert!(unpacked_over(&[("/usr/share", Kind::Symlink((*b"lib").into()))], "").is_none());
+        assert!(unpacked_over(&[("/usr/share", link("lib"))], "").is_none());
         assert!(unpacked_over(&[("/usr/share/words", regular("a file"))], "").is_none());
         assert!(unpacked_over(&[("/usr/share/words/one/two", regular("below"))], "").is_none());
     }

@@ -208,60 +208,24 @@ mod tests {
     use super::*;
     use crate::build::packages::PackageSet;
     use crate::build::packages::dpkg::Decided;
+    use crate::build::packages::tests::sample::{link, regular, set, tree_of, unpacked};
     use crate::digest::Digest;
     use crate::packages::apt::database::{Decisions, install};
-    use crate::packages::archive::{ControlFile, Entry, Item};
-    use crate::tree::{Content, Meta};
-
-    fn regular(text: &str) -> Kind {
-        Kind::Regular(Content::inline(text.as_bytes()))
-    }
-
-    fn link(target: &str) -> Kind {
-        Kind::Symlink(target.as_bytes().into())
-    }
+    use crate::resolve::PackageSettings;
 
     fn host(files: &[(&str, Kind)]) -> HostTree {
-        let mut tree = Tree::new();
-        for (path, kind) in files {
-            let node = Node { kind: kind.clone(), meta: Meta::root_owned(0o644, 0) };
-            tree.insert(path.parse().unwrap(), node).unwrap();
-        }
-        tree.complete(|_| Meta::root_owned(0o755, 0));
+        let tree = tree_of(files);
         let installed = Installed::read(&tree, Digest::of([]), Family::Apt, "amd64").unwrap().unwrap();
         HostTree { tree: Arc::new(tree), installed: Arc::new(installed) }
     }
 
     fn package(control: &str, files: &[(&str, Kind)]) -> Unpacked {
-        let control = ControlFile { name: "control".into(), mode: 0o644, mtime: 0, bytes: control.as_bytes().to_vec() };
-        let entry = |(path, kind): &(&str, Kind)| Entry {
-            path: path.parse().unwrap(),
-            item: Item::Node(kind.clone()),
-            meta: Meta::root_owned(0o755, 0),
-        };
-        Unpacked { control: vec![control], entries: files.iter().map(entry).collect() }
+        unpacked(&[("control", control)], files)
     }
 
     /// Adds packages to a host as it is done for a set, but for their scripts.
     fn added(host: &HostTree, packages: &[Unpacked]) -> Result<Tree, PackagesError> {
-        let set = PackageSet {
-            family: Family::Apt,
-            distro: ("debian".into(), None),
-            architecture: "amd64".into(),
-            links: BTreeMap::new(),
-            host: Some(host.clone()),
-            packages: Vec::new(),
-            users: BTreeMap::new(),
-            groups: BTreeMap::new(),
-            world: Vec::new(),
-            tags: BTreeMap::new(),
-            unsigned: std::collections::BTreeSet::new(),
-            repositories: Vec::new(),
-            keys: BTreeMap::new(),
-            sources: BTreeMap::new(),
-            settings: crate::resolve::PackageSettings::default(),
-            epoch: 0,
-        };
+        let set = PackageSet { host: Some(host.clone()), epoch: 0, ..set(Vec::new(), PackageSettings::default()) };
         let Decided { diversions, overrides } = Decided::of(&host.tree)?;
         let decisions = Decisions {
             architecture: "amd64".into(),

@@ -84,7 +84,7 @@ pub(super) fn packages(unpacked: &[Unpacked]) -> Result<Vec<InstalledPackage>, P
 }
 
 fn package(unpacked: &Unpacked) -> Result<InstalledPackage, PackagesError> {
-    let bytes = unpacked.control_file("control").map_or(&b""[..], |file| &file.bytes);
+    let bytes = unpacked.control_bytes("control");
     let control = control::single("control", bytes)?;
     let text = |name: &str| String::from_utf8_lossy(control.get(name).unwrap_or_default()).into_owned();
     let (name, version, architecture) = (text("Package"), text("Version"), text("Architecture"));

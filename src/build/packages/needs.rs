@@ -30,7 +30,7 @@ pub(super) struct Member<'run> {
 
 impl<'run> Member<'run> {
     fn of(unpacked: &'run Unpacked) -> Result<Self, PackagesError> {
-        let bytes = unpacked.control_file("control").map_or(&b""[..], |file| &file.bytes);
+        let bytes = unpacked.control_bytes("control");
         let control = control::single("control", bytes)?;
         let text = |name: &str| String::from_utf8_lossy(control.get(name).unwrap_or_default()).into_owned();
         let names = |fields: &[&str]| {

@@ -149,6 +149,11 @@ impl Unpacked {
     pub fn control_file(&self, name: &str) -> Option<&ControlFile> {
         self.control.iter().find(|file| file.name == name)
     }
+
+    /// Returns what stands in a control file; nothing when there is none.
+    pub fn control_bytes(&self, name: &str) -> &[u8] {
+        self.control_file(name).map_or(&[], |file| &file.bytes)
+    }
 }
 
 /// How the packages of a family are made.

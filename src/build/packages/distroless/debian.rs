@@ -44,7 +44,7 @@ pub(super) fn lists(unpacked: &[Unpacked], epoch: i64) -> Result<Lists, Packages
     let folder: TreePath = STATUS.parse()?;
     let mut lists = Lists::new();
     for package in unpacked {
-        let bytes = package.control_file("control").map_or(&b""[..], |file| &file.bytes);
+        let bytes = package.control_bytes("control");
         let name = control::single("control", bytes)?.get("Package").unwrap_or_default().to_vec();
         if GONE.packages.iter().any(|gone| gone.as_bytes() == name) {
             continue;

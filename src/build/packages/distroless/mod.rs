@@ -114,7 +114,7 @@ fn directories(
 
 /// Returns the name of a package.
 fn name(family: Family, package: &Unpacked) -> Result<String, PackagesError> {
-    let bytes = |file: &str| package.control_file(file).map_or(&b""[..], |file| &file.bytes);
+    let bytes = |file: &str| package.control_bytes(file);
     Ok(match family {
         Family::Apt => {
             let control = control::single("control", bytes("control"))?;

@@ -76,7 +76,7 @@ pub(super) fn instead(tree: &mut Tree, packages: &[Unpacked], set: &PackageSet) 
         if scripts.is_empty() {
             continue;
         }
-        let bytes = package.control_file("control").map_or(&b""[..], |file| &file.bytes);
+        let bytes = package.control_bytes("control");
         let name = control::single("control", bytes)?.get("Package").unwrap_or_default();
         let name = String::from_utf8_lossy(name).into_owned();
         let matters = !DONE.contains(&name.as_str())

@@ -1,45 +1,18 @@
 use super::*;
+use crate::build::packages::tests::sample::{self, regular, tree_of, unpacked};
+use crate::resolve::PackageSettings;
 
 fn tree(files: &[(&str, &str)]) -> Tree {
-    let mut tree = Tree::new();
-    for (path, text) in files {
-        let kind = Kind::Regular(Content::inline(text.as_bytes()));
-        tree.insert(path.parse().unwrap(), Node { kind, meta: Meta::root_owned(0o644, 0) }).unwrap();
-    }
-    tree.complete(|_| Meta::root_owned(0o755, 0));
-    tree
+    tree_of(&files.iter().map(|(path, text)| (*path, regular(text))).collect::<Vec<_>>())
 }
 
 fn package(name: &str, postinst: &str) -> Unpacked {
-    let file = |name: &str, text: String| crate::packages::apt::archive::ControlFile {
-        name: name.into(),
-        mode: 0o755,
-        mtime: 0,
-        bytes: text.into_bytes(),
-    };
     let control = format!("Package: {name}\nVersion: 1\nArchitecture: all\n");
-    Unpacked { control: vec![file("control", control), file("postinst", postinst.into())], entries: Vec::new() }
+    unpacked(&[("control", &control), ("postinst", postinst)], &[])
 }
 
 fn set() -> PackageSet {
-    PackageSet {
-        host: None,
-        family: crate::spec::Family::Apt,
-        distro: ("debian".into(), None),
-        architecture: "amd64".into(),
-        links: Default::default(),
-        packages: Vec::new(),
-        users: Default::default(),
-        world: Vec::new(),
-        tags: BTreeMap::new(),
-        unsigned: std::collections::BTreeSet::new(),
-        repositories: Vec::new(),
-        keys: Default::default(),
-        sources: Default::default(),
-        groups: Default::default(),
-        settings: Default::default(),
-        epoch: 0,
-    }
+    PackageSet { epoch: 0, ..sample::set(Vec::new(), PackageSettings::default()) }
 }
 
 fn text(tree: &Tree, path: &str) -> String {

@@ -1,10 +1,12 @@
 //! Packages that the tests make themselves: what does not need a sandbox.
 
 mod families;
+pub(super) mod sample;
 
 use std::path::Path;
 use std::sync::Arc;
 
+use self::sample::set;
 use super::*;
 use crate::build::{self, Body, Means, Neutrals, Product};
 use crate::distro::{Architecture, Wish};
@@ -75,27 +77,6 @@ fn package(folder: &Path, name: &str, control: &[&str], items: &[&str]) -> (Lock
         why: "requested".into(),
     };
     (locked, at)
-}
-
-pub(super) fn set(packages: Vec<(LockedPackage, PathBuf)>, settings: PackageSettings) -> PackageSet {
-    PackageSet {
-        host: None,
-        family: Family::Apt,
-        distro: ("debian".into(), Some("13".into())),
-        architecture: "amd64".into(),
-        links: BTreeMap::from([("/bin".into(), "usr/bin".into()), ("/lib64".into(), "usr/lib64".into())]),
-        packages,
-        users: BTreeMap::new(),
-        groups: BTreeMap::new(),
-        world: Vec::new(),
-        tags: BTreeMap::new(),
-        unsigned: BTreeSet::new(),
-        repositories: Vec::new(),
-        keys: BTreeMap::new(),
-        sources: BTreeMap::new(),
-        settings,
-        epoch: 500,
-    }
 }
 
 fn whole() -> PackageSettings {

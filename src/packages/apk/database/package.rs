@@ -21,7 +21,7 @@ pub(in crate::packages::apk) struct Package<'unpacked> {
 
 impl<'unpacked> Package<'unpacked> {
     pub(super) fn of(unpacked: &'unpacked Unpacked) -> Result<Self, DatabaseError> {
-        let file = |name: &str| unpacked.control_file(name).map_or(&b""[..], |file| &file.bytes);
+        let file = |name: &str| unpacked.control_bytes(name);
         let info =
             Info::parse(file(".PKGINFO")).map_err(|reason| DatabaseError::Package { package: "?".into(), reason })?;
         let fault = || DatabaseError::Package {

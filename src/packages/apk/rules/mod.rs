@@ -6,6 +6,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use super::relation;
 use super::version;
 use crate::packages::model::{Candidate, Comparison, NameId, Package, PackageId, Pool, Qualifier, RelationKind, Rules};
+use crate::packages::solve::Solution;
 
 /// A repository with a tag: what is in it is only taken where somebody asks for the tag (apk-repositories(5)).
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -78,9 +79,25 @@ impl ApkRules {
         Ok(rules)
     }
 
+    /// Solves by the rules until no package with a tag is chosen that nothing leads to: such a package is there for nobody, and
+    /// the question is solved again.
+    ///
+    /// # Errors
+    /// Those of `solve`.
+    pub fn settled<E>(mut self, pool: &Pool, solve: impl Fn(&Self) -> Result<Solution, E>) -> Result<Solution, E> {
+        loop {
+            let solution = solve(&self)?;
+            let astray = self.astray(pool, &solution.packages.keys().copied().collect());
+            if astray.is_empty() {
+                return Ok(solution);
+            }
+            astray.into_iter().for_each(|id| self.available[id.index()] = false);
+        }
+    }
+
     /// Returns the packages of repositories with a tag that nothing of `chosen` leads to from a request with that tag: they
     /// would do, but only beside something else that asks for them.
-    pub fn astray(&self, pool: &Pool, chosen: &BTreeSet<PackageId>) -> Vec<PackageId> {
+    fn astray(&self, pool: &Pool, chosen: &BTreeSet<PackageId>) -> Vec<PackageId> {
         let is_tagged = |id: &&PackageId| self.tagged.contains(&pool.package(**id).source);
         let mut tagged = chosen.iter().filter(is_tagged).copied().peekable();
         if tagged.peek().is_none() {
@@ -88,11 +105,6 @@ impl ApkRules {
         }
         let reached = self.reached(pool, |id| chosen.contains(&id));
         tagged.filter(|id| !reached.contains(id)).collect()
-    }
-
-    /// Lets nobody install a package.
-    pub fn forbid(&mut self, id: PackageId) {
-        self.available[id.index()] = false;
     }
 
     /// Returns the packages of repositories with a tag that somebody asks for, or that are needed for that, or come beside

@@ -156,16 +156,11 @@ fn tagged(pool: &Pool, asked: &[&str]) -> Result<String, String> {
     let tags = [(1, "edge"), (2, "edge"), (3, "own")].map(|(source, name)| Tag { source, name: name.into() });
     let (question, world) = question(asked);
     let wanted = world.tags.iter().map(|(name, tag)| (name.as_str(), tag.as_str()));
-    let mut rules = ApkRules::with_tags(pool, &tags, wanted)?;
-    loop {
-        let solution = solve(pool, &rules, &question).map_err(|explanation| explanation.to_string())?;
-        let astray = rules.astray(pool, &solution.packages.keys().copied().collect());
-        if astray.is_empty() {
-            let labels = solution.packages.keys().map(|id| pool.label(*id).replace(' ', "-"));
-            return Ok(labels.collect::<Vec<_>>().join(" "));
-        }
-        astray.into_iter().for_each(|id| rules.forbid(id));
-    }
+    let rules = ApkRules::with_tags(pool, &tags, wanted)?;
+    let solution = rules.settled(pool, |rules| solve(pool, rules, &question));
+    let solution = solution.map_err(|explanation| explanation.to_string())?;
+    let labels = solution.packages.keys().map(|id| pool.label(*id).replace(' ', "-"));
+    Ok(labels.collect::<Vec<_>>().join(" "))
 }
 
 #[test]

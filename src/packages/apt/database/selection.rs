@@ -45,7 +45,7 @@ pub(super) struct Package<'unpacked> {
 
 impl<'unpacked> Package<'unpacked> {
     pub(super) fn of(unpacked: &'unpacked Unpacked) -> Result<Self, DatabaseError> {
-        let control = unpacked.control_file("control").map_or(&b""[..], |file| &file.bytes);
+        let control = unpacked.control_bytes("control");
         let control = control::single("control", control)?;
         let text = |name: &str| String::from_utf8_lossy(control.get(name).unwrap_or_default()).into_owned();
         let name = text("Package");
@@ -103,7 +103,7 @@ impl<'unpacked> Package<'unpacked> {
 
     /// Returns the lines of a control file that say something.
     pub(super) fn lines(&self, name: &str) -> impl Iterator<Item = &'unpacked [u8]> {
-        let bytes = self.unpacked.control_file(name).map_or(&b""[..], |file| &file.bytes);
+        let bytes = self.unpacked.control_bytes(name);
         bytes.split(|&byte| byte == b'\n').map(<[u8]>::trim_ascii).filter(|line| !line.is_empty())
     }
 }

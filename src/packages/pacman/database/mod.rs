@@ -61,7 +61,7 @@ pub fn install(
 pub(super) fn sorted(packages: &[Unpacked]) -> Result<Vec<Package<'_>>, DatabaseError> {
     let mut sorted = Vec::new();
     for unpacked in packages {
-        let info = unpacked.control_file(".PKGINFO").map_or(&b""[..], |file| &file.bytes);
+        let info = unpacked.control_bytes(".PKGINFO");
         let info = Info::parse(info).map_err(|reason| DatabaseError::Package { package: "?".into(), reason })?;
         sorted.push(Package { unpacked, info });
     }
